@@ -1,0 +1,63 @@
+"""The umbrella command `tallystick`. Finds its sub-commands by their entry points; knows none of them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+
+from gateway.console import REFUSALS, Clock, Context, system_clock
+
+_GROUP = "tallystick.commands"
+
+
+class Umbrella(click.Group):
+    """A group whose commands are loaded when they are called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the entry points."""
+        return sorted(entry_points(group=_GROUP).names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads the command's module."""
+        found = tuple(entry_points(group=_GROUP, name=cmd_name))
+        if not found:
+            return None
+        command = found[0].load()
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=Umbrella, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Configuration of the network [default: $TALLYSTICK_CONFIG or ./tallystick.toml].")
+@click.version_option(package_name="tallystick")
+@click.pass_context
+def tallystick(ctx: click.Context, config_file: Path | None) -> None:
+    """A loyalty network that independent merchants share without having to trust each other's books.
+
+    \b
+    A first network, step by step ("tallystick demo" does all of it):
+      tallystick network create DIR ...      books, keys and configuration of a new network
+      tallystick operators add ...           who runs it; two of them decide what costs money
+      tallystick pos keygen / apply          on a partner's machine: its key and its application
+      tallystick partners onboard FILE...    propose what partners applied for; a second operator approves
+      tallystick serve                       the gateway that tills talk to
+      tallystick settlement run              the night: close, net, publish statements
+      tallystick audit                       prove the books
+    """
+    ctx.obj = Context(config_file, (ctx.obj or system_clock))
+
+
+def main(argv: Sequence[str] | None = None, *, clock: Clock = system_clock) -> None:
+    """Runs a command line and exits: 0 done, 1 refused, 2 misuse."""
+    try:
+        tallystick.main(args=argv, prog_name="tallystick", obj=clock)
+    except REFUSALS as error:
+        click.echo(f"tallystick: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

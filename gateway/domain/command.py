@@ -1,0 +1,130 @@
+"""Commands: what a caller asked for, and the fingerprint by which an honest retry is known."""
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from gateway.domain.canonical import Plain, canonical_hash
+from gateway.domain.ids import entry_id
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRef:
+    """Names a member, in exactly one of two ways; a card by its keyed hash, in hex."""
+
+    member_id: str | None = None
+    card_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmountAsked:
+    """An amount as the caller gave it, in smallest units of `unit`."""
+
+    unit: str
+    minor_units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What all commands carry. Optional fields are None when the caller left them out: they are no part of the fingerprint."""
+
+    METHOD: ClassVar[str]
+
+    partner_id: str
+    key_id: str
+    idempotency_key: str
+
+    @property
+    def entry_id(self) -> str:
+        """The id of the entry that the command books, whenever it does."""
+        return entry_id(self.partner_id, self.idempotency_key)
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 over the method and what the caller asked (32 bytes): no defaults, no key id, no nonce, no signing time."""
+        asked = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ASKED}
+        return canonical_hash(["TS1-COMMAND", self.METHOD, {name: value for name, value in asked.items() if value is not None}])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol(Command):
+    """Enrol a member under a card."""
+
+    METHOD = "EnrolMember"
+
+    card_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed(Command):
+    """A command that happened at some time; None: when it is booked."""
+
+    occurred_at_ms: int | None = None
+    receipt_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue(Timed):
+    """Issue points on an eligible amount."""
+
+    METHOD = "IssuePoints"
+
+    member: MemberRef
+    eligible: AmountAsked
+    offer_id: str | None = None
+    rate_card_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeem(Timed):
+    """Redeem points: a number of them, or up to a value. Exactly one is set."""
+
+    METHOD = "RedeemPoints"
+
+    member: MemberRef
+    points: int | None = None
+    up_to_value: AmountAsked | None = None
+    rate_card_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse(Timed):
+    """Reverse an entry: part of an issue by amount, part of a redemption by points, or all that is left."""
+
+    METHOD = "ReverseEntry"
+
+    original_entry_id: str
+    eligible: AmountAsked | None = None
+    points: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Timed):
+    """Move points to another member."""
+
+    METHOD = "TransferPoints"
+
+    source: MemberRef
+    target: MemberRef
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire(Command):
+    """Expire what is left of an overdue lot: the operator's own, for the night. Repeating it finds nothing left."""
+
+    METHOD = "Expire"
+
+    lot_id: str
+    member_id: str
+
+
+_NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
+
+
+def _plain(value: object) -> Plain:
+    if isinstance(value, MemberRef):
+        return {"member_id": value.member_id} if value.card_hash is None else {"card_hash": value.card_hash}
+    if isinstance(value, AmountAsked):
+        return {"unit": value.unit, "minor_units": value.minor_units}
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"{value!r} has no canonical form")

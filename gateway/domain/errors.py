@@ -1,0 +1,27 @@
+"""Broken promises of the domain.
+
+DomainError
+├── InvalidValue       a value from outside is not of its form; the message says what to do
+├── SignatureError     a signature, key or proof does not hold; carries the true cause for the operator
+└── BooksBroken        an invariant that only our own bug can break
+"""
+
+
+class DomainError(Exception):
+    """Root of the tree."""
+
+
+class InvalidValue(DomainError):
+    """A value from outside is not of its form."""
+
+
+class SignatureError(DomainError):
+    """A signature, key or proof does not hold. `cause` is for the operator, never for the caller."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class BooksBroken(DomainError):
+    """An invariant of the books that only our own bug can break."""

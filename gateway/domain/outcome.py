@@ -1,0 +1,79 @@
+"""Why a command is not carried out: the closed set of reasons, and what is remembered of them."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Reason(enum.IntEnum):
+    """As `ErrorReason` of the protos, number for number; a test compares. The book's own stand in order of precedence."""
+
+    SIGNATURE_MISSING = 1
+    SIGNATURE_PARAM_DUPLICATE = 2
+    SIGNATURE_PARAM_MALFORMED = 3
+    SIGNATURE_INVALID = 4
+    SIGNATURE_TIME_OUT_OF_WINDOW = 5
+    METHOD_NOT_ALLOWED_FOR_KEY = 6
+    AUTH_FAILURES_LIMITED = 7
+    RATE_LIMITED = 8
+    MALFORMED_MESSAGE = 9
+    UNKNOWN_FIELDS = 10
+    INVALID_FIELDS = 11
+    BATCH_TOO_LARGE = 12
+    MESSAGE_COUNT = 13
+    BODY_TIMEOUT = 14
+    DEADLINE_REQUIRED = 15
+    QUEUE_FULL = 16
+    DRAINING = 17
+    STORE_UNAVAILABLE = 18
+    INTERNAL = 19
+    PARTNER_MISMATCH = 20
+    IDEMPOTENCY_KEY_REUSED = 21
+    PARTNER_NOT_ACTIVE = 22
+    EVENT_TIME_IN_FUTURE = 23
+    EVENT_TOO_OLD = 24
+    RATE_CARD_MISSING = 25
+    RATE_VERSION_STALE = 26
+    UNIT_UNSUPPORTED = 27
+    OFFER_NOT_IN_FORCE = 28
+    MEMBER_NOT_FOUND = 29
+    CARD_ALREADY_ENROLLED = 30
+    ENTRY_NOT_FOUND = 31
+    ENTRY_NOT_REVERSIBLE = 32
+    ALREADY_REVERSED = 33
+    INSUFFICIENT_POINTS = 34
+    BALANCE_LIMIT = 35
+    NET_DEBIT_CAP_EXCEEDED = 36
+    REQUEST_IN_PROGRESS = 37
+    STATEMENT_NOT_FOUND = 38
+    DEADLINE_PASSED = 39
+    PAGE_TOKEN_INVALID = 40
+
+
+# Final refusals (FAILED_PRECONDITION): remembered for the same fingerprint, so that a delayed duplicate cannot book what
+# the till was refused. All others either never reach the books or may be cured by time.
+REMEMBERED = frozenset(
+    {
+        Reason.EVENT_TOO_OLD,
+        Reason.RATE_CARD_MISSING,
+        Reason.RATE_VERSION_STALE,
+        Reason.OFFER_NOT_IN_FORCE,
+        Reason.ENTRY_NOT_REVERSIBLE,
+        Reason.ALREADY_REVERSED,
+        Reason.INSUFFICIENT_POINTS,
+        Reason.BALANCE_LIMIT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command that was not carried out, and the facts that help the caller."""
+
+    reason: Reason
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the same command gets the same answer for ever."""
+        return self.reason in REMEMBERED

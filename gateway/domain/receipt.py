@@ -1,0 +1,48 @@
+"""What an answer says, before it becomes signed bytes. Field for field the `Receipt` of the protos."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain.entry import EntryKind
+from gateway.domain.outcome import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class LotMovement:
+    """What one entry did to points of one lot; positive into the lot."""
+
+    lot_id: str
+    issuer_id: str
+    points: int
+    expires_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A booking, or a refusal that is remembered (`refused` set; no lane, no sequence, no hash)."""
+
+    audience: str
+    entry_id: str
+    kind: EntryKind
+    partner_id: str
+    idempotency_key: str
+    fingerprint: bytes
+    member_id: str
+    business_date: str
+    occurred_at_ms: int
+    booked_at_ms: int
+    receipt_number: str
+    balance_points: int
+    debt_points: int
+    refused: Reason | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    lane: int = 0
+    sequence: int = 0
+    points: int = 0
+    unit: str = ""
+    amount: int = 0
+    rate_card_version: int = 0
+    original_entry_id: str = ""
+    withheld: tuple[str, int] | None = None
+    lots: tuple[LotMovement, ...] = ()
+    entry_hash: bytes = b""

@@ -1,0 +1,187 @@
+"""Signed strings and the two algorithms. Verifies and raises; never says why to anybody but the operator.
+
+Every signed string is ASCII lines, each ended by LF; the first names its purpose, so that a signature made for one
+purpose proves nothing in another. docs/protocol.md shows them byte by byte.
+"""
+
+import enum
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.domain.errors import InvalidValue, SignatureError
+
+CREATED_AGE_MS_MAX = 120_000
+CREATED_AHEAD_MS_MAX = 30_000
+SIGNATURE_BYTES = 64
+
+_CREATED = re.compile(r"[0-9]{13}")
+_NONCE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes as base64url without padding: the last 4 bits are zero
+
+_FIELD_PRIME = 2**255 - 19
+_SIGN_BIT = 1 << 255
+# y coordinates of the points of order 1, 2, 4 and 8 on edwards25519; x, the sign bit, does not matter.
+# A signature under such a key, or with such an R, can be made without a secret. Source: "Taming the many EdDSAs" (2020).
+_SMALL_ORDER_Y = frozenset(
+    {
+        0,
+        1,
+        _FIELD_PRIME - 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
+    }
+)
+
+Verify = Callable[[bytes, bytes], None]
+"""verify(signature, message): returns None or raises SignatureError."""
+
+
+class Algorithm(enum.StrEnum):
+    """Fixed in the key record; never named by a request."""
+
+    ED25519 = "ed25519"
+    P256 = "ecdsa-p256-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """What a request says of its own signature, in the forms that the metadata must have."""
+
+    key_id: str
+    created: str
+    nonce: str
+
+    def malformed(self) -> str | None:
+        """The name of the first parameter that is not of its form; the key id is checked by its own rule."""
+        if not _CREATED.fullmatch(self.created):
+            return "tally-created"
+        return None if _NONCE.fullmatch(self.nonce) else "tally-nonce"
+
+
+def request_string(*, audience: str, method: str, header: RequestHeader, body: bytes) -> bytes:
+    """The eight lines of a request; `method` is the full path, `body` the serialized message as sent."""
+    digest = hashlib.sha256(body).hexdigest()
+    return (
+        f"TS1-REQUEST\n{audience}\n{method}\n{header.key_id}\n{header.created}\n{header.nonce}\n{digest}\n{len(body)}\n"
+    ).encode("ascii")
+
+
+def receipt_string(*, audience: str, key_id: str, receipt: bytes) -> bytes:
+    """What the network signs of a receipt."""
+    return signed_string("TS1-RECEIPT", audience, key_id, hashlib.sha256(receipt).hexdigest())
+
+
+def proof_string(*, audience: str, key_id: str, algorithm: Algorithm, public_key: bytes, document: bytes) -> bytes:
+    """What the holder of a new key signs: the key, and the application that brings it (empty for a further key)."""
+    return signed_string(
+        "TS1-PROOF", audience, key_id, algorithm.value, hashlib.sha256(public_key).hexdigest(), hashlib.sha256(document).hexdigest()
+    )
+
+
+def signed_string(*lines: str) -> bytes:
+    """Lines, each ended by LF. Raises InvalidValue on a line that would break the form."""
+    for line in lines:
+        if not line.isascii() or not line.isprintable():
+            raise InvalidValue(f"{line!r} cannot stand in a signed string: printable ASCII only")
+    return "".join(line + "\n" for line in lines).encode("ascii")
+
+
+def check_fresh(created: str, *, now_ms: int) -> None:
+    """Raises SignatureError unless `created` lies within the window around `now_ms`."""
+    age_ms = now_ms - int(created)
+    if not -CREATED_AHEAD_MS_MAX <= age_ms <= CREATED_AGE_MS_MAX:
+        raise SignatureError(f"created {age_ms} ms before the gateway's clock")
+
+
+def load_verifier(algorithm: Algorithm, public_key: bytes) -> Verify:
+    """A function that verifies under the key. Raises InvalidValue if the bytes are no key of the algorithm, or a weak one.
+
+    Ed25519: 32 raw bytes. P-256: 65 bytes, uncompressed SEC 1.
+    """
+    if algorithm is Algorithm.ED25519:
+        return _ed25519_verifier(public_key)
+    return _p256_verifier(public_key)
+
+
+def check_public_key(algorithm: Algorithm, public_key: bytes) -> None:
+    """Raises InvalidValue if the key is malformed or weak. Ed25519 libraries load weak keys and then accept forgeries."""
+    load_verifier(algorithm, public_key)
+
+
+def _ed25519_verifier(public_key: bytes) -> Verify:
+    if len(public_key) != 32:
+        raise InvalidValue("public key: Ed25519 takes 32 raw bytes")
+    y = int.from_bytes(public_key, "little") & ~_SIGN_BIT
+    if y >= _FIELD_PRIME:
+        raise InvalidValue("public key: not a canonical Ed25519 encoding; make a new key")
+    if y in _SMALL_ORDER_Y:
+        raise InvalidValue("public key: of small order, so anybody could sign for it; make a new key")
+    key = ed25519.Ed25519PublicKey.from_public_bytes(public_key)
+
+    def verify(signature: bytes, message: bytes) -> None:
+        if len(signature) != SIGNATURE_BYTES:
+            raise SignatureError(f"signature has {len(signature)} bytes, not {SIGNATURE_BYTES}")
+        r = int.from_bytes(signature[:32], "little") & ~_SIGN_BIT
+        if r % _FIELD_PRIME in _SMALL_ORDER_Y:
+            raise SignatureError("signature has an R of small order")
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            raise SignatureError("signature does not match key and message") from None
+
+    return verify
+
+
+def _p256_verifier(public_key: bytes) -> Verify:
+    if len(public_key) != 65:
+        raise InvalidValue("public key: P-256 takes 65 bytes, an uncompressed SEC 1 point")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
+    except ValueError:
+        raise InvalidValue("public key: not a point of P-256") from None
+    algorithm = ec.ECDSA(SHA256())
+
+    def verify(signature: bytes, message: bytes) -> None:
+        if len(signature) != SIGNATURE_BYTES:
+            raise SignatureError(f"signature has {len(signature)} bytes, not {SIGNATURE_BYTES}: r and s of 32 bytes each, no DER")
+        der = utils.encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        try:
+            key.verify(der, message, algorithm)
+        except InvalidSignature:
+            raise SignatureError("signature does not match key and message") from None
+
+    return verify
+
+
+class PrivateKey:
+    """A secret key of one of the two algorithms. Its repr shows nothing of it."""
+
+    def __init__(self, key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
+        """Raises InvalidValue for a curve other than P-256."""
+        if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
+            raise InvalidValue(f"private key: curve {key.curve.name}; use P-256 or Ed25519")
+        self._key = key
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """Which of the two."""
+        return Algorithm.ED25519 if isinstance(self._key, ed25519.Ed25519PrivateKey) else Algorithm.P256
+
+    def public_bytes(self) -> bytes:
+        """As `load_verifier` takes it."""
+        if isinstance(self._key, ed25519.Ed25519PrivateKey):
+            return self._key.public_key().public_bytes_raw()
+        numbers = self._key.public_key().public_numbers()
+        return b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes: R and S, or r and s. Deterministic for Ed25519 only."""
+        if isinstance(self._key, ed25519.Ed25519PrivateKey):
+            return self._key.sign(message)
+        r, s = utils.decode_dss_signature(self._key.sign(message, ec.ECDSA(SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")

@@ -1,0 +1,1 @@
+"""Floor 1: SQLAlchemy Core. Each function takes a Connection; the caller opens the transaction."""

@@ -1,0 +1,98 @@
+"""Engines and transactions: the one module that knows how SQLite and PostgreSQL differ.
+
+Opens no transaction by itself; refuses to run on SQLite without write-ahead log and full synchronisation.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from gateway.storage.errors import StoreUnavailable
+
+LOCK_WAIT_S_MAX = 10.0
+_WRITES = "tallystick_writes"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the URL, connecting lazily. `sqlite:///FILE` or `postgresql+psycopg://…`."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"check_same_thread": False})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one state of the database and writes nothing."""
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may write; commits at the end, rolls back on an exception. SQLite: takes the write lock at once."""
+    with engine.connect() as connection:
+        with writing_on(connection):
+            yield connection
+
+
+@contextmanager
+def writing_on(connection: Connection) -> Iterator[None]:
+    """The same on a connection that is kept open."""
+    with connection.execution_options(**{_WRITES: True}).begin():
+        yield
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, add: Sequence[str] = (), replace: Sequence[str] = ()
+) -> None:
+    """Inserts rows; where the primary key exists, adds to the columns of `add` and replaces those of `replace`."""
+    if not rows:
+        return
+    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    changes = {name: table.c[name] + insert.excluded[name] for name in add} | {name: insert.excluded[name] for name in replace}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), list(rows))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself
+    cursor = connection.cursor()
+    # The log mode stands in the file; setting it again needs a lock that a busy gateway may hold.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if not connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite's own busy handler sleeps up to 100 ms and would starve beside a busy gateway; short sleeps are fair.
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    give_up_at = time.monotonic() + LOCK_WAIT_S_MAX
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorname", "") not in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}:
+                raise
+            if time.monotonic() > give_up_at:
+                raise StoreUnavailable(f"the database was locked for {LOCK_WAIT_S_MAX:.0f} s by another process") from error
+            time.sleep(random.uniform(0.0005, 0.002))  # noqa: S311 - jitter, not a secret

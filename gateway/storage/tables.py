@@ -1,0 +1,253 @@
+"""The ledger's tables. Constraints are named from the first migration on: they are the second line of defence.
+
+Keys obey what a distributed PostgreSQL will ask: rows of a member carry its bucket in their primary key, no foreign key
+crosses tables of another distribution, no database sequence, no trigger. `info={"ledger": True}` marks what the audit
+must prove, column by column.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table, text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+LEDGER = {"ledger": True}
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("lane", Integer, nullable=False, autoincrement=False),
+    Column("window_id", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("last_commit_ms", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+    Column("refusals", BigInteger, nullable=False),
+    Column("refusals_hash", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("lane"),
+    CheckConstraint("last_sequence >= 0 AND refusals >= 0", name="counts"),
+    info=LEDGER,
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("entry_id", String(40), nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("window_id", BigInteger, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("partner_id", String(32), nullable=False),
+    Column("key_id", String(100), nullable=False),
+    Column("idempotency_key", String(64), nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("business_date", String(10), nullable=False),
+    Column("occurred_at_ms", BigInteger, nullable=False),
+    Column("booked_at_ms", BigInteger, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("unit", String(48), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("rate_card_version", Integer, nullable=False),
+    Column("original_entry_id", String(40), nullable=False),
+    Column("offer_id", String(64), nullable=False),
+    Column("receipt_number", String(64), nullable=False),
+    Column("entry_hash", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("bucket", "entry_id"),
+    CheckConstraint("sequence >= 1", name="sequence"),
+    CheckConstraint("kind BETWEEN 1 AND 8", name="kind"),
+    Index("ix_entries_lane_sequence", "lane", "sequence"),
+    Index("ix_entries_original", "bucket", "original_entry_id", sqlite_where=text("original_entry_id <> ''"), postgresql_where=text("original_entry_id <> ''")),
+    Index("ix_entries_member", "bucket", "member_id", "sequence"),
+    info=LEDGER,
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("entry_id", String(40), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("lot_id", String(48), nullable=False),
+    Column("issuer_id", String(32), nullable=False),
+    Column("counterparty_id", String(32), nullable=False),
+    Column("rate_card_version", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("cause_lot_id", String(48), nullable=False),
+    PrimaryKeyConstraint("bucket", "entry_id", "ordinal"),
+    CheckConstraint("points > 0", name="points"),
+    CheckConstraint("kind BETWEEN 1 AND 11", name="kind"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("enrolled_by", String(32), nullable=False),
+    Column("open_points", BigInteger, nullable=False),
+    Column("debt_points", BigInteger, nullable=False),
+    Column("next_arrival", Integer, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    PrimaryKeyConstraint("bucket", "member_id"),
+    CheckConstraint("open_points >= 0 AND debt_points >= 0", name="not_negative"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+lots = Table(
+    "lots",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("lot_id", String(48), nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("issuer_id", String(32), nullable=False),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("rate_card_version", Integer, nullable=False),
+    Column("business_date", String(10), nullable=False),
+    Column("expires_on", String(10), nullable=False),
+    Column("arrival", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("open_points", BigInteger, nullable=False),
+    Column("expired_points", BigInteger, nullable=False),
+    Column("origin_entry_id", String(40), nullable=False),
+    PrimaryKeyConstraint("bucket", "lot_id"),
+    CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
+    Index("ix_lots_open", "bucket", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    Index("ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+debts = Table(
+    "debts",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("entry_id", String(40), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("issuer_id", String(32), nullable=False),
+    Column("rate_card_version", Integer, nullable=False),
+    Column("cause_lot_id", String(48), nullable=False),
+    Column("arrival", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("open_points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("bucket", "entry_id", "ordinal"),
+    CheckConstraint("open_points BETWEEN 0 AND points", name="within_debt"),
+    Index("ix_debts_open", "bucket", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+# The idempotency table, distributed by its own key: entry_id is derived from (partner, idempotency key).
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("entry_id", String(40), nullable=False),
+    Column("partner_id", String(32), nullable=False),
+    Column("idempotency_key", String(64), nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+    Column("receipt_key_id", String(64), nullable=False),
+    PrimaryKeyConstraint("entry_id"),
+    info=LEDGER,
+)
+
+# Final refusals: remembered for their fingerprint, numbered and chained like entries, but without a sequence.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("entry_id", String(40), nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("partner_id", String(32), nullable=False),
+    Column("idempotency_key", String(64), nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("refused_at_ms", BigInteger, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+    Column("receipt_key_id", String(64), nullable=False),
+    Column("refusal_hash", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("entry_id", "fingerprint"),
+    CheckConstraint("number >= 1", name="number"),
+    Index("ix_refusals_lane_number", "lane", "number"),
+    info=LEDGER,
+)
+
+member_identifiers = Table(
+    "member_identifiers",
+    metadata,
+    Column("identifier_hash", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("member_id", String(64), nullable=False),
+    PrimaryKeyConstraint("identifier_hash"),
+)
+
+# Running sums of postings, so that closing and netting a window costs pairs of partners, not entries.
+totals = Table(
+    "totals",
+    metadata,
+    Column("window_id", BigInteger, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("issuer_id", String(32), nullable=False),
+    Column("counterparty_id", String(32), nullable=False),
+    Column("rate_card_version", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("postings", BigInteger, nullable=False),
+    PrimaryKeyConstraint("window_id", "lane", "issuer_id", "counterparty_id", "rate_card_version", "kind"),
+    CheckConstraint("points > 0 AND postings > 0", name="positive"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+# Exposure of a partner, by lane: open lots at their issue price, and what it owes for unsettled windows, in micros.
+positions = Table(
+    "positions",
+    metadata,
+    Column("lane", Integer, nullable=False),
+    Column("partner_id", String(32), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("open_value_micros", BigInteger, nullable=False),
+    Column("net_debit_micros", BigInteger, nullable=False),
+    PrimaryKeyConstraint("lane", "partner_id", "currency"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("window_id", BigInteger, nullable=False, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("cut_off_date", String(10), nullable=False),
+    Column("closed_at_ms", BigInteger, nullable=False),
+    Column("window_hash", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("window_id"),
+    CheckConstraint("window_id >= 1", name="window_id"),
+    CheckConstraint("state IN ('OPEN', 'CLOSED', 'NETTED', 'CONFIRMED', 'SETTLED', 'DISPUTED')", name="state"),
+    Index("uq_windows_one_open", "state", unique=True, sqlite_where=text("state = 'OPEN'"), postgresql_where=text("state = 'OPEN'")),
+    info=LEDGER,
+)
+
+window_ranges = Table(
+    "window_ranges",
+    metadata,
+    Column("window_id", BigInteger, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("window_id", "lane"),
+    CheckConstraint("last_sequence >= first_sequence - 1", name="range"),
+    info=LEDGER,
+)

@@ -1,0 +1,1 @@
+"""What a partner runs: signing channel, client, receipt check. Needs no database."""

@@ -1,0 +1,1 @@
+"""The night: closes the window, prices obligations, nets them, and proves the result."""
