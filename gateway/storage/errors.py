@@ -3,7 +3,8 @@
 StoreError
 ├── StoreUnavailable   the database does not answer, is locked for too long, or its disk is full; nothing was written
 ├── StoreContention    the database asks to run the transaction again
-└── ConstraintBroken   a named constraint refused the rows: the second line of defence held
+├── ConstraintBroken   a named constraint refused the rows: the second line of defence held
+└── SchemaOutdated     the tables are of another version than the program; the message says what to do
 """
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -23,6 +24,10 @@ class StoreContention(StoreError):
 
 class ConstraintBroken(StoreError):
     """A named constraint refused the rows."""
+
+
+class SchemaOutdated(StoreError):
+    """The tables are of another version than the program; the message says what to do."""
 
 
 _CONTENTION_SQLSTATES = frozenset({"40001", "40P01"})
