@@ -103,6 +103,8 @@ def verify_decision(decision: Decision, *, audience: str, operators: Mapping[str
 
     `is_founding`: the decision adds one of the first two operators, who have nobody to approve them.
     """
+    if decision.decision_id != decision_id(decision.kind, decision.document, decision.proposal.at_ms):
+        raise SignatureError(f"{decision.decision_id} is not the id of its content")
     _verify_mark(
         decision.proposal,
         operators,

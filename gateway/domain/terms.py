@@ -5,7 +5,6 @@ Nothing here is ever edited: a new version replaces the old one from a date on.
 
 import enum
 import re
-from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from gateway.domain.partner import Partner
 from gateway.domain.units import Rate
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EXPIRY_RULE = re.compile(r"on ([0-9]{4}-[0-9]{2}-[0-9]{2})|after ([1-9][0-9]{0,3}) days|end of month after ([1-9][0-9]{0,2}) months")
 
 
@@ -109,7 +109,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A snapshot of partners and terms; a batch decides by one, as of its own transaction."""
+    """A snapshot of partners and terms; a batch decides by one, as of its own transaction.
+
+    Cards and network terms stand by version, from 1. A version replaces all earlier ones from its date on.
+    """
 
     version: int
     audience: str
@@ -121,10 +124,8 @@ class Terms:
     zones: Mapping[str, ZoneInfo] = field(default_factory=dict)
 
     def card_in_force(self, partner_id: str, on: date) -> RateCard | None:
-        """The partner's rate card of a business date; None before the first."""
-        cards = self.cards.get(partner_id, ())
-        index = bisect_right(cards, on, key=lambda card: card.effective_from)
-        return cards[index - 1] if index else None
+        """The partner's rate card of a business date: the newest version effective by then; None before the first."""
+        return next((card for card in reversed(self.cards.get(partner_id, ())) if card.effective_from <= on), None)
 
     def card(self, partner_id: str, version: int) -> RateCard:
         """A version that entries were priced by."""
@@ -132,8 +133,7 @@ class Terms:
 
     def network_in_force(self, on: date) -> NetworkTerms:
         """The network's terms of a date; the first version also serves dates before it."""
-        index = bisect_right(self.network, on, key=lambda terms: terms.effective_from)
-        return self.network[max(index, 1) - 1]
+        return next((terms for terms in reversed(self.network) if terms.effective_from <= on), self.network[0])
 
     def business_date(self, partner_id: str, at_ms: int) -> date:
         """Date of an instant in the partner's time zone."""
@@ -152,6 +152,7 @@ def date_at(at_ms: int, zone: ZoneInfo) -> date:
 def parse_date(text: str) -> date:
     """Reads YYYY-MM-DD. Raises InvalidValue."""
     try:
-        return date.fromisoformat(text)
+        # The library alone would also read 20270630 and 2027-W26-3, and one date would have several spellings.
+        return date.fromisoformat(text if _DATE.fullmatch(text) else "")
     except ValueError:
         raise InvalidValue(f"date {text!r}: must be YYYY-MM-DD") from None

@@ -32,7 +32,7 @@ CURRENCY_EXPONENTS: dict[str, int] = {
 
 _OWN_POINTS = re.compile(r"[a-z0-9][a-z0-9-]{1,31}:[A-Z][A-Z0-9]{1,11}")
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,6}))?")
-_FRACTION = re.compile(r"(0|[1-9][0-9]{0,6})(?:/([1-9][0-9]{0,6})|\.([0-9]{1,6}))?")
+_FRACTION = re.compile(r"(0|[1-9][0-9]{0,12})(?:/([1-9][0-9]{0,6})|\.([0-9]{1,6}))?")
 
 
 def div_floor(numerator: int, denominator: int) -> int:
@@ -62,8 +62,10 @@ class Rate:
 
     def __post_init__(self) -> None:
         """Raises InvalidValue when out of range."""
-        if not (0 <= self.numerator <= RATE_TERM_MAX * MICROS and 1 <= self.denominator <= RATE_TERM_MAX):
-            raise InvalidValue(f"rate {self.numerator}/{self.denominator}: terms must lie within 1 and {RATE_TERM_MAX}")
+        if not (1 <= self.denominator <= RATE_TERM_MAX and 0 <= self.numerator <= RATE_TERM_MAX * self.denominator):
+            raise InvalidValue(
+                f"rate {self.numerator}/{self.denominator}: must be at most {RATE_TERM_MAX}, over a denominator of at most {RATE_TERM_MAX}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Rate":
