@@ -180,8 +180,8 @@ def load_operators(connection: Connection) -> dict[str, Operator]:
 
 def _load_cards(connection: Connection) -> dict[str, tuple[RateCard, ...]]:
     rates: defaultdict[tuple[str, int], dict[str, Rate]] = defaultdict(dict)
-    for row in connection.execute(_ISSUE_RATES):
-        rates[row.partner_id, row.version][row.unit] = Rate(row.numerator, row.denominator)
+    for rate in connection.execute(_ISSUE_RATES):
+        rates[rate.partner_id, rate.version][rate.unit] = Rate(rate.numerator, rate.denominator)
     cards: defaultdict[str, list[RateCard]] = defaultdict(list)
     for row in connection.execute(_CARDS):
         cards[row.partner_id].append(
@@ -201,8 +201,8 @@ def _load_cards(connection: Connection) -> dict[str, tuple[RateCard, ...]]:
 
 def _load_offers(connection: Connection) -> dict[str, Offer]:
     shares: defaultdict[str, list[tuple[str, Rate]]] = defaultdict(list)
-    for row in connection.execute(_SHARES):
-        shares[row.offer_id].append((row.partner_id, Rate.parse(row.share)))
+    for share in connection.execute(_SHARES):
+        shares[share.offer_id].append((share.partner_id, Rate.parse(share.share)))
     return {
         row.offer_id: Offer(
             offer_id=row.offer_id,

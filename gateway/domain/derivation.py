@@ -1,0 +1,132 @@
+"""The directory, derived from nothing but the applied decisions: what the tables must say.
+
+The tables of partners, keys and terms are a convenience; the signed decisions are the proof. Whoever changes a table
+by hand makes it differ from this.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from gateway.domain.canonical import canonical
+from gateway.domain.decision import Decision, DecisionKind, DecisionState, Operator
+from gateway.domain.documents import (
+    Document,
+    applicant_of,
+    applied_at_ms,
+    key_of,
+    network_terms_of,
+    offer_of,
+    operator_of,
+    rate_card_of,
+    read_document,
+)
+from gateway.domain.partner import Partner, PartnerKey, PartnerStatus
+from gateway.domain.terms import NetworkTerms, Offer, RateCard
+
+STATUS_AFTER = {
+    DecisionKind.SUSPEND_PARTNER: PartnerStatus.SUSPENDED,
+    DecisionKind.RESUME_PARTNER: PartnerStatus.ACTIVE,
+    DecisionKind.CLOSE_PARTNER: PartnerStatus.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A funder's signature under an offer."""
+
+    partner_id: str
+    key_id: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A partner, the application it came with (canonical JSON), and the last decision about it."""
+
+    partner: Partner
+    application: bytes
+    decision_id: str
+
+
+@dataclass(slots=True)
+class Directory:
+    """Rows by their keys; rate cards, network terms and offers with the decision that brought them."""
+
+    operators: dict[str, Operator] = field(default_factory=dict)
+    partners: dict[str, Joined] = field(default_factory=dict)
+    keys: dict[str, PartnerKey] = field(default_factory=dict)
+    cards: dict[tuple[str, int], tuple[RateCard, str]] = field(default_factory=dict)
+    network: dict[int, tuple[NetworkTerms, str]] = field(default_factory=dict)
+    offers: dict[str, tuple[Offer, tuple[Consent, ...], str]] = field(default_factory=dict)
+
+
+def derive(decisions: Iterable[Decision]) -> Directory:
+    """The directory that the decisions make, in any order given; version 1 of the network terms is no decision's.
+
+    A partner whose onboarding is not applied stands there as APPLIED. Raises InvalidValue, KeyError or TypeError on a
+    document that cannot have been applied.
+    """
+    directory = Directory()
+    kept = sorted(decisions, key=lambda decision: decision.proposal.at_ms)
+    for decision in kept:
+        if decision.kind is DecisionKind.ONBOARD_PARTNER and decision.state is not DecisionState.APPLIED:
+            _join(directory, decision, read_document(decision.document), PartnerStatus.APPLIED)
+    # No two decisions are applied in the same millisecond: governance sees to it.
+    for decision in sorted((one for one in kept if one.state is DecisionState.APPLIED), key=applied_at_ms):
+        _apply(directory, decision, read_document(decision.document))
+    return directory
+
+
+def consents_of(document: Document) -> tuple[Consent, ...]:
+    """The funders' signatures that an offer's document carries, in the order of its shares."""
+    return tuple(
+        Consent(one["partner_id"], one["key_id"], bytes.fromhex(one["signature"])) for one in document["consents"]
+    )
+
+
+def _apply(directory: Directory, decision: Decision, document: Document) -> None:
+    kind, decision_id, at_ms = decision.kind, decision.decision_id, applied_at_ms(decision)
+    if kind is DecisionKind.ADD_OPERATOR:
+        operator = operator_of(document, added_at_ms=at_ms, decision_id=decision_id)
+        directory.operators[operator.operator_id] = operator
+    elif kind is DecisionKind.ONBOARD_PARTNER:
+        application = document["application"]
+        _join(directory, decision, document, PartnerStatus.ACTIVE)
+        key = key_of(application["key"], valid_from_ms=at_ms)
+        directory.keys[key.key_id] = key
+        directory.cards[application["partner_id"], 1] = rate_card_of(application["rate_card"]), decision_id
+    elif kind in STATUS_AFTER:
+        _change(directory, document["partner_id"], decision_id, status=STATUS_AFTER[kind])
+    elif kind is DecisionKind.NET_DEBIT_CAP:
+        _change(directory, document["partner_id"], decision_id, cap=document["net_debit_cap"])
+    elif kind is DecisionKind.ADD_KEY:
+        key = key_of(document["key"], valid_from_ms=at_ms)
+        directory.keys[key.key_id] = key
+    elif kind is DecisionKind.RETIRE_KEY:
+        directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], retired_at_ms=document["retired_at_ms"])
+    elif kind is DecisionKind.REVOKE_KEY:
+        directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], revoked_at_ms=at_ms)
+    elif kind is DecisionKind.RATE_CARD:
+        card = rate_card_of(document["rate_card"])
+        directory.cards[card.partner_id, card.version] = card, decision_id
+    elif kind is DecisionKind.NETWORK_TERMS:
+        terms = network_terms_of(document["network_terms"])
+        directory.network[terms.version] = terms, decision_id
+    else:
+        offer = offer_of(document["offer"])
+        directory.offers[offer.offer_id] = offer, consents_of(document), decision_id
+
+
+def _join(directory: Directory, decision: Decision, document: Document, status: PartnerStatus) -> None:
+    application = document["application"]
+    directory.partners[application["partner_id"]] = Joined(
+        applicant_of(application, status=status), canonical(application), decision.decision_id
+    )
+
+
+def _change(
+    directory: Directory, partner_id: str, decision_id: str, *, status: PartnerStatus | None = None, cap: int | None = None
+) -> None:
+    joined = directory.partners[partner_id]
+    partner = replace(joined.partner, status=status) if status else replace(joined.partner, net_debit_cap=cap)
+    directory.partners[partner_id] = replace(joined, partner=partner, decision_id=decision_id)
