@@ -87,10 +87,10 @@ def proof_string(*, audience: str, key_id: str, algorithm: Algorithm, public_key
 
 def signed_string(*lines: str) -> bytes:
     """Lines, each ended by LF. Raises InvalidValue on a line that would break the form."""
-    for line in lines:
-        if not line.isascii() or not line.isprintable():
-            raise InvalidValue(f"{line!r} cannot stand in a signed string: printable ASCII only")
-    return "".join(line + "\n" for line in lines).encode("ascii")
+    together = "".join(lines)
+    if not together.isascii() or not together.isprintable():
+        raise InvalidValue(f"{together!r} cannot stand in a signed string: printable ASCII only")
+    return "\n".join((*lines, "")).encode("ascii")
 
 
 def check_fresh(created: str, *, now_ms: int) -> None:
