@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from gateway.domain.canonical import canonical
+from gateway.domain.canonical import Plain, canonical
 
 
 def genesis_hash(audience: str, lane: int) -> bytes:
@@ -26,7 +26,7 @@ def refusal_hash(
     receipt_key_id: str,
 ) -> bytes:
     """Chains a remembered refusal to its predecessor in the lane (32 bytes)."""
-    plain = [
+    plain: Plain = [
         "TS1-REFUSAL",
         entry_id,
         fingerprint.hex(),
@@ -46,7 +46,7 @@ def window_hash(
     previous_hash: bytes, *, window_id: int, cut_off_date: str, closed_at_ms: int, ranges: Sequence[tuple[int, int, int, bytes]]
 ) -> bytes:
     """Chains a closed window to its predecessor (32 bytes). `ranges`: lane, first and last sequence, chain hash at the end."""
-    plain = [
+    plain: Plain = [
         "TS1-WINDOW",
         window_id,
         cut_off_date,

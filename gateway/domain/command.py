@@ -107,16 +107,6 @@ class Transfer(Timed):
     points: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expire(Command):
-    """Expire what is left of an overdue lot: the operator's own, for the night. Repeating it finds nothing left."""
-
-    METHOD = "Expire"
-
-    lot_id: str
-    member_id: str
-
-
 _NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
 
 

@@ -1,10 +1,10 @@
 """What an answer says, before it becomes signed bytes. Field for field the `Receipt` of the protos."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.entry import EntryKind
-from gateway.domain.outcome import Reason
+from gateway.domain.outcome import Reason, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,21 @@ class Receipt:
     withheld: tuple[str, int] | None = None
     lots: tuple[LotMovement, ...] = ()
     entry_hash: bytes = b""
+
+
+EncodeReceipt = Callable[[Receipt], bytes]
+"""Makes the bytes that are stored and signed. The form on the wire is the edge's affair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The ledger's answer to a command: the bytes of its receipt. `refusal` is set if it was refused for good."""
+
+    receipt: bytes
+    receipt_key_id: str
+    refusal: Refusal | None = None
+    is_replayed: bool = False
+
+
+Result = Answer | Refusal
+"""An answer with a receipt; or a refusal that is not remembered and has none."""

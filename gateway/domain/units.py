@@ -97,7 +97,8 @@ def check_unit(unit: str) -> str:
 
 def unit_scale(unit: str) -> int:
     """Smallest units in one major unit: 100 for EUR, 1 for JPY and for a partner's own points."""
-    return 10 ** CURRENCY_EXPONENTS.get(unit, 0)
+    scale: int = 10 ** CURRENCY_EXPONENTS.get(unit, 0)
+    return scale
 
 
 def parse_amount(text: str, unit: str) -> int:

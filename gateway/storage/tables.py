@@ -1,7 +1,7 @@
 """The ledger's tables. Constraints are named from the first migration on: they are the second line of defence.
 
-Keys obey what a distributed PostgreSQL will ask: rows of a member carry its bucket in their primary key, no foreign key
-crosses tables of another distribution, no database sequence, no trigger. `info={"ledger": True}` marks what the audit
+Keys obey what a distributed PostgreSQL will ask: rows of a member carry its bucket in their primary key (at its end, so
+that a look-up by id alone finds the index), no foreign key, no database sequence, no trigger. `info={"ledger": True}` marks what the audit
 must prove, column by column.
 """
 
@@ -57,12 +57,12 @@ entries = Table(
     Column("offer_id", String(64), nullable=False),
     Column("receipt_number", String(64), nullable=False),
     Column("entry_hash", LargeBinary(32), nullable=False),
-    PrimaryKeyConstraint("bucket", "entry_id"),
+    PrimaryKeyConstraint("entry_id", "bucket"),
     CheckConstraint("sequence >= 1", name="sequence"),
     CheckConstraint("kind BETWEEN 1 AND 8", name="kind"),
     Index("ix_entries_lane_sequence", "lane", "sequence"),
-    Index("ix_entries_original", "bucket", "original_entry_id", sqlite_where=text("original_entry_id <> ''"), postgresql_where=text("original_entry_id <> ''")),
-    Index("ix_entries_member", "bucket", "member_id", "sequence"),
+    Index("ix_entries_original", "original_entry_id", sqlite_where=text("original_entry_id <> ''"), postgresql_where=text("original_entry_id <> ''")),
+    Index("ix_entries_member", "member_id", "sequence"),
     info=LEDGER,
 )
 
@@ -79,7 +79,7 @@ postings = Table(
     Column("rate_card_version", Integer, nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("cause_lot_id", String(48), nullable=False),
-    PrimaryKeyConstraint("bucket", "entry_id", "ordinal"),
+    PrimaryKeyConstraint("entry_id", "ordinal", "bucket"),
     CheckConstraint("points > 0", name="points"),
     CheckConstraint("kind BETWEEN 1 AND 11", name="kind"),
     sqlite_with_rowid=False,
@@ -96,7 +96,7 @@ members = Table(
     Column("debt_points", BigInteger, nullable=False),
     Column("next_arrival", Integer, nullable=False),
     Column("entries", BigInteger, nullable=False),
-    PrimaryKeyConstraint("bucket", "member_id"),
+    PrimaryKeyConstraint("member_id", "bucket"),
     CheckConstraint("open_points >= 0 AND debt_points >= 0", name="not_negative"),
     sqlite_with_rowid=False,
     info=LEDGER,
@@ -119,9 +119,9 @@ lots = Table(
     Column("open_points", BigInteger, nullable=False),
     Column("expired_points", BigInteger, nullable=False),
     Column("origin_entry_id", String(40), nullable=False),
-    PrimaryKeyConstraint("bucket", "lot_id"),
+    PrimaryKeyConstraint("lot_id", "bucket"),
     CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
-    Index("ix_lots_open", "bucket", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    Index("ix_lots_open", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
     Index("ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
     sqlite_with_rowid=False,
     info=LEDGER,
@@ -140,9 +140,9 @@ debts = Table(
     Column("arrival", Integer, nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("open_points", BigInteger, nullable=False),
-    PrimaryKeyConstraint("bucket", "entry_id", "ordinal"),
+    PrimaryKeyConstraint("entry_id", "ordinal", "bucket"),
     CheckConstraint("open_points BETWEEN 0 AND points", name="within_debt"),
-    Index("ix_debts_open", "bucket", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    Index("ix_debts_open", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
     sqlite_with_rowid=False,
     info=LEDGER,
 )

@@ -1,0 +1,258 @@
+"""The working set of one batch in one lane: executes commands one at a time, so that the second sees the first.
+
+Balances change only here. Order of precedence: an answer given before, a key used for something else, then what
+`rules_*` lists for each command. Refuses with values; an exception means a bug of ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.domain.chain import refusal_hash
+from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed, Transfer
+from gateway.domain.draft import Draft
+from gateway.domain.entry import Entry, EntryKind, PostingKind
+from gateway.domain.ids import OPERATOR, entry_id
+from gateway.domain.lot import MemberAccount
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.partner import PartnerStatus
+from gateway.domain.receipt import Answer, EncodeReceipt, LotMovement, Receipt, Result
+from gateway.domain.rules_member import decide_enrol, decide_transfer, receiving_side
+from gateway.domain.rules_points import decide_issue, decide_redeem
+from gateway.domain.rules_reverse import decide_reverse
+from gateway.domain.working import WorkingSet
+
+# What decides each command, and what kind of entry a refusal of it would have been.
+RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], Draft | Refusal], EntryKind]] = {
+    Enrol: (decide_enrol, EntryKind.ENROL),
+    Issue: (decide_issue, EntryKind.ISSUE),
+    Redeem: (decide_redeem, EntryKind.REDEEM),
+    Reverse: (decide_reverse, EntryKind.REVERSE_ISSUE),
+    Transfer: (decide_transfer, EntryKind.TRANSFER_OUT),
+}
+
+
+@dataclass(slots=True)
+class Head:
+    """The end of a lane. `last_commit_ms` never runs back."""
+
+    lane: int
+    window_id: int
+    last_sequence: int
+    last_commit_ms: int
+    chain_hash: bytes
+    refusals: int
+    refusals_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """An answer given before, as it is stored."""
+
+    fingerprint: bytes
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRefusal:
+    """A final refusal as it will be stored."""
+
+    receipt: Receipt
+    number: int
+    refusal_hash: bytes
+    receipt_bytes: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Book:
+    """The end of the lane, the state of the members, the answers known, and those that the batch gives."""
+
+    head: Head
+    work: WorkingSet
+    encode: EncodeReceipt
+    receipt_key_id: str
+    known: dict[str, KnownAnswer] = field(default_factory=dict)
+    known_refusals: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
+    new_entries: list[tuple[Entry, bytes]] = field(default_factory=list)
+    new_answers: dict[str, tuple[Entry, bytes]] = field(default_factory=dict)
+    new_refusals: list[StoredRefusal] = field(default_factory=list)
+
+    def execute(self, command: Command) -> Result:
+        """Books the command or refuses it; answers again what was answered before."""
+        fingerprint = command.fingerprint()
+        known = self.known.get(command.entry_id)
+        if known is not None:
+            if known.fingerprint == fingerprint:
+                return replace(known.answer, is_replayed=True)
+            return Refusal(Reason.IDEMPOTENCY_KEY_REUSED)
+        remembered = self.known_refusals.get((command.entry_id, fingerprint))
+        if remembered is not None:
+            return replace(remembered, is_replayed=True)
+        decided = self._decide(command)
+        if isinstance(decided, Draft):
+            return self._book(command, fingerprint, decided)
+        return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
+
+    def expire(self, *, member_id: str, lot_id: str) -> int:
+        """Expires what is left of an overdue lot, as an entry of the operator's; returns the points. Safe to repeat."""
+        account = self.work.accounts[member_id]
+        lot = account.lots.get(lot_id)
+        if lot is None or not lot.open_points or not lot.is_overdue(self.work.network_date):
+            return 0
+        points = lot.open_points
+        draft = Draft(
+            work=self.work,
+            account=account,
+            entry_id=entry_id(OPERATOR, f"expire/{lot.lot_id}/{lot.expired_points}"),
+            kind=EntryKind.EXPIRE,
+            business_date=self.work.network_date,
+            occurred_at_ms=self.work.at_ms,
+        )
+        draft.move(PostingKind.EXPIRE, lot, points)
+        self.enter(draft)
+        return points
+
+    def enter(self, draft: Draft, command: Timed | Command | None = None, fingerprint: bytes = b"") -> Entry:
+        """Gives the draft its sequence and its place in the chain. Without a command it is the operator's own."""
+        head = self.head
+        head.last_sequence += 1
+        account = draft.account
+        account.entries += 1
+        self.work.changed_accounts.add(account.member_id)
+        entry = Entry(
+            entry_id=draft.entry_id,
+            bucket=account.bucket,
+            lane=head.lane,
+            sequence=head.last_sequence,
+            window_id=head.window_id,
+            kind=draft.kind,
+            partner_id=command.partner_id if command else OPERATOR,
+            key_id=command.key_id if command else "",
+            idempotency_key=command.idempotency_key if command else "",
+            fingerprint=fingerprint,
+            member_id=account.member_id,
+            business_date=draft.business_date,
+            occurred_at_ms=draft.occurred_at_ms,
+            booked_at_ms=self.work.at_ms,
+            points=draft.points,
+            unit=draft.unit,
+            amount=draft.amount,
+            rate_card_version=draft.rate_card_version,
+            original_entry_id=draft.original_entry_id,
+            offer_id=draft.offer_id,
+            receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else "",
+            postings=tuple(draft.postings),
+        )
+        head.chain_hash = entry.chained_hash(head.chain_hash)
+        head.last_commit_ms = self.work.at_ms
+        self.new_entries.append((entry, head.chain_hash))
+        self.work.note_entry(entry)
+        return entry
+
+    def _decide(self, command: Command) -> Draft | Refusal:
+        partner = self.work.terms.partners.get(command.partner_id)
+        if partner is None or partner.status is not PartnerStatus.ACTIVE:
+            return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": partner.status.value if partner else "UNKNOWN"})
+        decide, _kind = RULES[type(command)]
+        return decide(self.work, command)
+
+    def _book(self, command: Command, fingerprint: bytes, draft: Draft) -> Answer:
+        entry = self.enter(draft, command, fingerprint)
+        receipt = self.encode(self._receipt(entry, draft))
+        answer = Answer(receipt, self.receipt_key_id)
+        self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
+        self.new_answers[entry.entry_id] = (entry, receipt)
+        if isinstance(command, Transfer):
+            self.enter(receiving_side(self.work, command, draft))
+        return answer
+
+    def _receipt(self, entry: Entry, draft: Draft) -> Receipt:
+        account = draft.account
+        moved: dict[str, int] = {}
+        for posting in entry.postings:
+            if posting.lot_id:
+                moved[posting.lot_id] = moved.get(posting.lot_id, 0) + posting.lot_points
+        return Receipt(
+            audience=self.work.terms.audience,
+            entry_id=entry.entry_id,
+            kind=entry.kind,
+            partner_id=entry.partner_id,
+            idempotency_key=entry.idempotency_key,
+            fingerprint=entry.fingerprint,
+            member_id=entry.member_id,
+            business_date=entry.business_date,
+            occurred_at_ms=entry.occurred_at_ms,
+            booked_at_ms=entry.booked_at_ms,
+            receipt_number=entry.receipt_number,
+            balance_points=account.balance_points,
+            debt_points=account.debt_points,
+            lane=entry.lane,
+            sequence=entry.sequence,
+            points=entry.points,
+            unit=entry.unit,
+            amount=entry.amount,
+            rate_card_version=entry.rate_card_version,
+            original_entry_id=entry.original_entry_id,
+            withheld=draft.withheld,
+            lots=tuple(
+                LotMovement(lot_id, draft.touched[lot_id].issuer_id, points, draft.touched[lot_id].expires_on)
+                for lot_id, points in moved.items()
+            ),
+            entry_hash=self.head.chain_hash,
+        )
+
+    def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:
+        account = self._member_of(command)
+        receipt = Receipt(
+            audience=self.work.terms.audience,
+            entry_id=command.entry_id,
+            kind=self._kind_refused(command),
+            partner_id=command.partner_id,
+            idempotency_key=command.idempotency_key,
+            fingerprint=fingerprint,
+            member_id=account.member_id if account else "",
+            business_date=self.work.terms.business_date(command.partner_id, self.work.at_ms).isoformat(),
+            occurred_at_ms=self.work.occurred_at_ms(command),
+            booked_at_ms=self.work.at_ms,
+            receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else "",
+            balance_points=0,  # a refusal tells nothing of the member's points
+            debt_points=0,
+            refused=refusal.reason,
+            details=refusal.details,
+        )
+        receipt_bytes = self.encode(receipt)
+        head = self.head
+        head.refusals += 1
+        head.last_commit_ms = self.work.at_ms
+        head.refusals_hash = refusal_hash(
+            head.refusals_hash,
+            entry_id=command.entry_id,
+            fingerprint=fingerprint,
+            lane=head.lane,
+            number=head.refusals,
+            partner_id=command.partner_id,
+            idempotency_key=command.idempotency_key,
+            reason=refusal.reason,
+            refused_at_ms=self.work.at_ms,
+            receipt=receipt_bytes,
+            receipt_key_id=self.receipt_key_id,
+        )
+        self.new_refusals.append(StoredRefusal(receipt, head.refusals, head.refusals_hash, receipt_bytes))
+        answer = Answer(receipt_bytes, self.receipt_key_id, refusal)
+        self.known_refusals[command.entry_id, fingerprint] = answer
+        return answer
+
+    def _kind_refused(self, command: Command) -> EntryKind:
+        if isinstance(command, Reverse):
+            original = self.work.originals.get(command.original_entry_id)
+            if original is not None and original.entry.kind is EntryKind.REDEEM:
+                return EntryKind.REVERSE_REDEMPTION
+        return RULES[type(command)][1]
+
+    def _member_of(self, command: Command) -> MemberAccount | None:
+        if isinstance(command, Issue | Redeem):
+            return self.work.member(command.member)
+        if isinstance(command, Transfer):
+            return self.work.member(command.source)
+        original = self.work.originals.get(command.original_entry_id) if isinstance(command, Reverse) else None
+        return self.work.accounts.get(original.entry.member_id) if original else None

@@ -1,0 +1,147 @@
+"""One entry under construction: its postings, and what each does to lots, debts, positions and totals.
+
+By the time a draft is made every refusal has been considered: from here on it must succeed, and only writes follow.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.domain.entry import EntryKind, Posting, PostingKind
+from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.pricing import reimbursement_micros
+from gateway.domain.working import WorkingSet
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """What the entry will say, and its postings so far."""
+
+    work: WorkingSet
+    account: MemberAccount
+    entry_id: str
+    kind: EntryKind
+    business_date: str
+    occurred_at_ms: int
+    unit: str = ""
+    amount: int = 0
+    rate_card_version: int = 0
+    original_entry_id: str = ""
+    offer_id: str = ""
+    withheld: tuple[str, int] | None = None
+    postings: list[Posting] = field(default_factory=list)
+    touched: dict[str, Lot] = field(default_factory=dict)
+
+    @property
+    def points(self) -> int:
+        """Change of the member's balance so far."""
+        return sum(posting.balance_points for posting in self.postings)
+
+    def open_lot(self, lot: Lot, kind: PostingKind, *, cause_lot_id: str = "") -> None:
+        """Brings a new lot into the account, all of it open, and pays debt from it."""
+        points, lot.open_points = lot.points, 0
+        self.account.lots[lot.lot_id] = lot
+        self.work.new_lots.add(lot.lot_id)
+        self.move(kind, lot, points, cause_lot_id=cause_lot_id)
+        self.pay_debts(lot, points)
+
+    def move(
+        self,
+        kind: PostingKind,
+        lot: Lot,
+        points: int,
+        *,
+        counterparty_id: str | None = None,
+        rate_card_version: int | None = None,
+        cause_lot_id: str = "",
+    ) -> None:
+        """Moves points of a lot. Without a counterparty it is the lot's own issuer, at the lot's own version."""
+        if points == 0:
+            return
+        posting = Posting(
+            ordinal=len(self.postings),
+            kind=kind,
+            lot_id=lot.lot_id,
+            issuer_id=lot.issuer_id,
+            counterparty_id=lot.issuer_id if counterparty_id is None else counterparty_id,
+            rate_card_version=lot.rate_card_version if rate_card_version is None else rate_card_version,
+            points=points,
+            cause_lot_id=cause_lot_id,
+        )
+        self._post(posting)
+        lot.open_points += posting.lot_points
+        if kind is PostingKind.EXPIRE:
+            lot.expired_points += points
+        elif kind is PostingKind.EXPIRY_UNDONE:
+            lot.expired_points -= points
+        assert lot.open_points >= 0 <= lot.expired_points, f"lot {lot.lot_id} went below zero"
+        self.touched[lot.lot_id] = self.work.changed_lots[lot.lot_id] = lot
+        self.work.position(lot.issuer_id, lot.currency).open_value_micros += posting.lot_points * lot.price_micros
+        if kind in (PostingKind.REDEEM, PostingKind.RESTORE):
+            self._owe(posting)
+
+    def shortfall(self, kind: PostingKind, cause: Lot, points: int) -> None:
+        """Points that a reversal should take and finds nowhere: a new debt to the cause's issuer, or withheld in cash."""
+        if points == 0:
+            return
+        posting = Posting(
+            ordinal=len(self.postings),
+            kind=kind,
+            lot_id="",
+            issuer_id=cause.issuer_id,
+            counterparty_id=cause.issuer_id,
+            rate_card_version=cause.rate_card_version,
+            points=points,
+            cause_lot_id=cause.lot_id,
+        )
+        self._post(posting)
+        if kind is PostingKind.CLAWBACK_TO_DEBT:
+            debt = Debt(
+                entry_id=self.entry_id,
+                ordinal=posting.ordinal,
+                member_id=self.account.member_id,
+                bucket=self.account.bucket,
+                issuer_id=cause.issuer_id,
+                rate_card_version=cause.rate_card_version,
+                cause_lot_id=cause.lot_id,
+                arrival=self.account.take_arrival(),
+                points=points,
+                open_points=points,
+            )
+            self.account.debts.append(debt)
+            self.work.new_debts.add((debt.entry_id, debt.ordinal))
+            self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
+
+    def pay_debts(self, lot: Lot, points: int) -> int:
+        """Pays the member's debts, oldest first, with up to `points` that came into the lot; returns what was paid."""
+        paid = 0
+        for debt in self.account.open_debts() if self.account.debt_points else ():
+            part = min(debt.open_points, points - paid)
+            if part == 0:
+                break
+            self.move(
+                PostingKind.DEBT_PAID,
+                lot,
+                part,
+                counterparty_id=debt.issuer_id,
+                rate_card_version=debt.rate_card_version,
+                cause_lot_id=debt.cause_lot_id,
+            )
+            debt.open_points -= part
+            self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
+            paid += part
+        return paid
+
+    def _post(self, posting: Posting) -> None:
+        self.postings.append(posting)
+        self.account.open_points += posting.lot_points
+        self.account.debt_points += posting.debt_points
+        key = (posting.issuer_id, posting.counterparty_id, posting.rate_card_version, posting.kind)
+        total = self.work.totals.setdefault(key, [0, 0])
+        total[0] += posting.points
+        total[1] += 1
+
+    def _owe(self, posting: Posting) -> None:
+        if posting.issuer_id == posting.counterparty_id:
+            return
+        card = self.work.terms.card(posting.counterparty_id, posting.rate_card_version)
+        owed = -posting.lot_points * reimbursement_micros(1, card)
+        self.work.position(posting.issuer_id, card.currency).net_debit_micros += owed
+        self.work.position(posting.counterparty_id, card.currency).net_debit_micros -= owed

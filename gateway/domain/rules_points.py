@@ -1,0 +1,175 @@
+"""Issue and redeem: which refusals, in which order, and what is booked."""
+
+from datetime import date
+
+from gateway.domain.command import Issue, Redeem
+from gateway.domain.draft import Draft
+from gateway.domain.entry import EntryKind, PostingKind
+from gateway.domain.lot import Lot, MemberAccount
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.partner import PartnerStatus
+from gateway.domain.pricing import points_for, points_for_value, split_by_shares, value_of
+from gateway.domain.terms import Offer, RateCard
+from gateway.domain.units import BALANCE_POINTS_MAX, INT64_MAX, MICROS
+from gateway.domain.working import WorkingSet
+
+_Part = tuple[RateCard, int]
+"""A rate card of the issuer or of a funder, and the points that it issues."""
+
+
+def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
+    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
+    MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED; else an entry with a lot for the issuer and one a funder.
+    """
+    on = work.business_date(command)
+    if isinstance(on, Refusal):
+        return on
+    card = _card(work, command, on)
+    if isinstance(card, Refusal):
+        return card
+    eligible = command.eligible
+    rate = card.issue_rates.get(eligible.unit)
+    if rate is None:
+        return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": eligible.unit})
+    parts: list[_Part] = [(card, points_for(eligible.minor_units, rate, eligible.unit))]
+    if command.offer_id:
+        bonus = _bonus(work, command, on)
+        if bonus is None:
+            return Refusal(Reason.OFFER_NOT_IN_FORCE, {"offer_id": command.offer_id})
+        parts += bonus
+    account = work.member(command.member)
+    if account is None:
+        return Refusal(Reason.MEMBER_NOT_FOUND)
+    refusal = _limits(work, account, parts)
+    if refusal is not None:
+        return refusal
+
+    # From here on it must succeed.
+    draft = Draft(
+        work=work,
+        account=account,
+        entry_id=command.entry_id,
+        kind=EntryKind.ISSUE,
+        business_date=on.isoformat(),
+        occurred_at_ms=work.occurred_at_ms(command),
+        unit=eligible.unit,
+        amount=eligible.minor_units,
+        rate_card_version=card.version,
+        offer_id=command.offer_id or "",
+    )
+    expires_on = work.terms.network_in_force(on).expiry_rule.last_day(on).isoformat()
+    for number, (part_card, points) in enumerate(parts):
+        if points:
+            draft.open_lot(_lot(draft, number, part_card, points, expires_on), PostingKind.ISSUE)
+    return draft
+
+
+def decide_redeem(work: WorkingSet, command: Redeem) -> Draft | Refusal:
+    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, MEMBER_NOT_FOUND,
+    INSUFFICIENT_POINTS; else an entry that takes lots by expiry, then arrival.
+    """
+    on = work.business_date(command)
+    if isinstance(on, Refusal):
+        return on
+    card = _card(work, command, on)
+    if isinstance(card, Refusal):
+        return card
+    asked = command.up_to_value
+    if asked is not None and asked.unit != card.currency:
+        return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": asked.unit})
+    account = work.member(command.member)
+    if account is None:
+        return Refusal(Reason.MEMBER_NOT_FOUND)
+    lots = account.usable_lots(work.network_date)
+    usable = sum(lot.open_points for lot in lots)
+    if asked is not None:
+        points = min(points_for_value(asked.minor_units, card), usable)
+        value = min(asked.minor_units, value_of(points, card))
+    else:
+        points = command.points or 0
+        value = value_of(points, card)
+    if not 0 < points <= usable:
+        return Refusal(Reason.INSUFFICIENT_POINTS)
+
+    # From here on it must succeed.
+    draft = Draft(
+        work=work,
+        account=account,
+        entry_id=command.entry_id,
+        kind=EntryKind.REDEEM,
+        business_date=on.isoformat(),
+        occurred_at_ms=work.occurred_at_ms(command),
+        unit=card.currency,
+        amount=value,
+        rate_card_version=card.version,
+    )
+    for lot in lots:
+        part = min(lot.open_points, points)
+        draft.move(PostingKind.REDEEM, lot, part, counterparty_id=card.partner_id, rate_card_version=card.version)
+        points -= part
+    return draft
+
+
+def _card(work: WorkingSet, command: Issue | Redeem, on: date) -> RateCard | Refusal:
+    card = work.terms.card_in_force(command.partner_id, on)
+    if card is None:
+        return Refusal(Reason.RATE_CARD_MISSING, {"business_date": on.isoformat()})
+    if command.rate_card_version not in (None, card.version):
+        return Refusal(Reason.RATE_VERSION_STALE, {"current": str(card.version)})
+    return card
+
+
+def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | None:
+    """What each funder issues, at its own rate card of the day; None if the offer does not hold for this basket."""
+    offer: Offer | None = work.terms.offers.get(command.offer_id or "")
+    if (
+        offer is None
+        or offer.partner_id != command.partner_id
+        or not offer.first_date <= on <= offer.last_date
+        or offer.unit != command.eligible.unit
+        or command.eligible.minor_units < offer.minimum_amount
+    ):
+        return None
+    parts: list[_Part] = []
+    points = split_by_shares(offer.bonus_points, [share for _, share in offer.shares])
+    for (funder_id, _share), part in zip(offer.shares, points, strict=True):
+        card = work.terms.card_in_force(funder_id, on)
+        if card is None or work.terms.partners[funder_id].status is not PartnerStatus.ACTIVE:
+            return None
+        parts.append((card, part))
+    return parts
+
+
+def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Refusal | None:
+    """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side."""
+    if account.open_points + sum(points for _, points in parts) > BALANCE_POINTS_MAX:
+        return Refusal(Reason.BALANCE_LIMIT)
+    for issuer_id in {card.partner_id for card, _ in parts}:
+        partner = work.terms.partners[issuer_id]
+        currency = partner.settlement_currency
+        added = sum(points * card.issue_price_micros for card, points in parts if card.partner_id == issuer_id)
+        exposure = work.position(issuer_id, currency).exposure_micros + added
+        if exposure > INT64_MAX:
+            return Refusal(Reason.BALANCE_LIMIT)
+        if partner.net_debit_cap is not None and exposure > partner.net_debit_cap * MICROS:
+            return Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+    return None
+
+
+def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str) -> Lot:
+    return Lot(
+        lot_id=f"{draft.entry_id}-{number}",
+        member_id=draft.account.member_id,
+        bucket=draft.account.bucket,
+        issuer_id=card.partner_id,
+        price_micros=card.issue_price_micros,
+        currency=card.currency,
+        rate_card_version=card.version,
+        business_date=draft.business_date,
+        expires_on=expires_on,
+        arrival=draft.account.take_arrival(),
+        points=points,
+        open_points=0,
+        expired_points=0,
+        origin_entry_id=draft.entry_id,
+    )

@@ -1,0 +1,105 @@
+"""What a batch has read and what it will write: the running state that rules look at and drafts change."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import date
+
+from gateway.domain.command import Command, MemberRef, Timed
+from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.terms import Terms
+
+CLOCK_TOLERANCE_MS = 30_000  # a till's clock may run ahead as far as a signature may
+
+TotalKey = tuple[str, str, int, PostingKind]
+"""Issuer, counterparty, version of the counterparty's rate card, kind."""
+
+
+@dataclass(slots=True)
+class Position:
+    """A partner's exposure in one currency, in micros: its open lots at issue price, and what it owes for unsettled windows."""
+
+    open_value_micros: int = 0
+    net_debit_micros: int = 0
+
+    @property
+    def exposure_micros(self) -> int:
+        """What the network would lose if the partner never paid."""
+        return self.open_value_micros + self.net_debit_micros
+
+
+@dataclass(slots=True)
+class Original:
+    """An entry that may be reversed, with what its reversals did so far."""
+
+    entry: Entry
+    reversed_amount: int = 0
+    reversal_postings: list[Posting] = field(default_factory=list)
+
+    def restored_points(self, lot_id: str) -> int:
+        """Points that went back into a lot so far."""
+        return sum(p.points for p in self.reversal_postings if p.kind is PostingKind.RESTORE and p.lot_id == lot_id)
+
+    def taken_points(self, cause_lot_id: str) -> int:
+        """Points that were taken back so far on behalf of a lot, from wherever they came."""
+        return sum(p.points for p in self.reversal_postings if p.kind in _TAKEN and p.cause_lot_id == cause_lot_id)
+
+
+_TAKEN: Collection[PostingKind] = frozenset({PostingKind.CLAWBACK, PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkingSet:
+    """What a batch has read, and what it will write. `at_ms` is the moment of the whole batch."""
+
+    terms: Terms
+    at_ms: int
+    network_date: str
+    accounts: dict[str, MemberAccount] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
+    originals: dict[str, Original] = field(default_factory=dict)
+    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
+    totals: dict[TotalKey, list[int]] = field(default_factory=dict)
+    new_accounts: set[str] = field(default_factory=set)
+    new_cards: dict[str, str] = field(default_factory=dict)
+    changed_accounts: set[str] = field(default_factory=set)
+    new_lots: set[str] = field(default_factory=set)
+    changed_lots: dict[str, Lot] = field(default_factory=dict)
+    new_debts: set[tuple[str, int]] = field(default_factory=set)
+    changed_debts: dict[tuple[str, int], Debt] = field(default_factory=dict)
+
+    def position(self, partner_id: str, currency: str) -> Position:
+        """The running position; zero where there is none yet."""
+        return self.positions.setdefault((partner_id, currency), Position())
+
+    def member(self, ref: MemberRef) -> MemberAccount | None:
+        """The account that a reference names, also one that this batch has enrolled."""
+        member_id = ref.member_id if ref.card_hash is None else self.cards.get(ref.card_hash)
+        return self.accounts.get(member_id) if member_id is not None else None
+
+    def occurred_at_ms(self, command: Command) -> int:
+        """When it happened; when it is booked, if the caller did not say."""
+        occurred_at_ms = command.occurred_at_ms if isinstance(command, Timed) else None
+        return self.at_ms if occurred_at_ms is None else occurred_at_ms
+
+    def business_date(self, command: Timed) -> date | Refusal:
+        """The date of occurrence in the partner's time zone, unless it lies in the future or too far back."""
+        occurred_at_ms = self.occurred_at_ms(command)
+        if occurred_at_ms > self.at_ms + CLOCK_TOLERANCE_MS:
+            return Refusal(Reason.EVENT_TIME_IN_FUTURE, {"server_time_ms": str(self.at_ms)})
+        on = self.terms.business_date(command.partner_id, occurred_at_ms)
+        today = self.terms.business_date(command.partner_id, self.at_ms)
+        horizon_days = self.terms.network_in_force(today).late_days_max
+        if (today - on).days > horizon_days:
+            return Refusal(Reason.EVENT_TOO_OLD, {"horizon_days": str(horizon_days)})
+        return on
+
+    def note_entry(self, entry: Entry) -> None:
+        """Remembers an entry of the batch itself, so that a later command of it may reverse what an earlier one booked."""
+        if entry.kind in (EntryKind.REVERSE_ISSUE, EntryKind.REVERSE_REDEMPTION):
+            original = self.originals[entry.original_entry_id]
+            original.reversed_amount += entry.amount
+            original.reversal_postings.extend(entry.postings)
+        elif entry.idempotency_key:
+            self.originals[entry.entry_id] = Original(entry)
