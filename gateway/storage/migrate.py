@@ -46,12 +46,11 @@ def check_version(connection: Connection) -> None:
     version = schema_version(connection)
     if version is None:
         raise SchemaOutdated("the database has no Tallystick tables yet: run 'tallystick network create'")
+    facts = f"the database has schema {version}, this program has {SCHEMA_VERSION}"
     if version < SCHEMA_VERSION:
-        raise SchemaOutdated(
-            f"the database has schema {version}, this program needs {SCHEMA_VERSION}: stop the gateway and run 'tallystick network upgrade'"
-        )
+        raise SchemaOutdated(f"{facts}: stop the gateway and run 'tallystick network upgrade'")
     if version > SCHEMA_VERSION:
-        raise SchemaOutdated(f"the database has schema {version}, this program knows {SCHEMA_VERSION}: install the newer Tallystick")
+        raise SchemaOutdated(f"{facts}: install the newer Tallystick")
 
 
 def schema_version(connection: Connection) -> str | None:
