@@ -1,0 +1,137 @@
+"""From answers to what a till may rely on: every receipt verified, every refusal named. Sends nothing."""
+
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.domain.outcome import Reason
+from partners.pos.attempts import Attempts, Clock, RetryPolicy, Spread
+from partners.pos.channel import NonceSource, Signer, Signing
+from partners.pos.errors import Facts, NoAnswer, PosError, ReceiptError, Refused
+from partners.pos.failures import Failure
+from partners.pos.receipts import ReceiptKeys
+from partners.pos.requests import Booking
+from tallystick.v1 import network_pb2, points_pb2, types_pb2
+
+# After these the command may have been booked.
+_OUTCOME_UNKNOWN = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED, grpc.StatusCode.DATA_LOSS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A command that was booked, and the proof of it. `is_replayed`: it had been booked before, by an earlier attempt."""
+
+    receipt: types_pb2.Receipt
+    signed_receipt: types_pb2.SignedReceipt
+    is_replayed: bool
+
+    @property
+    def entry_id(self) -> str:
+        """Names the entry, for instance to reverse it."""
+        return self.receipt.entry_id
+
+    @property
+    def points(self) -> int:
+        """Change of the member's balance."""
+        return self.receipt.points
+
+    @property
+    def balance_points(self) -> int:
+        """The member's balance afterwards; negative while in debt."""
+        return self.receipt.balance_points
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a till did so far, for reports."""
+
+    receipts_verified: int = 0
+    retries: int = 0
+
+
+class Desk:
+    """What both tills share: who signs, by which clock, and the network's receipt keys once they are known."""
+
+    def __init__(
+        self, signer: Signer, *, audience: str, clock: Clock, nonce: NonceSource, policy: RetryPolicy, spread: Spread
+    ) -> None:
+        self.signer = signer
+        self.audience = audience
+        self.clock = clock
+        self.policy = policy
+        self.counts = Counts()
+        self._nonce = nonce
+        self._spread = spread
+        self._keys: ReceiptKeys | None = None
+
+    def signing(self) -> Signing:
+        """For a signing channel."""
+        return Signing(self.audience, self.signer, self.clock, self._nonce)
+
+    def attempts(self) -> Attempts:
+        """For one call."""
+        return Attempts(self.policy, self.clock, self._spread)
+
+    def learn(self, network: network_pb2.GetNetworkResponse) -> None:
+        """Takes over the receipt keys and the time. Raises PosError if it is another network than the profile's."""
+        if network.audience != self.audience:
+            raise PosError(f"the gateway serves {network.audience!r}, the profile is for {self.audience!r}")
+        self.clock.correct(network.server_time_ms)
+        self._keys = ReceiptKeys(network.audience, network.receipt_keys)
+
+    def must_learn(self, signed: types_pb2.SignedReceipt | None = None) -> bool:
+        """Whether GetNetwork has to be asked: never asked yet, or the receipt is signed by a key made since."""
+        return self._keys is None or (signed is not None and signed.key_id not in self._keys)
+
+    def verify(self, signed: types_pb2.SignedReceipt, idempotency_key: str | None = None) -> types_pb2.Receipt:
+        """The content of a receipt of this partner's. Raises ReceiptError."""
+        if self._keys is None:
+            raise ReceiptError("the network's receipt keys are not known yet")
+        receipt = self._keys.verify(signed, partner_id=self.signer.partner_id, idempotency_key=idempotency_key)
+        self.counts.receipts_verified += 1
+        return receipt
+
+    def booked(self, answer: types_pb2.Answer, idempotency_key: str | None = None) -> Booked:
+        """A booking. Raises ReceiptError, and Refused if the receipt is that of a refusal."""
+        receipt = self.verify(answer.receipt, idempotency_key)
+        if receipt.refused:
+            raise Refused(_reason_name(receipt.refused), Facts(dict(receipt.details), (), answer.receipt, receipt))
+        return Booked(receipt, answer.receipt, answer.replayed)
+
+    def refused(self, failure: Failure, idempotency_key: str | None) -> PosError:
+        """What to raise for a failure that is an answer. Raises ReceiptError if its receipt does not verify."""
+        if failure.code in _OUTCOME_UNKNOWN:
+            return NoAnswer(1, str(failure))
+        signed = failure.answer.receipt if failure.answer is not None else None
+        receipt = self.verify(signed, idempotency_key) if signed is not None else None
+        reason = failure.reason or failure.code.name
+        return Refused(reason, Facts(failure.details or _told(failure), failure.field_violations, signed, receipt))
+
+    def in_batch(self, answer: points_pb2.CommandAnswer, command: Booking) -> Booked | Refused:
+        """What became of one command of a batch. Raises ReceiptError."""
+        if answer.HasField("booked"):
+            return self.booked(answer.booked, command.idempotency_key)
+        refusal = answer.refused
+        signed = refusal.answer.receipt if refusal.HasField("answer") else None
+        receipt = self.verify(signed, command.idempotency_key) if signed is not None else None
+        violations = tuple((violation.field, violation.description) for violation in refusal.field_violations)
+        return Refused(_reason_name(refusal.reason), Facts(dict(refusal.details), violations, signed, receipt))
+
+
+def receipts_in(response: points_pb2.SubmitBatchResponse) -> list[types_pb2.SignedReceipt]:
+    """All receipts of a batch's answers."""
+    answers = [answer.booked if answer.HasField("booked") else answer.refused.answer for answer in response.answers]
+    return [answer.receipt for answer in answers if answer.HasField("receipt")]
+
+
+def _reason_name(number: int) -> str:
+    try:
+        return Reason(number).name
+    except ValueError:
+        return f"REASON_{number}"  # a gateway that is newer than this till
+
+
+def _told(failure: Failure) -> dict[str, str]:
+    return {"message": failure.message} if failure.message and not failure.reason else {}

@@ -1,0 +1,54 @@
+"""What a till has to reckon with.
+
+PosError
+├── ProfileError     a profile, key or input file cannot be used; the message says what to do
+├── ReceiptError     an answer does not verify, or answers something else than was asked: do not hand out anything
+├── Refused          the gateway understood the command and did not carry it out; repeating it will not help
+└── NoAnswer         every attempt failed on the way: the outcome is unknown, send the same key again
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tallystick.v1 import types_pb2
+
+
+class PosError(Exception):
+    """Root of the tree."""
+
+
+class ProfileError(PosError):
+    """A profile, key or input file cannot be used."""
+
+
+class ReceiptError(PosError):
+    """An answer does not verify under the network's keys, or answers something else than was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a refusal says besides its reason. `receipt` is verified; None unless the refusal is remembered."""
+
+    details: Mapping[str, str] = field(default_factory=dict)
+    field_violations: Sequence[tuple[str, str]] = ()
+    signed_receipt: types_pb2.SignedReceipt | None = None
+    receipt: types_pb2.Receipt | None = None
+
+
+class Refused(PosError):
+    """The gateway understood the command and did not carry it out. `reason` is a name of `ErrorReason` without its prefix."""
+
+    def __init__(self, reason: str, facts: Facts) -> None:
+        self.reason = reason
+        self.facts = facts
+        told = [f"{name}={value}" for name, value in sorted(facts.details.items())]
+        told += [f"{path}: {what}" for path, what in facts.field_violations]
+        super().__init__(f"{reason} ({'; '.join(told)})" if told else reason)
+
+
+class NoAnswer(PosError):
+    """Every attempt failed on the way. The command may have been booked: send the same idempotency key again."""
+
+    def __init__(self, attempts: int, last: str) -> None:
+        self.attempts = attempts
+        super().__init__(f"no answer after {attempts} attempts, the last one: {last}; send the same idempotency key again")

@@ -1,0 +1,228 @@
+"""What a till can ask for, as messages; and the methods that carry them. Pure: nothing is sent here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
+from gateway.domain.units import check_unit, parse_amount
+from partners.pos.errors import PosError
+from tallystick.v1 import member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, types_pb2
+
+Booking = (
+    points_pb2.IssuePointsRequest
+    | points_pb2.RedeemPointsRequest
+    | points_pb2.ReverseEntryRequest
+    | member_pb2.EnrolMemberRequest
+    | member_pb2.TransferPointsRequest
+)
+"""A command that may book something: it has an idempotency key, and its answer a receipt."""
+
+_Q = TypeVar("_Q", bound=Message)
+_A = TypeVar("_A", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[_Q, _A]):
+    """A unary call: its full path, what it takes and what it answers."""
+
+    path: str
+    request: type[_Q]
+    answer: type[_A]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    def on(self, channel: Any) -> Callable[..., Any]:
+        """The call on a channel, sync or aio, as a generated stub makes it."""
+        call: Callable[..., Any] = channel.unary_unary(
+            self.path,
+            request_serializer=self.request.SerializeToString,
+            response_deserializer=self.answer.FromString,
+        )
+        return call
+
+
+GET_NETWORK = Method("/tallystick.v1.NetworkService/GetNetwork", network_pb2.GetNetworkRequest, network_pb2.GetNetworkResponse)
+ISSUE = Method("/tallystick.v1.PointsService/IssuePoints", points_pb2.IssuePointsRequest, points_pb2.IssuePointsResponse)
+REDEEM = Method("/tallystick.v1.PointsService/RedeemPoints", points_pb2.RedeemPointsRequest, points_pb2.RedeemPointsResponse)
+REVERSE = Method("/tallystick.v1.PointsService/ReverseEntry", points_pb2.ReverseEntryRequest, points_pb2.ReverseEntryResponse)
+GET_ENTRY = Method("/tallystick.v1.PointsService/GetEntry", points_pb2.GetEntryRequest, points_pb2.GetEntryResponse)
+SUBMIT_BATCH = Method("/tallystick.v1.PointsService/SubmitBatch", points_pb2.SubmitBatchRequest, points_pb2.SubmitBatchResponse)
+ENROL = Method("/tallystick.v1.MemberService/EnrolMember", member_pb2.EnrolMemberRequest, member_pb2.EnrolMemberResponse)
+TRANSFER = Method(
+    "/tallystick.v1.MemberService/TransferPoints", member_pb2.TransferPointsRequest, member_pb2.TransferPointsResponse
+)
+GET_BALANCE = Method("/tallystick.v1.MemberService/GetBalance", member_pb2.GetBalanceRequest, member_pb2.GetBalanceResponse)
+LIST_ENTRIES = Method("/tallystick.v1.MemberService/ListEntries", member_pb2.ListEntriesRequest, member_pb2.ListEntriesResponse)
+GET_PARTNER = Method("/tallystick.v1.PartnerService/GetPartner", partner_pb2.GetPartnerRequest, partner_pb2.GetPartnerResponse)
+LIST_WINDOWS = Method(
+    "/tallystick.v1.StatementService/ListWindows", statement_pb2.ListWindowsRequest, statement_pb2.ListWindowsResponse
+)
+GET_STATEMENT = Method(
+    "/tallystick.v1.StatementService/GetStatement", statement_pb2.GetStatementRequest, statement_pb2.GetStatementResponse
+)
+LIST_STATEMENT_LINES = Method(
+    "/tallystick.v1.StatementService/ListStatementLines",
+    statement_pb2.ListStatementLinesRequest,
+    statement_pb2.ListStatementLinesResponse,
+)
+
+METHODS: tuple[Method[Any, Any], ...] = (
+    GET_NETWORK, ISSUE, REDEEM, REVERSE, GET_ENTRY, SUBMIT_BATCH, ENROL, TRANSFER, GET_BALANCE, LIST_ENTRIES, GET_PARTNER,
+    LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES,
+)  # fmt: skip
+
+# The method of each booking, and the field of `Command` that carries it in a batch.
+BOOKINGS: Mapping[type[Message], tuple[Method[Any, Any], str]] = {
+    points_pb2.IssuePointsRequest: (ISSUE, "issue"),
+    points_pb2.RedeemPointsRequest: (REDEEM, "redeem"),
+    points_pb2.ReverseEntryRequest: (REVERSE, "reverse"),
+    member_pb2.EnrolMemberRequest: (ENROL, "enrol"),
+    member_pb2.TransferPointsRequest: (TRANSFER, "transfer"),
+}
+
+
+def method_named(name: str) -> Method[Any, Any]:
+    """By its name or its full path. Raises PosError."""
+    for method in METHODS:
+        if name in {method.path, method.name}:
+            return method
+    raise PosError(f"no method {name!r}; there are: {', '.join(sorted(method.name for method in METHODS))}")
+
+
+def card(number: str) -> types_pb2.MemberRef:
+    """A member by the number on the card. Raises PosError if it is not of its form."""
+    if CARD_NUMBER.fullmatch(number) is None:
+        raise PosError(f"card number {number!r}: must be 4 to 32 characters of A-Z, a-z, 0-9 and -")
+    return types_pb2.MemberRef(card_number=number)
+
+
+def member(member_id: str) -> types_pb2.MemberRef:
+    """A member by the id that the enrolment gave. Raises PosError if it is not of its form."""
+    if MEMBER_ID.fullmatch(member_id) is None:
+        raise PosError(f"member id {member_id!r}: must be 1 to 64 characters of a-z, 0-9, _ and -")
+    return types_pb2.MemberRef(member_id=member_id)
+
+
+def amount(text: str) -> types_pb2.Amount:
+    """Reads "12.50 EUR" or "40 acme:STAR". Raises InvalidValue, PosError."""
+    number, space, unit = text.partition(" ")
+    if not space:
+        raise PosError(f"amount {text!r}: write the number and its unit, such as '12.50 EUR'")
+    return types_pb2.Amount(unit=check_unit(unit), minor_units=parse_amount(number, unit))
+
+
+def issue(
+    who: types_pb2.MemberRef,
+    eligible: types_pb2.Amount,
+    *,
+    key: str,
+    receipt_number: str = "",
+    occurred_at_ms: int | None = None,
+    offer_id: str = "",
+    rate_card_version: int | None = None,
+) -> points_pb2.IssuePointsRequest:
+    """Issue points on a basket: `eligible` is what is left of it after discounts and after what points paid."""
+    return points_pb2.IssuePointsRequest(
+        idempotency_key=key,
+        member=who,
+        eligible=eligible,
+        receipt_number=receipt_number,
+        occurred_at_ms=occurred_at_ms,
+        offer_id=offer_id,
+        rate_card_version=rate_card_version,
+    )
+
+
+def redeem(
+    who: types_pb2.MemberRef,
+    quantity: int | types_pb2.Amount,
+    *,
+    key: str,
+    receipt_number: str = "",
+    occurred_at_ms: int | None = None,
+    rate_card_version: int | None = None,
+) -> points_pb2.RedeemPointsRequest:
+    """Redeem so many points, or, given an amount, as many as it takes and the member has."""
+    request = points_pb2.RedeemPointsRequest(
+        idempotency_key=key,
+        member=who,
+        receipt_number=receipt_number,
+        occurred_at_ms=occurred_at_ms,
+        rate_card_version=rate_card_version,
+    )
+    if isinstance(quantity, int):
+        request.points = quantity
+    else:
+        request.up_to_value.CopyFrom(quantity)
+    return request
+
+
+def reverse(
+    *,
+    key: str,
+    entry_id: str = "",
+    original_key: str = "",
+    part: int | types_pb2.Amount | None = None,
+    receipt_number: str = "",
+    occurred_at_ms: int | None = None,
+) -> points_pb2.ReverseEntryRequest:
+    """Reverse an entry, named by its id or by the key it was booked with: by amount (issue), by points (redemption), or all."""
+    if bool(entry_id) == bool(original_key):
+        raise PosError("name the entry to reverse in one way: by its id, or by the key it was booked with")
+    request = points_pb2.ReverseEntryRequest(idempotency_key=key, receipt_number=receipt_number, occurred_at_ms=occurred_at_ms)
+    if entry_id:
+        request.entry_id = entry_id
+    else:
+        request.original_idempotency_key = original_key
+    if isinstance(part, int):
+        request.points = part
+    elif part is not None:
+        request.eligible.CopyFrom(part)
+    return request
+
+
+def enrol(card_number: str, *, key: str) -> member_pb2.EnrolMemberRequest:
+    """Enrol a member under a card."""
+    return member_pb2.EnrolMemberRequest(idempotency_key=key, card_number=card(card_number).card_number)
+
+
+def transfer(
+    source: types_pb2.MemberRef,
+    target: types_pb2.MemberRef,
+    points: int,
+    *,
+    key: str,
+    receipt_number: str = "",
+    occurred_at_ms: int | None = None,
+) -> member_pb2.TransferPointsRequest:
+    """Move points from one member to another."""
+    return member_pb2.TransferPointsRequest(
+        idempotency_key=key,
+        source=source,
+        target=target,
+        points=points,
+        receipt_number=receipt_number,
+        occurred_at_ms=occurred_at_ms,
+    )
+
+
+def entry_query(*, entry_id: str = "", key: str = "") -> points_pb2.GetEntryRequest:
+    """Ask for the answer that a command got, by the id on its receipt or by its idempotency key."""
+    if bool(entry_id) == bool(key):
+        raise PosError("name the entry in one way: by its id, or by its idempotency key")
+    return points_pb2.GetEntryRequest(entry_id=entry_id) if entry_id else points_pb2.GetEntryRequest(idempotency_key=key)
+
+
+def batch(commands: "list[Booking]") -> points_pb2.SubmitBatchRequest:
+    """Several commands under one signature, carried out in this order, each by itself."""
+    request = points_pb2.SubmitBatchRequest()
+    for command in commands:
+        _, field = BOOKINGS[type(command)]
+        getattr(request.commands.add(), field).CopyFrom(command)
+    return request
