@@ -1,0 +1,47 @@
+"""Who calls, as the signature has proven it; what a call is allowed, and until when."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from gateway.domain.partner import KeyScope
+
+TILL, OFFICE = frozenset({KeyScope.TILL}), frozenset({KeyScope.OFFICE})
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRule:
+    """Which keys may call a method, and whether it may book something. No scopes: it needs no signature."""
+
+    scopes: frozenset[KeyScope]
+    books: bool = False
+
+
+METHOD_RULES: dict[str, MethodRule] = {
+    "/tallystick.v1.NetworkService/GetNetwork": MethodRule(frozenset()),
+    "/tallystick.v1.PointsService/IssuePoints": MethodRule(TILL, books=True),
+    "/tallystick.v1.PointsService/RedeemPoints": MethodRule(TILL, books=True),
+    "/tallystick.v1.PointsService/ReverseEntry": MethodRule(TILL, books=True),
+    "/tallystick.v1.PointsService/SubmitBatch": MethodRule(TILL, books=True),
+    "/tallystick.v1.PointsService/GetEntry": MethodRule(TILL | OFFICE),
+    "/tallystick.v1.MemberService/EnrolMember": MethodRule(TILL, books=True),
+    "/tallystick.v1.MemberService/TransferPoints": MethodRule(TILL, books=True),
+    "/tallystick.v1.MemberService/GetBalance": MethodRule(TILL | OFFICE),
+    "/tallystick.v1.MemberService/ListEntries": MethodRule(TILL | OFFICE),
+    "/tallystick.v1.PartnerService/GetPartner": MethodRule(TILL | OFFICE),
+    "/tallystick.v1.StatementService/ListWindows": MethodRule(OFFICE),
+    "/tallystick.v1.StatementService/GetStatement": MethodRule(OFFICE),
+    "/tallystick.v1.StatementService/ListStatementLines": MethodRule(OFFICE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The partner and the key that signed the call, and the call's deadline on the monotonic clock, in seconds."""
+
+    partner_id: str
+    key_id: str
+    deadline: float
+
+
+current_caller: ContextVar[Caller] = ContextVar("current_caller")
+"""Set by the interceptor in the call's own task, read by the servicer."""
