@@ -58,6 +58,7 @@ class StoredRefusal:
     """A final refusal as it will be stored."""
 
     receipt: Receipt
+    reason: Reason
     number: int
     refusal_hash: bytes
     receipt_bytes: bytes
@@ -74,7 +75,7 @@ class Book:
     known: dict[str, KnownAnswer] = field(default_factory=dict)
     known_refusals: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
     new_entries: list[tuple[Entry, bytes]] = field(default_factory=list)
-    new_answers: dict[str, tuple[Entry, bytes]] = field(default_factory=dict)
+    new_answers: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_refusals: list[StoredRefusal] = field(default_factory=list)
 
     def execute(self, command: Command) -> Result:
@@ -161,7 +162,7 @@ class Book:
         receipt = self.encode(self._receipt(entry, draft))
         answer = Answer(receipt, self.receipt_key_id)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
-        self.new_answers[entry.entry_id] = (entry, receipt)
+        self.new_answers.append((entry, receipt))
         if isinstance(command, Transfer):
             self.enter(receiving_side(self.work, command, draft))
         return answer
@@ -237,7 +238,7 @@ class Book:
             receipt=receipt_bytes,
             receipt_key_id=self.receipt_key_id,
         )
-        self.new_refusals.append(StoredRefusal(receipt, head.refusals, head.refusals_hash, receipt_bytes))
+        self.new_refusals.append(StoredRefusal(receipt, refusal.reason, head.refusals, head.refusals_hash, receipt_bytes))
         answer = Answer(receipt_bytes, self.receipt_key_id, refusal)
         self.known_refusals[command.entry_id, fingerprint] = answer
         return answer

@@ -3,6 +3,7 @@
 DomainError
 ├── InvalidValue       a value from outside is not of its form; the message says what to do
 ├── SignatureError     a signature, key or proof does not hold; carries the true cause for the operator
+├── DecisionRefused    what an operator wants is against the rules of deciding; the reason is one word
 └── BooksBroken        an invariant that only our own bug can break
 """
 
@@ -21,6 +22,14 @@ class SignatureError(DomainError):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+class DecisionRefused(DomainError):
+    """What an operator wants is against the rules of deciding. `reason` is one word, such as DUAL_CONTROL_REQUIRED."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
 
 
 class BooksBroken(DomainError):

@@ -1,0 +1,60 @@
+"""One batch of one lane in one transaction: load, decide, save, COMMIT. Who runs it decides when."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from gateway.domain.command import Command
+from gateway.domain.receipt import EncodeReceipt, Result
+from gateway.domain.terms import Terms
+from gateway.storage.booking import save_book
+from gateway.storage.books import load_book, load_book_for_expiry
+from gateway.storage.engine import writing_on
+from gateway.storage.errors import translate
+
+LANE = 0  # SQLite has one; which lane a bucket belongs to is asked here, nowhere else
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """What a batch needs from outside: terms as of its own transaction, the form of receipts, the key that will sign them."""
+
+    load_terms: Callable[[Connection], Terms]
+    encode: EncodeReceipt
+    receipt_key_id: str
+
+
+def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
+    """Carries out commands in their order and commits; one result each. Raises StoreError; then nothing was written."""
+    try:
+        with writing_on(connection):
+            loaded = load_book(
+                connection,
+                commands,
+                lane=LANE,
+                now_ms=now_ms,
+                terms=settings.load_terms(connection),
+                encode=settings.encode,
+                receipt_key_id=settings.receipt_key_id,
+            )
+            results = [loaded.book.execute(command) for command in commands]
+            save_book(connection, loaded)
+    except DBAPIError as error:
+        raise translate(error) from error
+    return results
+
+
+def expire_lots(
+    connection: Connection, overdue: Sequence[tuple[str, str]], *, now_ms: int, load_terms: Callable[[Connection], Terms]
+) -> int:
+    """Expires overdue lots, given as (member id, lot id), and commits; returns the points. Safe to repeat. Raises StoreError."""
+    try:
+        with writing_on(connection):
+            loaded = load_book_for_expiry(connection, overdue, lane=LANE, now_ms=now_ms, terms=load_terms(connection))
+            points = sum(loaded.book.expire(member_id=member_id, lot_id=lot_id) for member_id, lot_id in overdue)
+            save_book(connection, loaded)
+    except DBAPIError as error:
+        raise translate(error) from error
+    return points

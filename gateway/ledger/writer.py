@@ -1,0 +1,241 @@
+"""The group-commit writer: one thread, one connection. While one batch commits, the next collects; there is no timer.
+
+Answers after COMMIT, and wakes the event loop once a batch. Its queue is bounded; what does not fit is refused at once,
+what has waited past its deadline never enters a batch. A constraint that refuses a batch rolls it back, and its
+commands run again singly, so that one bad command harms no other.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+from gateway.domain.command import Command
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.receipt import Result
+from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
+
+ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
+_BACKOFF_S = 0.005
+
+_log = logging.getLogger(__name__)
+
+
+class Run(Protocol):
+    """Carries out commands in one transaction, and commits; raises StoreError if nothing was written."""
+
+    def __call__(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+        """One result a command, in order."""
+        ...
+
+
+@dataclass(slots=True)
+class WriterFigures:
+    """What the writer did so far."""
+
+    batches: int = 0
+    commands: int = 0
+    largest_batch: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    commands: Sequence[Command]
+    deadline: float | None
+    future: asyncio.Future[list[Result]]
+
+
+Chore = Callable[[Connection], None]
+"""Work that is not a command, such as keeping the operator's log of bad signatures; opens its own transaction."""
+
+
+@dataclass(eq=False)
+class Writer:
+    """Takes commands from the event loop, hands them to its thread by batches, and brings back the results."""
+
+    engine: Engine
+    run: Run
+    queue_max: int
+    batch_max: int
+    figures: WriterFigures = field(default_factory=WriterFigures)
+
+    def __post_init__(self) -> None:
+        """Makes the thread; `start` starts it."""
+        self._queue: deque[_Pending] = deque()
+        self._chores: deque[Chore] = deque()
+        self._waiting = 0  # commands in the queue
+        self._is_draining = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="tallystick-writer", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Starts the thread; called from within the event loop that will wait for the results."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Takes nothing more, empties the queue, and ends the thread."""
+        with self._wake:
+            self._is_draining = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> list[Result]:
+        """One result a command, after COMMIT. `deadline` is an instant of `time.monotonic`.
+
+        Refuses all of them alike: DRAINING, QUEUE_FULL, DEADLINE_PASSED, STORE_UNAVAILABLE. Raises what a bug raised.
+        """
+        assert self._loop is not None, "the writer was not started"
+        pending = _Pending(commands, deadline, self._loop.create_future())
+        with self._wake:
+            if self._is_draining:
+                return _all(commands, Reason.DRAINING)
+            if self._waiting + len(commands) > self.queue_max:
+                return _all(commands, Reason.QUEUE_FULL)
+            self._queue.append(pending)
+            self._waiting += len(commands)
+            self._wake.notify()
+        return await pending.future
+
+    def add_chore(self, chore: Chore) -> None:
+        """Runs it between two batches, on the writer's connection. A chore that fails is logged, not repeated."""
+        with self._wake:
+            self._chores.append(chore)
+            self._wake.notify()
+
+    def _work(self) -> None:
+        connection: Connection | None = None
+        while True:
+            batch, chores = self._collect()
+            if not batch and not chores:
+                break
+            try:
+                connection = connection or self.engine.connect()
+            except Exception as error:  # noqa: BLE001 - the batch boundary: whatever is wrong, the callers must hear of it
+                _log.exception("the store cannot be reached")
+                self._answer([(pending, _refused(pending, error)) for pending in batch])
+                continue
+            for chore in chores:
+                self._run_chore(connection, chore)
+            self._answer(self._carry_out(connection, batch))
+            if connection.invalidated:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def _collect(self) -> tuple[list[_Pending], list[Chore]]:
+        """Waits for work; takes as much as fits into a batch. Both are empty only at the end."""
+        with self._wake:
+            while not (self._queue or self._chores or self._is_draining):
+                self._wake.wait()
+            chores = list(self._chores)
+            self._chores.clear()
+            batch: list[_Pending] = []
+            size = 0
+            while self._queue and (not batch or size + len(self._queue[0].commands) <= self.batch_max):
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].commands)
+            self._waiting -= size
+        return batch, chores
+
+    def _carry_out(self, connection: Connection, batch: list[_Pending]) -> list[tuple[_Pending, list[Result] | Exception]]:
+        now = time.monotonic()
+        done: list[tuple[_Pending, list[Result] | Exception]] = []
+        live: list[_Pending] = []
+        for pending in batch:
+            if pending.future.cancelled():
+                continue
+            if pending.deadline is not None and pending.deadline <= now:
+                done.append((pending, _all(pending.commands, Reason.DEADLINE_PASSED)))
+            else:
+                live.append(pending)
+        if not live:
+            return done
+        try:
+            results = self._attempt(connection, [command for pending in live for command in pending.commands])
+        except Exception as error:  # noqa: BLE001 - the batch boundary: one bad command must not harm the others
+            if len(live) > 1 and not _is_store_down(error):
+                return done + [outcome for pending in live for outcome in self._carry_out(connection, [pending])]
+            if len(live[0].commands) > 1 and not _is_store_down(error):
+                return [*done, (live[0], self._singly(connection, live[0].commands))]
+            _log.error("a batch was not written", exc_info=error)
+            return done + [(pending, _refused(pending, error)) for pending in live]
+        start = 0
+        for pending in live:
+            done.append((pending, results[start : start + len(pending.commands)]))
+            start += len(pending.commands)
+        return done
+
+    def _singly(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+        results: list[Result] = []
+        for command in commands:
+            try:
+                results += self._attempt(connection, [command])
+            except Exception as error:
+                _log.exception("a command was not written")
+                results.append(Refusal(_reason(error)))
+        return results
+
+    def _attempt(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                results = self.run(connection, commands)
+            except StoreContention:
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            else:
+                self.figures.batches += 1
+                self.figures.commands += len(commands)
+                self.figures.largest_batch = max(self.figures.largest_batch, len(commands))
+                return results
+        raise AssertionError("unreachable")
+
+    def _run_chore(self, connection: Connection, chore: Chore) -> None:
+        try:
+            chore(connection)
+        except Exception:
+            _log.exception("a chore failed")
+
+    def _answer(self, outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
+        assert self._loop is not None, "the writer was not started"
+        if outcomes:
+            self._loop.call_soon_threadsafe(_resolve, outcomes)
+
+
+def _resolve(outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
+    for pending, outcome in outcomes:
+        if pending.future.done():
+            continue  # the caller went away; a retry with its key finds the answer
+        if isinstance(outcome, Exception):
+            pending.future.set_exception(outcome)
+        else:
+            pending.future.set_result(outcome)
+
+
+def _all(commands: Sequence[Command], reason: Reason) -> list[Result]:
+    return [Refusal(reason)] * len(commands)
+
+
+def _is_store_down(error: Exception) -> bool:
+    return isinstance(error, StoreError) and not isinstance(error, ConstraintBroken)
+
+
+def _reason(error: Exception) -> Reason:
+    if isinstance(error, StoreContention):
+        return Reason.REQUEST_IN_PROGRESS
+    return Reason.STORE_UNAVAILABLE if _is_store_down(error) else Reason.INTERNAL
+
+
+def _refused(pending: _Pending, error: Exception) -> list[Result] | Exception:
+    """What the callers hear: a refusal that says to come again, or the bug itself, for the edge to hide and log."""
+    return _all(pending.commands, _reason(error)) if _is_store_down(error) else error
