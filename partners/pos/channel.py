@@ -199,12 +199,12 @@ class AsyncSigningChannel(grpc.aio.Channel):
         return None
 
 
-class _SignedCall(grpc.UnaryUnaryMultiCallable[_Q, _A]):
+class _SignedCall(grpc.UnaryUnaryMultiCallable):  # type: ignore[type-arg]  # no generic class at run time
     def __init__(
         self,
         inner: "grpc.UnaryUnaryMultiCallable[Any, Any]",
         method: str,
-        serialize: Callable[[_Q], bytes] | None,
+        serialize: Callable[[Any], bytes] | None,
         signing: Signing,
     ) -> None:
         self._inner = inner
@@ -212,25 +212,27 @@ class _SignedCall(grpc.UnaryUnaryMultiCallable[_Q, _A]):
         self._serialize = serialize
         self._signing = signing
 
-    def __call__(self, request: _Q, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any) -> Any:
+    def __call__(self, request: Any, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any) -> Any:
         body, signed = _sign(request, self._serialize, self._method, self._signing)
         return self._inner(body, timeout, (*(metadata or ()), *signed), *args, **options)
 
-    def with_call(self, request: _Q, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any) -> Any:
+    def with_call(
+        self, request: Any, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any
+    ) -> Any:
         body, signed = _sign(request, self._serialize, self._method, self._signing)
         return self._inner.with_call(body, timeout, (*(metadata or ()), *signed), *args, **options)
 
-    def future(self, request: _Q, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any) -> Any:
+    def future(self, request: Any, timeout: float | None = None, metadata: _Metadata = None, *args: Any, **options: Any) -> Any:
         body, signed = _sign(request, self._serialize, self._method, self._signing)
         return self._inner.future(body, timeout, (*(metadata or ()), *signed), *args, **options)
 
 
-class _AsyncSignedCall(grpc.aio.UnaryUnaryMultiCallable[_Q, _A]):
+class _AsyncSignedCall(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
     def __init__(
         self,
         inner: "grpc.aio.UnaryUnaryMultiCallable[Any, Any]",
         method: str,
-        serialize: Callable[[_Q], bytes] | None,
+        serialize: Callable[[Any], bytes] | None,
         signing: Signing,
     ) -> None:
         self._inner = inner
@@ -238,7 +240,7 @@ class _AsyncSignedCall(grpc.aio.UnaryUnaryMultiCallable[_Q, _A]):
         self._serialize = serialize
         self._signing = signing
 
-    def __call__(self, request: _Q, *, timeout: float | None = None, metadata: _Metadata = None, **options: Any) -> Any:
+    def __call__(self, request: Any, *, timeout: float | None = None, metadata: _Metadata = None, **options: Any) -> Any:
         body, signed = _sign(request, self._serialize, self._method, self._signing)
         return self._inner(body, timeout=timeout, metadata=(*(metadata or ()), *signed), **options)
 
