@@ -1,0 +1,132 @@
+"""Settlement windows in the store: the open one, the ranges of closed ones, and the cut-off itself."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from gateway.domain.chain import genesis_hash, window_hash
+from gateway.domain.errors import BooksBroken
+from gateway.domain.window import LaneRange, Window, WindowState
+from gateway.storage.tables import heads, window_ranges, windows
+
+
+def load_windows(connection: Connection, *, before: int | None = None, limit: int | None = None) -> list[Window]:
+    """Windows newest first, those with an id below `before`."""
+    query = select(windows).order_by(windows.c.window_id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(windows.c.window_id < before)
+    rows = connection.execute(query).all()
+    ranges = _load_ranges(connection, [row.window_id for row in rows])
+    return [
+        Window(
+            row.window_id,
+            WindowState(row.state),
+            row.cut_off_date,
+            row.closed_at_ms,
+            row.window_hash,
+            tuple(ranges[row.window_id]),
+        )
+        for row in rows
+    ]
+
+
+def load_window(connection: Connection, window_id: int) -> Window | None:
+    """One window; None if there is none of this id."""
+    found = load_windows(connection, before=window_id + 1, limit=1)
+    return found[0] if found and found[0].window_id == window_id else None
+
+
+def open_window(connection: Connection) -> Window:
+    """The window that takes entries. There always is one. Raises BooksBroken."""
+    found = load_windows(connection, limit=1)
+    if not found or found[0].state is not WindowState.OPEN:
+        raise BooksBroken("no settlement window is open")
+    return found[0]
+
+
+def entries_since_cut_off(connection: Connection) -> int:
+    """How many entries the open window has so far, over all lanes."""
+    booked = connection.execute(select(func.coalesce(func.sum(heads.c.last_sequence), 0))).scalar_one()
+    closed = connection.execute(
+        select(func.coalesce(func.sum(window_ranges.c.last_sequence - window_ranges.c.first_sequence + 1), 0))
+    ).scalar_one()
+    return int(booked) - int(closed)
+
+
+def close_window(
+    connection: Connection, *, window_id: int, audience: str, at_ms: int, network_date: Callable[[int], str]
+) -> Window:
+    """Cuts off the open window and opens the next, exactly: whatever commits later reads a head that names the next one.
+
+    Takes the locks of all heads, in ascending order. Closed at `at_ms`, or at the last commit if that was later; the date
+    is the network's at that moment. The caller's transaction must write. Raises BooksBroken unless `window_id` is open.
+    """
+    lanes = connection.execute(select(heads).order_by(heads.c.lane).with_for_update()).all()
+    if open_window(connection).window_id != window_id or any(head.window_id != window_id for head in lanes):
+        raise BooksBroken(f"window {window_id} is not the open one of all lanes")
+    previous = load_window(connection, window_id - 1)
+    before = {lane.lane: lane.last for lane in previous.ranges} if previous else {}
+    ranges = tuple(LaneRange(head.lane, before.get(head.lane, 0) + 1, head.last_sequence, head.chain_hash) for head in lanes)
+    closed_at_ms = max([at_ms, *(head.last_commit_ms for head in lanes)])
+    cut_off_date = network_date(closed_at_ms)
+    chained = window_hash(
+        previous.window_hash if previous else genesis_hash(audience, 0),
+        window_id=window_id,
+        cut_off_date=cut_off_date,
+        closed_at_ms=closed_at_ms,
+        ranges=[(lane.lane, lane.first, lane.last, lane.chain_hash) for lane in ranges],
+    )
+    closed = Window(window_id, WindowState.CLOSED, cut_off_date, closed_at_ms, chained, ranges)
+    _save_cut_off(connection, closed)
+    return closed
+
+
+def set_window_state(connection: Connection, window_id: int, *, present: WindowState, target: WindowState) -> None:
+    """Moves a window on; settlement.window says which step is allowed. Raises BooksBroken if it is no longer in `present`."""
+    moved = connection.execute(
+        update(windows).where(windows.c.window_id == window_id, windows.c.state == present.value).values(state=target.value)
+    )
+    if moved.rowcount != 1:
+        raise BooksBroken(f"window {window_id} is no longer {present}")
+
+
+def _save_cut_off(connection: Connection, closed: Window) -> None:
+    connection.execute(
+        update(windows)
+        .where(windows.c.window_id == closed.window_id)
+        .values(
+            state=closed.state.value,
+            cut_off_date=closed.cut_off_date,
+            closed_at_ms=closed.closed_at_ms,
+            window_hash=closed.window_hash,
+        )
+    )
+    connection.execute(
+        insert(window_ranges),
+        [
+            {
+                "window_id": closed.window_id,
+                "lane": lane.lane,
+                "first_sequence": lane.first,
+                "last_sequence": lane.last,
+                "chain_hash": lane.chain_hash,
+            }
+            for lane in closed.ranges
+        ],
+    )
+    connection.execute(
+        insert(windows).values(
+            window_id=closed.window_id + 1, state=WindowState.OPEN.value, cut_off_date="", closed_at_ms=0, window_hash=b""
+        )
+    )
+    connection.execute(update(heads).values(window_id=closed.window_id + 1, last_commit_ms=closed.closed_at_ms))
+
+
+def _load_ranges(connection: Connection, window_ids: list[int]) -> defaultdict[int, list[LaneRange]]:
+    found: defaultdict[int, list[LaneRange]] = defaultdict(list)
+    if window_ids:
+        query = select(window_ranges).where(window_ranges.c.window_id.between(min(window_ids), max(window_ids)))
+        for row in connection.execute(query.order_by(window_ranges.c.window_id, window_ranges.c.lane)):
+            found[row.window_id].append(LaneRange(row.lane, row.first_sequence, row.last_sequence, row.chain_hash))
+    return found

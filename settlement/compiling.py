@@ -1,0 +1,154 @@
+"""Compiles the statements of a closed window from its entries, streamed by short ranges in bounded memory.
+
+What the entries say must agree with the running totals that the obligations came from. Writes are short.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import Engine
+
+from gateway.domain.entry import PostingKind
+from gateway.domain.errors import BooksBroken
+from gateway.domain.statement import StatementLine
+from gateway.domain.window import Window
+from gateway.storage.directory import load_network, load_terms
+from gateway.storage.engine import reading, writing
+from gateway.storage.statements import load_previous_sha256, save_statement_lines, save_statements
+from settlement import store
+from settlement.netting import NetPosition
+from settlement.obligation import Cards, Obligation, Total, card_of
+from settlement.statement import ControlTotals, Event, StatementParts, make_line, make_statement, readers
+
+# Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
+_ENTRIES_PER_READ = 1_000
+_ENTRIES_PER_PROGRESS = 100_000
+_LINES_PER_WRITE = 1_000
+_STATEMENTS_PER_WRITE = 10
+
+Controls = Mapping[str, ControlTotals]
+
+
+def compile_lines(engine: Engine, window: Window, *, progress: Callable[[str], None]) -> Controls:
+    """Writes the events of all statements, numbered in the order of the books, and answers each partner's control totals.
+
+    Raises BooksBroken if a receipt is missing, or if the entries do not sum to the window's totals.
+    """
+    with reading(engine) as connection:
+        cards = store.cards_of(load_terms(connection))
+        expected = Counter(
+            {_key(total): total.points for total in store.load_totals(connection, window.window_id) if total.kind in _KINDS}
+        )
+    found: Counter[_Key] = Counter()
+    controls: defaultdict[str, ControlTotals] = defaultdict(ControlTotals)
+    lines = (line for event in _events(engine, window, found, progress) for line in _lines_of(event, cards, controls))
+    while chunk := list(islice(lines, _LINES_PER_WRITE)):
+        with writing(engine) as connection:
+            save_statement_lines(connection, window.window_id, chunk)
+    if found != expected:
+        issuer_id, redeemer_id, version, kind = min(key for key in found.keys() | expected.keys() if found[key] != expected[key])
+        raise BooksBroken(
+            f"window {window.window_id}: entries and totals differ for {kind.name} of {issuer_id}'s points at {redeemer_id}, "
+            f"card {version}: nothing is published"
+        )
+    return controls
+
+
+def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
+    """Writes the statement of every partner that has part in the window, chained to the one before."""
+    with reading(engine) as connection:
+        network = load_network(connection)
+        material = _Material(
+            cards=store.cards_of(load_terms(connection)),
+            totals=store.load_totals(connection, window.window_id),
+            obligations=store.load_obligations(connection, window.window_id),
+            positions=store.load_positions(connection, window.window_id),
+        )
+    partners = iter(material.partners())
+    while chunk := list(islice(partners, _STATEMENTS_PER_WRITE)):
+        with reading(engine) as connection:
+            previous = {partner_id: load_previous_sha256(connection, window.window_id, partner_id) for partner_id in chunk}
+        made = [
+            make_statement(
+                material.parts(
+                    partner_id,
+                    audience=network.audience,
+                    model=network.settlement_model.value,
+                    window=window,
+                    previous_sha256=previous[partner_id],
+                    control=controls.get(partner_id) or ControlTotals(),
+                )
+            )
+            for partner_id in chunk
+        ]
+        with writing(engine) as connection:
+            save_statements(connection, made)
+
+
+_Key = tuple[str, str, int, PostingKind]
+_KINDS = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """All that a window's statements say, of which each partner gets its own part."""
+
+    cards: Cards
+    totals: Sequence[Total]
+    obligations: Sequence[Obligation]
+    positions: Sequence[NetPosition]
+
+    def partners(self) -> list[str]:
+        return sorted({total.issuer_id for total in self.totals} | {total.counterparty_id for total in self.totals})
+
+    def parts(
+        self, partner_id: str, *, audience: str, model: str, window: Window, previous_sha256: bytes | None, control: ControlTotals
+    ) -> StatementParts:
+        movements = [total for total in self.totals if partner_id in (total.issuer_id, total.counterparty_id)]
+        used = {(total.counterparty_id, total.rate_card_version) for total in movements if total.kind in _KINDS}
+        return StatementParts(
+            audience=audience,
+            model=model,
+            partner_id=partner_id,
+            window=window,
+            previous_sha256=previous_sha256,
+            cards=[card_of(self.cards, *key) for key in sorted(used)],
+            obligations=[line for line in self.obligations if partner_id in (line.payer_id, line.payee_id)],
+            positions=[position for position in self.positions if position.party_id == partner_id],
+            movements=movements,
+            control=control,
+        )
+
+
+def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Callable[[str], None]) -> Iterator[Event]:
+    """The window's events in the order of the books, counted into `found`."""
+    read = 0
+    for lane in window.ranges:
+        for first, last in store.short_ranges(lane, _ENTRIES_PER_READ):
+            with reading(engine) as connection:
+                events = list(store.load_events(connection, lane.lane, first, last))
+            for event in events:
+                found[event.issuer_id, event.redeemer_id, event.rate_card_version, event.kind] += event.points
+                yield event
+            read += last - first + 1
+            if read % _ENTRIES_PER_PROGRESS < _ENTRIES_PER_READ:
+                progress(f"  {read} of {window.entries} entries read")
+
+
+def _lines_of(event: Event, cards: Cards, controls: defaultdict[str, ControlTotals]) -> Iterator[tuple[str, StatementLine]]:
+    if event.receipt is None:
+        raise BooksBroken(f"entry {event.entry_id} has no receipt: nothing is published")
+    receipt_sha256 = hashlib.sha256(event.receipt).digest()
+    card = card_of(cards, event.redeemer_id, event.rate_card_version)
+    for partner_id, own_entry_id in readers(event):
+        control = controls[partner_id]
+        line = make_line(event, card, line_number=control.lines + 1, own_entry_id=own_entry_id, receipt_sha256=receipt_sha256)
+        control.add(line)
+        yield partner_id, line
+
+
+def _key(total: Total) -> _Key:
+    return total.issuer_id, total.counterparty_id, total.rate_card_version, total.kind

@@ -1,0 +1,115 @@
+"""The files of a window: each whole or absent, and the folder complete when it appears."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from gateway.domain.canonical import canonical
+from gateway.domain.ids import OPERATOR
+from gateway.domain.window import Window
+from gateway.storage.engine import reading
+from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
+from settlement.instruction import instructions_document, instructions_text
+from settlement.report import report_text, sheets
+from settlement.statement import LINES_HEADER, line_text, statement_text
+from settlement.store import load_instructions, load_obligations, load_positions
+
+_LINES_PER_READ = 5_000
+
+
+def window_folder(out_dir: Path, window_id: int) -> Path:
+    """Where the files of a window go."""
+    return out_dir / f"window-{window_id:04}"
+
+
+def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window) -> Path:
+    """Writes all files of a published window, and answers their folder; the same again gives the same bytes.
+
+    Files of a partner begin with its id, those of the operator with "operator.", which is no partner's id. The manifest
+    names all others with their SHA-256 and is written last. Raises OSError; then a folder that stood before is as it was.
+    """
+    target = window_folder(out_dir, window.window_id)
+    partial = out_dir / f".{target.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    hashes = {name: _write(partial / name, content) for name, content in _contents(engine, audience, window)}
+    manifest = canonical(
+        {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id, "files": hashes}
+    )
+    _write(partial / _MANIFEST, [manifest])
+    if target.exists():
+        for name in [*hashes, _MANIFEST]:
+            (partial / name).replace(target / name)
+        partial.rmdir()
+    else:
+        partial.rename(target)
+    _sync_folder(out_dir)
+    return target
+
+
+_MANIFEST = f"{OPERATOR}.manifest.json"
+
+
+def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[str, Iterable[bytes]]]:
+    with reading(engine) as connection:
+        partners = load_statement_partners(connection, window.window_id)
+        instructions = load_instructions(connection, window.window_id)
+        report = sheets(
+            window,
+            obligations=load_obligations(connection, window.window_id),
+            positions=load_positions(connection, window.window_id),
+            instructions=instructions,
+        )
+    for partner_id in partners:
+        yield from _partner_contents(engine, window, partner_id)
+    yield f"{OPERATOR}.instructions.json", [instructions_document(audience=audience, window=window, instructions=instructions)]
+    yield (
+        f"{OPERATOR}.instructions.txt",
+        [instructions_text(audience=audience, window=window, instructions=instructions).encode()],
+    )
+    yield f"{OPERATOR}.report.txt", [report_text(audience, window, report).encode()]
+
+
+def _partner_contents(engine: Engine, window: Window, partner_id: str) -> Iterator[tuple[str, Iterable[bytes]]]:
+    with reading(engine) as connection:
+        statement = load_statement(connection, window.window_id, partner_id)
+    assert statement is not None, "the window is published"
+    yield f"{partner_id}.json", [statement.statement]
+    yield f"{partner_id}.txt", [statement_text(statement.statement, statement.sha256).encode()]
+    yield f"{partner_id}.lines.csv", _lines(engine, window.window_id, partner_id)
+
+
+def _lines(engine: Engine, window_id: int, partner_id: str) -> Iterator[bytes]:
+    yield LINES_HEADER.encode()
+    after = 0
+    while True:
+        with reading(engine) as connection:
+            lines = load_statement_lines(connection, window_id, partner_id, after=after, limit=_LINES_PER_READ)
+        if not lines:
+            return
+        yield "".join(map(line_text, lines)).encode()
+        after = lines[-1].line_number
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> str:
+    """Answers the SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

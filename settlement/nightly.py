@@ -1,0 +1,185 @@
+"""The night: steps that are recorded, each safe to repeat. Killed after any of them and run again, it gives the same bytes.
+
+Writes are short, so that a gateway on the same SQLite file goes on; nothing that is written depends on when the run ran.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from gateway.domain.terms import date_at
+from gateway.domain.window import Window, WindowState
+from gateway.storage.directory import load_network, load_terms
+from gateway.storage.engine import reading, writing
+from gateway.storage.windows import close_window, entries_since_cut_off, open_window, set_window_state
+from settlement import store
+from settlement.compiling import compile_lines, make_statements
+from settlement.files import write_window
+from settlement.instruction import instruct
+from settlement.netting import FORMS, net_positions
+from settlement.obligation import Obligation, model
+from settlement.window import changes_state, is_another_night, is_same_cut_off
+
+_OBLIGATIONS_PER_WRITE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What a run works on. `at_ms` is the instant of the cut-off, `form` one of netting.FORMS.
+
+    `clock` only dates the log of steps; `after_step` is called when a step is committed.
+    """
+
+    engine: Engine
+    out_dir: Path
+    at_ms: int
+    form: str
+    clock: Callable[[], int]
+    progress: Callable[[str], None]
+    after_step: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the night, and what it does in a sentence. `run` takes the night, the window's id and the step's name."""
+
+    name: str
+    about: str
+    run: Callable[[Night, int, str], None]
+
+
+def run_night(night: Night) -> Window | None:
+    """Completes the window of an interrupted night, if any; else, or if that was an earlier date's, closes the open one.
+
+    Answers the latest window that is complete; None if there was nothing to do. Raises DomainError, StoreError, OSError.
+    """
+    with reading(night.engine) as connection:
+        latest = store.latest_closed(connection)
+        unfinished = latest if latest and LAST_STEP not in store.done_steps(connection, latest.window_id) else None
+        network_date = date_at(night.at_ms, load_network(connection).time_zone).isoformat()
+    if unfinished:
+        night.progress(f"window {unfinished.window_id} was interrupted: completing it")
+        _run_steps(night, unfinished.window_id, AFTER_CLOSE)
+        if not is_another_night(completed=unfinished, network_date=network_date):
+            return _window(night, unfinished.window_id)
+    with reading(night.engine) as connection:
+        if is_same_cut_off(latest=latest, at_ms=night.at_ms, open_entries=entries_since_cut_off(connection)):
+            return None
+        window_id = open_window(connection).window_id
+    # Up to the cut-off the steps are always run: what fell due since an interrupted night belongs to this one.
+    _run_steps(night, window_id, BEFORE_CLOSE, is_repeated=True)
+    _run_steps(night, window_id, AFTER_CLOSE)
+    return _window(night, window_id)
+
+
+def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:
+    """Who owes whom by the totals of a window, so far where it is open, under the network's model. Raises InvalidValue."""
+    price = model(load_network(connection).settlement_model)
+    return price(store.load_totals(connection, window_id), store.cards_of(load_terms(connection)))
+
+
+def _run_steps(night: Night, window_id: int, steps: Sequence[Step], *, is_repeated: bool = False) -> None:
+    with reading(night.engine) as connection:
+        done = frozenset() if is_repeated else store.done_steps(connection, window_id)
+    for step in steps:
+        if step.name not in done:
+            night.progress(f"window {window_id}: {step.name}")
+            step.run(night, window_id, step.name)
+            night.after_step(step.name)
+
+
+def _prove(night: Night, window_id: int, step: str) -> None:
+    _mark(night, window_id, step)
+
+
+def _expire(night: Night, window_id: int, step: str) -> None:
+    _mark(night, window_id, step)
+
+
+def _close(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        network = load_network(connection)
+    with writing(night.engine) as connection:
+        close_window(
+            connection,
+            window_id=window_id,
+            audience=network.audience,
+            at_ms=night.at_ms,
+            network_date=lambda at_ms: date_at(at_ms, network.time_zone).isoformat(),
+        )
+        store.mark_step(connection, window_id, step, at_ms=night.clock())
+
+
+def _obligations(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        lines = window_obligations(connection, window_id)
+    for start in range(0, len(lines), _OBLIGATIONS_PER_WRITE):
+        with writing(night.engine) as connection:
+            store.save_obligations(connection, window_id, lines[start : start + _OBLIGATIONS_PER_WRITE])
+    _mark(night, window_id, step)
+
+
+def _net(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        positions = net_positions(store.load_obligations(connection, window_id))
+    with writing(night.engine) as connection:
+        store.save_positions(connection, window_id, positions)
+        store.mark_step(connection, window_id, step, at_ms=night.clock())
+
+
+def _statements(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        window = store.existing_window(connection, window_id)
+    controls = compile_lines(night.engine, window, progress=night.progress)
+    make_statements(night.engine, window, controls)
+    _mark(night, window_id, step)
+
+
+def _instructions(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        audience = load_network(connection).audience
+        payments = FORMS[night.form](store.load_positions(connection, window_id))
+    with writing(night.engine) as connection:
+        made = instruct(audience=audience, window_id=window_id, form=night.form, payments=payments)
+        store.save_instructions(connection, window_id, made)
+        store.mark_step(connection, window_id, step, at_ms=night.clock())
+
+
+def _publish(night: Night, window_id: int, step: str) -> None:
+    """The store first: whoever sees a file can ask the gateway for the same statement."""
+    with writing(night.engine) as connection:
+        window = store.existing_window(connection, window_id)
+        if changes_state(present=window.state, target=WindowState.NETTED):
+            set_window_state(connection, window_id, present=window.state, target=WindowState.NETTED)
+        audience = load_network(connection).audience
+    write_window(night.engine, night.out_dir, audience=audience, window=window)
+    _mark(night, window_id, step)
+
+
+def _mark(night: Night, window_id: int, step: str) -> None:
+    with writing(night.engine) as connection:
+        store.mark_step(connection, window_id, step, at_ms=night.clock())
+
+
+def _window(night: Night, window_id: int) -> Window:
+    with reading(night.engine) as connection:
+        return store.existing_window(connection, window_id)
+
+
+BEFORE_CLOSE = (
+    Step("prove-before", "The audit proves the books as they are.", _prove),
+    Step("expire", "Lots that are overdue by the network's date expire.", _expire),
+    Step("close", "The open window is cut off by sequence, and the next one opens.", _close),
+)
+AFTER_CLOSE = (
+    Step("obligations", "Who owes whom: one line, rounded once, for each pair, kind and rate card version.", _obligations),
+    Step("net", "The net position of each party; they sum to zero.", _net),
+    Step("statements", "The events behind the lines, read from the entries, and each partner's statement.", _statements),
+    Step("instructions", "Who pays whom.", _instructions),
+    Step("publish", "The window is netted: partners see their statements, and the files are written.", _publish),
+    Step("prove-after", "The audit proves the books with the closed window and what was made of it.", _prove),
+)
+STEPS = BEFORE_CLOSE + AFTER_CLOSE
+LAST_STEP = STEPS[-1].name

@@ -1,0 +1,231 @@
+"""A partner's statement: what it owes and is owed in a window, and the control totals of the events behind it. Pure.
+
+A redeemer can recompute it from its own receipts. Nothing in it comes from the clock of the run that made it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gateway.domain.canonical import canonical
+from gateway.domain.entry import PostingKind
+from gateway.domain.statement import REDEMPTION, RESTORATION, PublishedStatement, StatementLine
+from gateway.domain.terms import RateCard
+from gateway.domain.units import format_amount, format_micros
+from gateway.domain.window import Window
+from settlement.netting import NetPosition
+from settlement.obligation import Obligation, Total
+from settlement.text import table
+
+LINE_COLUMNS = (
+    "line_number",
+    "kind",
+    "payer_id",
+    "payee_id",
+    "points",
+    "amount_micros",
+    "currency",
+    "business_date",
+    "rate_card_version",
+    "own_entry_id",
+    "receipt_sha256",
+)
+LINES_HEADER = ",".join(LINE_COLUMNS) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A posting that redeemed points of a lot or restored them, with what statements say of it.
+
+    `origin_entry_id` issued the points: a transferred lot carries it on. `receipt` is None where the books have lost it.
+    """
+
+    sequence: int
+    entry_id: str
+    business_date: str
+    kind: PostingKind
+    issuer_id: str
+    redeemer_id: str
+    rate_card_version: int
+    points: int
+    origin_entry_id: str
+    receipt: bytes | None
+
+
+def readers(event: Event) -> Iterator[tuple[str, str]]:
+    """Who reads of an event, each with the entry of its own that it is told: the redeemer, and the issuer if it is another."""
+    yield event.redeemer_id, event.entry_id
+    if event.issuer_id != event.redeemer_id:
+        yield event.issuer_id, event.origin_entry_id
+
+
+def make_line(event: Event, card: RateCard, *, line_number: int, own_entry_id: str, receipt_sha256: bytes) -> StatementLine:
+    """The line of an event, priced by the redeemer's card. Points that are restored are owed the other way round."""
+    is_restored = event.kind is PostingKind.RESTORE
+    return StatementLine(
+        line_number=line_number,
+        kind=RESTORATION if is_restored else REDEMPTION,
+        payer_id=event.redeemer_id if is_restored else event.issuer_id,
+        payee_id=event.issuer_id if is_restored else event.redeemer_id,
+        points=event.points,
+        amount_micros=event.points * card.reimbursement_rate_micros,
+        currency=card.currency,
+        business_date=event.business_date,
+        rate_card_version=event.rate_card_version,
+        own_entry_id=own_entry_id,
+        receipt_sha256=receipt_sha256,
+    )
+
+
+def line_text(line: StatementLine) -> str:
+    """One line of the file of events. No value can need quotes, so any language writes the same bytes."""
+    return (
+        f"{line.line_number},{line.kind},{line.payer_id},{line.payee_id},{line.points},{line.amount_micros},{line.currency},"
+        f"{line.business_date},{line.rate_card_version},{line.own_entry_id},{line.receipt_sha256.hex()}\n"
+    )
+
+
+class ControlTotals:
+    """Running totals over a partner's events in order: plain sums, and the hash of the file of events as it is published."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.points = 0
+        self.amount_micros = 0
+        self._hash = hashlib.sha256(LINES_HEADER.encode())
+
+    def add(self, line: StatementLine) -> None:
+        """Takes the next line."""
+        self.lines += 1
+        self.points += line.points
+        self.amount_micros += line.amount_micros
+        self._hash.update(line_text(line).encode())
+
+    def sha256(self) -> bytes:
+        """Of the header and all lines so far (32 bytes)."""
+        return self._hash.digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementParts:
+    """What a statement is made of; sequences in the order in which they are shown."""
+
+    audience: str
+    model: str
+    partner_id: str
+    window: Window
+    previous_sha256: bytes | None
+    cards: Sequence[RateCard]
+    obligations: Sequence[Obligation]
+    positions: Sequence[NetPosition]
+    movements: Sequence[Total]
+    control: ControlTotals
+
+
+def make_statement(parts: StatementParts) -> PublishedStatement:
+    """The statement as canonical JSON, and its hash."""
+    document = canonical(
+        {
+            "format": "tallystick-statement-1",
+            "audience": parts.audience,
+            "model": parts.model,
+            "partner_id": parts.partner_id,
+            "window_id": parts.window.window_id,
+            "cut_off_date": parts.window.cut_off_date,
+            "ranges": [{"lane": lane.lane, "first": lane.first, "last": lane.last} for lane in parts.window.ranges],
+            "previous_sha256": parts.previous_sha256.hex() if parts.previous_sha256 else "",
+            "rate_cards": [
+                {
+                    "partner_id": card.partner_id,
+                    "version": card.version,
+                    "reimbursement_rate_micros": card.reimbursement_rate_micros,
+                    "currency": card.currency,
+                }
+                for card in parts.cards
+            ],
+            "obligations": [asdict(line) for line in parts.obligations],
+            "net": [{"currency": position.currency, "amount": position.amount} for position in parts.positions],
+            "movements": [{**asdict(total), "kind": total.kind.name.lower()} for total in parts.movements],
+            "control": {
+                "lines": parts.control.lines,
+                "points": parts.control.points,
+                "amount_micros": parts.control.amount_micros,
+                "sha256": parts.control.sha256().hex(),
+            },
+        }
+    )
+    return PublishedStatement(
+        window_id=parts.window.window_id,
+        partner_id=parts.partner_id,
+        statement=document,
+        sha256=hashlib.sha256(document).digest(),
+        lines=parts.control.lines,
+    )
+
+
+def statement_text(document: bytes, sha256: bytes) -> str:
+    """A statement for people. Takes what `make_statement` made."""
+    content = json.loads(document)
+    ranges = ", ".join(
+        f"lane {lane['lane']}: {lane['first']} to {lane['last']}"
+        if lane["last"] >= lane["first"]
+        else f"lane {lane['lane']}: none"
+        for lane in content["ranges"]
+    )
+    control = content["control"]
+    facts = [
+        ("partner", content["partner_id"]),
+        ("network", content["audience"]),
+        ("window", f"{content['window_id']}, cut off on {content['cut_off_date']}"),
+        ("entries", ranges),
+        ("model", content["model"]),
+        ("statement", f"SHA-256 {sha256.hex()}"),
+        ("previous", f"SHA-256 {content['previous_sha256']}" if content["previous_sha256"] else "none"),
+        (
+            "events",
+            f"{control['lines']} lines, {control['points']} points, {format_micros(control['amount_micros'])} minor units",
+        ),
+        ("", f"SHA-256 {control['sha256']} of {content['partner_id']}.lines.csv"),
+    ]
+    parts = [f"{name:<11}{value}\n" for name, value in facts]
+    parts.append("\nWho owes whom, before netting\n\n" + _obligations_text(content["obligations"]))
+    parts.append("\nPoints moved\n\n" + _movements_text(content["movements"]))
+    parts.extend("\n" + _net_text(net["currency"], net["amount"]) for net in content["net"])
+    return "".join(parts)
+
+
+def _obligations_text(lines: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            line["payer_id"],
+            line["payee_id"],
+            line["kind"],
+            str(line["rate_card_version"]),
+            str(line["points"]),
+            format_micros(line["amount_micros"]),
+            format_amount(line["amount"], line["currency"]),
+            line["currency"],
+        )
+        for line in lines
+    ]
+    return (
+        table(("pays", "receives", "for", "card", "points", "exact, minor units", "amount", ""), rows, right={3, 4, 5, 6})
+        if rows
+        else "Nothing.\n"
+    )
+
+
+def _movements_text(movements: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (m["kind"].replace("_", " "), m["issuer_id"], m["counterparty_id"], str(m["rate_card_version"]), str(m["points"]))
+        for m in movements
+    ]
+    return table(("what", "issuer", "at", "card", "points"), rows, right={3, 4}) if rows else "Nothing.\n"
+
+
+def _net_text(currency: str, amount: int) -> str:
+    if amount == 0:
+        return f"Net: nothing to pay or to receive in {currency}.\n"
+    return f"Net: you {'receive' if amount > 0 else 'pay'} {format_amount(abs(amount), currency)} {currency}.\n"

@@ -1,0 +1,154 @@
+"""What the night reads of the books and keeps for itself. Each function takes a Connection; short ranges, short writes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
+
+from gateway.domain.entry import PostingKind
+from gateway.domain.errors import InvalidValue
+from gateway.domain.terms import Terms
+from gateway.domain.window import LaneRange, Window, WindowState
+from gateway.storage.engine import upsert
+from gateway.storage.tables import entries, lots, outcomes, postings, totals
+from gateway.storage.tables_settlement import instructions, net_positions, obligations, settlement_steps
+from gateway.storage.windows import load_window, load_windows
+from settlement.instruction import Instruction
+from settlement.netting import NetPosition
+from settlement.obligation import Cards, Obligation, Total
+from settlement.statement import Event
+
+
+def cards_of(terms: Terms) -> Cards:
+    """All rate cards by partner and version."""
+    return {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
+
+
+def load_totals(connection: Connection, window_id: int) -> list[Total]:
+    """What moved in a window, summed over the lanes, ordered by key: pairs of partners, not entries."""
+    keys = (totals.c.issuer_id, totals.c.counterparty_id, totals.c.rate_card_version, totals.c.kind)
+    query = select(*keys, func.sum(totals.c.points)).where(totals.c.window_id == window_id).group_by(*keys).order_by(*keys)
+    return [
+        Total(issuer, counterparty, version, PostingKind(kind), int(points))
+        for issuer, counterparty, version, kind, points in connection.execute(query)
+    ]
+
+
+def load_events(connection: Connection, lane: int, first: int, last: int) -> Iterator[Event]:
+    """Redemptions and restorations of a range of sequences, both ends included, in the order of the books."""
+    query = (
+        select(
+            entries.c.sequence,
+            entries.c.entry_id,
+            entries.c.business_date,
+            postings.c.kind,
+            postings.c.issuer_id,
+            postings.c.counterparty_id,
+            postings.c.rate_card_version,
+            postings.c.points,
+            lots.c.origin_entry_id,
+            outcomes.c.receipt,
+        )
+        .select_from(entries)
+        .join(postings, and_(postings.c.bucket == entries.c.bucket, postings.c.entry_id == entries.c.entry_id))
+        .join(lots, and_(lots.c.bucket == postings.c.bucket, lots.c.lot_id == postings.c.lot_id))
+        .join(outcomes, outcomes.c.entry_id == entries.c.entry_id, isouter=True)
+        .where(entries.c.lane == lane, entries.c.sequence.between(first, last), postings.c.kind.in_(_EVENT_KINDS))
+        .order_by(entries.c.sequence, postings.c.ordinal)
+    )
+    for sequence, entry_id, business_date, kind, *rest in connection.execute(query):
+        yield Event(sequence, entry_id, business_date, PostingKind(kind), *rest)
+
+
+def load_overdue_lots(
+    connection: Connection, network_date: str, *, after: tuple[str, str], limit: int
+) -> list[tuple[str, str, str]]:
+    """Open lots that are overdue on a date, as (expiry date, lot, member), in that order, beyond the first two of `after`."""
+    query = (
+        select(lots.c.expires_on, lots.c.lot_id, lots.c.member_id)
+        .where(
+            lots.c.open_points > 0, lots.c.expires_on < network_date, tuple_(lots.c.expires_on, lots.c.lot_id) > tuple_(*after)
+        )
+        .order_by(lots.c.expires_on, lots.c.lot_id)
+        .limit(limit)
+    )
+    return [(expires_on, lot_id, member_id) for expires_on, lot_id, member_id in connection.execute(query)]
+
+
+def load_obligations(connection: Connection, window_id: int) -> list[Obligation]:
+    """The window's lines, ordered by key."""
+    columns = [obligations.c[name] for name in Obligation.__slots__]
+    query = select(*columns).where(obligations.c.window_id == window_id)
+    ordered = query.order_by(obligations.c.payer_id, obligations.c.payee_id, obligations.c.kind, obligations.c.rate_card_version)
+    return [Obligation(*row) for row in connection.execute(ordered)]
+
+
+def save_obligations(connection: Connection, window_id: int, lines: Sequence[Obligation]) -> None:
+    """Stores lines of a window; the same ones again change nothing."""
+    rows = [{"window_id": window_id, **asdict(line)} for line in lines]
+    upsert(connection, obligations, rows, replace=("currency", "points", "amount_micros", "amount"))
+
+
+def load_positions(connection: Connection, window_id: int) -> list[NetPosition]:
+    """The window's net positions, ordered by currency and party."""
+    query = select(net_positions.c.currency, net_positions.c.party_id, net_positions.c.amount)
+    ordered = query.where(net_positions.c.window_id == window_id).order_by(net_positions.c.currency, net_positions.c.party_id)
+    return [NetPosition(*row) for row in connection.execute(ordered)]
+
+
+def save_positions(connection: Connection, window_id: int, positions: Iterable[NetPosition]) -> None:
+    """Stores the window's net positions in place of what an interrupted night left."""
+    connection.execute(delete(net_positions).where(net_positions.c.window_id == window_id))
+    rows = [{"window_id": window_id, **asdict(position)} for position in positions]
+    if rows:
+        connection.execute(insert(net_positions), rows)
+
+
+def load_instructions(connection: Connection, window_id: int) -> list[Instruction]:
+    """The window's payment instructions, ordered by currency, debtor and creditor."""
+    columns = [instructions.c[name] for name in Instruction.__slots__]
+    query = select(*columns).where(instructions.c.window_id == window_id)
+    ordered = query.order_by(instructions.c.currency, instructions.c.debtor_id, instructions.c.creditor_id)
+    return [Instruction(*row) for row in connection.execute(ordered)]
+
+
+def save_instructions(connection: Connection, window_id: int, made: Iterable[Instruction]) -> None:
+    """Stores the window's instructions in place of what an interrupted night left."""
+    connection.execute(delete(instructions).where(instructions.c.window_id == window_id))
+    rows = [asdict(instruction) for instruction in made]
+    if rows:
+        connection.execute(insert(instructions), rows)
+
+
+def mark_step(connection: Connection, window_id: int, step: str, *, at_ms: int) -> None:
+    """Notes that a step of a window is done."""
+    upsert(connection, settlement_steps, [{"window_id": window_id, "step": step, "done_at_ms": at_ms}], replace=("done_at_ms",))
+
+
+def done_steps(connection: Connection, window_id: int) -> frozenset[str]:
+    """Steps of a window that are done."""
+    return frozenset(
+        connection.execute(select(settlement_steps.c.step).where(settlement_steps.c.window_id == window_id)).scalars()
+    )
+
+
+def latest_closed(connection: Connection) -> Window | None:
+    """The window that was closed last; None before the first cut-off."""
+    return next((window for window in load_windows(connection, limit=2) if window.state is not WindowState.OPEN), None)
+
+
+def existing_window(connection: Connection, window_id: int) -> Window:
+    """The window of this id. Raises InvalidValue."""
+    window = load_window(connection, window_id)
+    if window is None:
+        raise InvalidValue(f"there is no window {window_id}: 'tallystick settlement list' names them all")
+    return window
+
+
+def short_ranges(lane: LaneRange, length: int) -> Iterator[tuple[int, int]]:
+    """The sequences of a lane in pieces of at most `length`, both ends included."""
+    for first in range(lane.first, lane.last + 1, length):
+        yield first, min(first + length - 1, lane.last)
+
+
+_EVENT_KINDS = (PostingKind.REDEEM.value, PostingKind.RESTORE.value)
