@@ -28,15 +28,8 @@ _EDWARDS_D = -121665 * pow(121666, -1, _FIELD_PRIME) % _FIELD_PRIME
 _SIGN_BIT = 1 << 255
 # y coordinates of the points of order 1, 2, 4 and 8 on edwards25519; x, the sign bit, does not matter.
 # A signature under such a key, or with such an R, can be made without a secret. Source: "Taming the many EdDSAs" (2020).
-_SMALL_ORDER_Y = frozenset(
-    {
-        0,
-        1,
-        _FIELD_PRIME - 1,
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
-    }
-)
+_ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER_Y = frozenset({0, 1, _FIELD_PRIME - 1, _ORDER_8_Y, _FIELD_PRIME - _ORDER_8_Y})
 
 Verify = Callable[[bytes, bytes], None]
 """verify(signature, message): returns None or raises SignatureError."""
