@@ -14,10 +14,11 @@ from gateway.domain.canonical import Plain, canonical
 from gateway.domain.documents import key_plain, rate_card_plain
 from gateway.domain.errors import InvalidValue, SignatureError
 from gateway.domain.ids import check_key_id, check_partner_id
+from gateway.domain.network import check_time_zone
 from gateway.domain.partner import KeyScope
 from gateway.domain.signing import Algorithm, check_public_key, load_verifier, proof_string
 from gateway.domain.terms import RateCard
-from partners.company import check_currency, check_iban, check_time_zone, check_vat_id
+from partners.company import check_currency, check_iban, check_vat_id
 from partners.fields import Fields, read_toml
 from partners.rate_card_file import rate_card_table, read_rate_card
 

@@ -1,10 +1,9 @@
-"""Facts about a company that can be checked without asking anybody: IBAN, VAT id, currency, time zone.
+"""Facts about a company that can be checked without asking anybody: IBAN, VAT id, currency.
 
 Pure. Says that a number is well formed, not that it is this company's.
 """
 
 import re
-from zoneinfo import available_timezones
 
 from gateway.domain.errors import InvalidValue
 from gateway.domain.units import is_currency
@@ -60,11 +59,4 @@ def check_currency(text: str) -> str:
     """Returns the code; raises InvalidValue unless ISO 4217 knows it."""
     if not is_currency(text):
         raise InvalidValue(f"currency {text!r}: must be an ISO 4217 code such as EUR")
-    return text
-
-
-def check_time_zone(text: str) -> str:
-    """Returns the name; raises InvalidValue unless the time zone database has it."""
-    if text not in available_timezones():
-        raise InvalidValue(f"time zone {text!r}: must be a name of the IANA database such as Europe/Berlin")
     return text

@@ -1,8 +1,13 @@
 """What is fixed when a network is created, and the keys that sign its receipts."""
 
 import enum
+import re
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
+
+from gateway.domain.errors import InvalidValue
+
+_AUDIENCE = re.compile(r"[a-z0-9.-]{1,100}:[a-z0-9-]{1,20}")
 
 
 class SettlementModel(enum.StrEnum):
@@ -33,3 +38,17 @@ class ReceiptKey:
     public_key: bytes
     valid_from_ms: int
     valid_until_ms: int | None
+
+
+def check_audience(text: str) -> str:
+    """Returns the audience; raises InvalidValue if it is not of its form."""
+    if _AUDIENCE.fullmatch(text) is None:
+        raise InvalidValue(f"audience {text!r}: must be a name and an environment, such as coalition.example:prod")
+    return text
+
+
+def check_time_zone(text: str) -> str:
+    """Returns the name; raises InvalidValue unless the time zone database has it."""
+    if text not in available_timezones():
+        raise InvalidValue(f"time zone {text!r}: must be a name of the IANA database such as Europe/Berlin")
+    return text

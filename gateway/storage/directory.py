@@ -17,6 +17,7 @@ from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerStatus
 from gateway.domain.signing import Algorithm
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, Terms, parse_date
 from gateway.domain.units import Rate
+from gateway.storage.tables import entries
 from gateway.storage.tables_directory import (
     issue_rates,
     network_terms,
@@ -104,6 +105,8 @@ _OPERATORS = select(
     operators.c.decision_id,
 ).order_by(operators.c.added_at_ms, operators.c.operator_id)
 
+_ANY_ENTRY = select(entries.c.entry_id).limit(1)
+
 
 def directory_version(connection: Connection) -> int:
     """The directory's version: one indexed read, cheap enough for every batch. Raises BooksBroken without a network."""
@@ -176,6 +179,11 @@ def load_operators(connection: Connection) -> dict[str, Operator]:
         )
         for row in connection.execute(_OPERATORS)
     }
+
+
+def has_entries(connection: Connection) -> bool:
+    """Whether anything was ever booked: until then terms may be set for past dates."""
+    return connection.execute(_ANY_ENTRY).first() is not None
 
 
 def _load_cards(connection: Connection) -> dict[str, tuple[RateCard, ...]]:
