@@ -1,7 +1,5 @@
 """A partner's own keys: made where they are used, kept in a file that only their owner can read."""
 
-import os
-import secrets
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -10,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.domain.signing import Algorithm, PrivateKey
 from partners.pos.errors import ProfileError
+from partners.pos.files import write_new
 
 
 def generate(algorithm: Algorithm = Algorithm.ED25519) -> tuple[PrivateKey, bytes]:
@@ -19,19 +18,8 @@ def generate(algorithm: Algorithm = Algorithm.ED25519) -> tuple[PrivateKey, byte
 
 
 def save(pem: bytes, path: Path) -> None:
-    """Writes the key with mode 0600, whole or not at all. Raises ProfileError if the file exists: a key is never overwritten."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(pem)
-        try:
-            os.link(partial, path)  # fails, unlike a rename, if there is a file of that name
-        finally:
-            partial.unlink()
-    except FileExistsError:
-        raise ProfileError(f"{path} exists: a key is never overwritten; name another file") from None
-    except OSError as error:
-        raise ProfileError(f"{path}: {error.strerror}") from None
+    """Writes the key with mode 0600. Raises ProfileError if the file exists: a key is never overwritten."""
+    write_new(path, pem, mode=0o600)
 
 
 def load(path: Path) -> PrivateKey:

@@ -67,19 +67,15 @@ class Profile:
             is_plaintext=content.get("plaintext", False),
         )
 
+    def check(self) -> None:
+        """Raises ProfileError, naming all that is wrong."""
+        problems = _problems(self._plain())
+        if problems:
+            raise ProfileError("; ".join(problems))
+
     def to_toml(self) -> str:
         """As `load` reads it."""
-        content: dict[str, object] = {
-            "target": self.target,
-            "audience": self.audience,
-            "key_id": self.key_id,
-            "key": str(self.key_file),
-        }
-        if self.ca_file is not None:
-            content["ca"] = str(self.ca_file)
-        if self.is_plaintext:
-            content["plaintext"] = True
-        return tomli_w.dumps(content)
+        return tomli_w.dumps(self._plain())
 
     def signer(self) -> Signer:
         """With the key of the profile's file. Raises ProfileError."""
@@ -102,6 +98,19 @@ class Profile:
         else:
             channel = grpc.aio.secure_channel(self.target, credentials, options=_CHANNEL_OPTIONS)
         return AsyncTill(channel, self.signer(), audience=self.audience, policy=policy)
+
+    def _plain(self) -> dict[str, object]:
+        content: dict[str, object] = {
+            "target": self.target,
+            "audience": self.audience,
+            "key_id": self.key_id,
+            "key": str(self.key_file),
+        }
+        if self.ca_file is not None:
+            content["ca"] = str(self.ca_file)
+        if self.is_plaintext:
+            content["plaintext"] = True
+        return content
 
     def _credentials(self) -> grpc.ChannelCredentials | None:
         if self.is_plaintext:

@@ -1,0 +1,45 @@
+"""`tallystick pos`: what a partner runs on its own machines. Needs the gateway's address, never its database."""
+
+import click
+
+from gateway.domain.errors import DomainError
+from gateway.terminal import Refused
+from partners.pos.cli_apply import apply, keygen, profile
+from partners.pos.cli_book import enrol, issue, redeem, reverse, transfer
+from partners.pos.cli_read import balance, entry, statement
+from partners.pos.cli_replay import replay
+from partners.pos.cli_sign import sign
+from partners.pos.errors import PosError
+
+
+class _Till(click.Group):
+    """Says what went wrong in a sentence, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (PosError, DomainError) as error:
+            raise Refused(str(error)) from None
+
+
+@click.group(cls=_Till)
+def pos() -> None:
+    """What a partner runs: make a key, apply, sell, redeem, look up.
+
+    \b
+    From nothing to the first sale:
+      tallystick pos keygen --out till.pem            a key that never leaves this machine
+      tallystick pos apply --template > draft.toml    fill it in
+      tallystick pos apply draft.toml --key-file till.pem --key-id acme/till-1/2026a --out acme.toml
+                                                      send acme.toml to the operator
+      tallystick pos profile --target HOST:PORT --key-file till.pem --key-id acme/till-1/2026a ...
+                                                      writes pos.toml, by which the other commands find the gateway
+      tallystick pos enrol --card 1234-5678 --key enrol-1
+      tallystick pos issue --card 1234-5678 --amount "42.50 EUR" --key sale-1
+    """  # noqa: D301 - click takes a backspace for "keep these lines"
+
+
+for _command in (
+    keygen, apply, profile, sign, issue, redeem, reverse, transfer, enrol, balance, entry, statement, replay,
+):  # fmt: skip
+    pos.add_command(_command)

@@ -1,0 +1,51 @@
+"""Options that several commands share, and how they open a till."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from partners.pos import requests
+from partners.pos.profile import FILE_NAME, Profile
+from tallystick.v1 import types_pb2
+
+PROFILE_VARIABLE = "TALLYSTICK_POS_PROFILE"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a sentence.")
+
+
+def profile_option(command: _F) -> _F:
+    """--profile, handed on as `profile`, loaded."""
+    return click.option(
+        "--profile",
+        callback=lambda _ctx, _option, value: load_profile(value),
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"How to reach the gateway, and as whom [default: ${PROFILE_VARIABLE} or ./{FILE_NAME}].",
+    )(command)
+
+
+def load_profile(path: Path | None) -> Profile:
+    """The named profile, else the environment's, else the one in the working directory. Raises ProfileError."""
+    return Profile.load(path or Path(os.environ.get(PROFILE_VARIABLE, FILE_NAME)))
+
+
+def member_options(prefix: str = "") -> Callable[[_F], _F]:
+    """--card and --member, of which one is needed; read them with `member_of`."""
+
+    def options(command: _F) -> _F:
+        named = prefix.rstrip("-") or "member"
+        command = click.option(f"--{prefix}member", metavar="ID", help=f"The {named}, by the id that enrolling gave.")(command)
+        return click.option(f"--{prefix}card", metavar="NUMBER", help=f"The {named}, by the number on the card.")(command)
+
+    return options
+
+
+def member_of(card: str | None, member: str | None, *, named: str = "") -> types_pb2.MemberRef:
+    """The member that the two options name. Raises UsageError unless it is exactly one of them, PosError if malformed."""
+    if (card is None) == (member is None):
+        raise click.UsageError(f"name the member by one of --{named}card and --{named}member")
+    return requests.card(card) if card is not None else requests.member(member or "")
