@@ -19,7 +19,7 @@ from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import FORMS, net_positions
 from settlement.nightly import STEPS, Night, run_night, window_obligations
-from settlement.report import Sheet, sheets, windows_sheet
+from settlement.report import Sheet, sheets, window_title, windows_sheet
 from settlement.statement import statement_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -184,16 +184,17 @@ def _instant(context: Context, text: str | None) -> int:
 
 def _print_window(context: Context, window: Window) -> None:
     with reading(context.engine) as connection:
-        for sheet in _sheets(connection, window):
-            _print_sheet(sheet)
+        content = _sheets(connection, window)
+    click.echo(window_title(window))
+    for sheet in content:
+        _print_sheet(sheet)
 
 
 def _sheets(connection: Connection, window: Window) -> list[Sheet]:
     if window.state in (WindowState.OPEN, WindowState.CLOSED):
         obligations = window_obligations(connection, window.window_id)
-        return sheets(window, obligations=obligations, positions=net_positions(obligations), instructions=[])
+        return sheets(obligations=obligations, positions=net_positions(obligations), instructions=[])
     return sheets(
-        window,
         obligations=store.load_obligations(connection, window.window_id),
         positions=store.load_positions(connection, window.window_id),
         instructions=store.load_instructions(connection, window.window_id),

@@ -59,7 +59,6 @@ def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[s
         partners = load_statement_partners(connection, window.window_id)
         instructions = load_instructions(connection, window.window_id)
         report = sheets(
-            window,
             obligations=load_obligations(connection, window.window_id),
             positions=load_positions(connection, window.window_id),
             instructions=instructions,

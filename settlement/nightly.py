@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
+from gateway.ledger.batch import expire_lots
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.windows import close_window, entries_since_cut_off, open_window, set_window_state
@@ -22,6 +23,8 @@ from settlement.netting import FORMS, net_positions
 from settlement.obligation import Obligation, model
 from settlement.window import changes_state, is_another_night, is_same_cut_off
 
+# Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
+_LOTS_PER_WRITE = 50
 _OBLIGATIONS_PER_WRITE = 1_000
 
 
@@ -95,6 +98,19 @@ def _prove(night: Night, window_id: int, step: str) -> None:
 
 
 def _expire(night: Night, window_id: int, step: str) -> None:
+    with reading(night.engine) as connection:
+        network_date = date_at(night.at_ms, load_network(connection).time_zone).isoformat()
+    after, expired_points = ("", ""), 0
+    with night.engine.connect() as ledger:
+        while True:
+            with reading(night.engine) as connection:
+                overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_WRITE)
+            if not overdue:
+                break
+            lots = [(member_id, lot_id) for _, lot_id, member_id in overdue]
+            expired_points += expire_lots(ledger, lots, now_ms=night.at_ms, load_terms=load_terms)
+            after = overdue[-1][:2]
+    night.progress(f"  {expired_points} points expired")
     _mark(night, window_id, step)
 
 

@@ -65,14 +65,17 @@ def at_redemption(totals: Iterable[Total], cards: Cards) -> list[Obligation]:
     """The issuer of each consumed lot owes the redeemer points × the redeemer's reimbursement rate.
 
     Redeemed points less restored ones of the same issuer, redeemer and card make one line. Where more was restored than
-    redeemed (redemptions of an earlier window), the line turns round: the redeemer owes the issuer. Ordered by key.
+    redeemed (redemptions of an earlier window), the line turns round: the redeemer owes the issuer. Where both are equal
+    there is no line. Ordered by key.
     """
     points: defaultdict[tuple[str, str, int], int] = defaultdict(int)
     for total in totals:
         if total.kind in _REDEEMED_SIGN:
             points[total.issuer_id, total.counterparty_id, total.rate_card_version] += _REDEEMED_SIGN[total.kind] * total.points
     lines = [
-        _redeemed(issuer, redeemer, card_of(cards, redeemer, version), net) for (issuer, redeemer, version), net in points.items()
+        _redeemed(issuer, redeemer, card_of(cards, redeemer, version), net)
+        for (issuer, redeemer, version), net in points.items()
+        if net
     ]
     return sorted(lines, key=lambda line: (line.payer_id, line.payee_id, line.kind, line.rate_card_version))
 

@@ -21,17 +21,22 @@ class Sheet:
     right: frozenset[int]
 
 
+def window_title(window: Window) -> str:
+    """Names a window in a line."""
+    when = f"cut off on {window.cut_off_date}: {window.entries} entries" if window.ranges else "so far"
+    return f"Window {window.window_id}, {window.state}, {when}"
+
+
 def sheets(
-    window: Window, *, obligations: Sequence[Obligation], positions: Sequence[NetPosition], instructions: Sequence[Instruction]
+    *, obligations: Sequence[Obligation], positions: Sequence[NetPosition], instructions: Sequence[Instruction]
 ) -> list[Sheet]:
     """The report of a window: obligations, pairs, net positions, payments."""
-    name = f"Window {window.window_id}, cut off on {window.cut_off_date}"
-    return [_gross(name, obligations), _pairs(name, obligations), _net(name, positions), _payments(name, instructions)]
+    return [_gross(obligations), _pairs(obligations), _net(positions), _payments(instructions)]
 
 
 def report_text(audience: str, window: Window, content: Sequence[Sheet]) -> str:
     """The report as a file."""
-    head = f"{audience}: settlement of window {window.window_id}, {window.entries} entries\n"
+    head = f"Settlement of {audience}, window {window.window_id}, cut off on {window.cut_off_date}: {window.entries} entries\n"
     return head + "".join(f"\n{sheet.title}\n\n{_sheet_text(sheet)}" for sheet in content)
 
 
@@ -45,7 +50,7 @@ def _sheet_text(sheet: Sheet) -> str:
     return table(sheet.columns, sheet.rows, right=sheet.right) if sheet.rows else "Nothing.\n"
 
 
-def _gross(name: str, obligations: Sequence[Obligation]) -> Sheet:
+def _gross(obligations: Sequence[Obligation]) -> Sheet:
     rows = [
         (
             line.payer_id,
@@ -63,22 +68,19 @@ def _gross(name: str, obligations: Sequence[Obligation]) -> Sheet:
         gross = sum(line.amount for line in obligations if line.currency == currency and not line.is_own)
         rows.append(("all", "", "", "", "", format_amount(gross, currency), currency, "without own"))
     columns = ("pays", "receives", "for", "card", "points", "amount", "", "note")
-    return Sheet(f"{name}: who owes whom before netting", columns, rows, frozenset({3, 4, 5}))
+    return Sheet("Before netting", columns, rows, frozenset({3, 4, 5}))
 
 
-def _pairs(name: str, obligations: Sequence[Obligation]) -> Sheet:
+def _pairs(obligations: Sequence[Obligation]) -> Sheet:
     rows = [(p.debtor_id, p.creditor_id, format_amount(p.amount, p.currency), p.currency) for p in bilateral(obligations)]
-    return Sheet(f"{name}: each pair set off", ("pays", "receives", "amount", ""), rows, frozenset({2}))
+    return Sheet("Pair by pair", ("pays", "receives", "amount", ""), rows, frozenset({2}))
 
 
-def _net(name: str, positions: Sequence[NetPosition]) -> Sheet:
+def _net(positions: Sequence[NetPosition]) -> Sheet:
     rows = [(p.party_id, format_amount(p.amount, p.currency), p.currency) for p in positions]
-    return Sheet(f"{name}: net positions (above zero: receives)", ("party", "net", ""), rows, frozenset({1}))
+    return Sheet("Net", ("party", "net (+ receives)", ""), rows, frozenset({1}))
 
 
-def _payments(name: str, instructions: Sequence[Instruction]) -> Sheet:
+def _payments(instructions: Sequence[Instruction]) -> Sheet:
     rows = [(i.debtor_id, i.creditor_id, format_amount(i.amount, i.currency), i.currency, i.instruction_id) for i in instructions]
-    form = f" ({instructions[0].form})" if instructions else ""
-    return Sheet(
-        f"{name}: who pays whom after netting{form}", ("pays", "receives", "amount", "", "instruction"), rows, frozenset({2})
-    )
+    return Sheet("After netting", ("pays", "receives", "amount", "", "instruction"), rows, frozenset({2}))
