@@ -175,7 +175,7 @@ def propose_terms(context: Context, /, effective_from: str, operator: str, key_f
 
 
 def _change(options: dict[str, Any]) -> TermsChange:
-    def read(name: str, parse: Callable[[str], Any]) -> Any:  # noqa: ANN401 - as the parser answers
+    def read(name: str, parse: Callable[[str], Any]) -> Any:
         return None if options[name] is None else parse(options[name])
 
     return TermsChange(

@@ -109,7 +109,7 @@ def approve(connection: Connection, rulings: Rulings, wanted_id: str, *, hand: H
     return _with(decision, DecisionState.APPLIED, approval)
 
 
-def _keep(  # noqa: PLR0913 - each is a fact of the decision
+def _keep(
     connection: Connection,
     rulings: Rulings,
     kind: DecisionKind,

@@ -79,7 +79,7 @@ def mark_stale(connection: Connection, decision_ids: Sequence[str]) -> None:
     )
 
 
-def _decision(row: Any) -> Decision:  # noqa: ANN401 - a row of a select has no static type
+def _decision(row: Any) -> Decision:
     approval = None
     if row.approver_id is not None:
         approval = Mark(row.approver_id, row.approved_at_ms or 0, row.approval_signature or b"")

@@ -226,7 +226,7 @@ def _load_offers(connection: Connection) -> dict[str, Offer]:
     }
 
 
-def _partner(row: Any) -> Partner:  # noqa: ANN401 - a row of a select has no static type
+def _partner(row: Any) -> Partner:
     return Partner(
         partner_id=row.partner_id,
         legal_name=row.legal_name,
@@ -237,7 +237,7 @@ def _partner(row: Any) -> Partner:  # noqa: ANN401 - a row of a select has no st
     )
 
 
-def _key(row: Any) -> PartnerKey:  # noqa: ANN401 - a row of a select has no static type
+def _key(row: Any) -> PartnerKey:
     return PartnerKey(
         key_id=row.key_id,
         partner_id=row.partner_id,
@@ -250,7 +250,7 @@ def _key(row: Any) -> PartnerKey:  # noqa: ANN401 - a row of a select has no sta
     )
 
 
-def _network_terms(row: Any) -> NetworkTerms:  # noqa: ANN401 - a row of a select has no static type
+def _network_terms(row: Any) -> NetworkTerms:
     return NetworkTerms(
         version=row.version,
         effective_from=parse_date(row.effective_from),

@@ -1,0 +1,21 @@
+"""What each kind of decision builds on, and what it changes: one function a kind, all in the approval's transaction."""
+
+from gateway.domain.decision import DecisionKind
+from gateway.governance import Ruling, Rulings
+from gateway.network_terms import NETWORK_TERMS_RULING
+from partners import rulings_keys, rulings_partner, rulings_terms
+
+RULINGS: Rulings = {
+    DecisionKind.ADD_OPERATOR: Ruling(rulings_keys.stale_operator, rulings_keys.apply_operator),
+    DecisionKind.ONBOARD_PARTNER: Ruling(rulings_partner.stale_onboarding, rulings_partner.apply_onboarding),
+    DecisionKind.SUSPEND_PARTNER: Ruling(rulings_partner.stale_suspension, rulings_partner.apply_suspension),
+    DecisionKind.RESUME_PARTNER: Ruling(rulings_partner.stale_resumption, rulings_partner.apply_resumption),
+    DecisionKind.CLOSE_PARTNER: Ruling(rulings_partner.stale_closure, rulings_partner.apply_closure),
+    DecisionKind.NET_DEBIT_CAP: Ruling(rulings_partner.stale_cap, rulings_partner.apply_cap),
+    DecisionKind.ADD_KEY: Ruling(rulings_keys.stale_key, rulings_keys.apply_key),
+    DecisionKind.RETIRE_KEY: Ruling(rulings_keys.stale_retirement, rulings_keys.apply_retirement),
+    DecisionKind.REVOKE_KEY: Ruling(rulings_keys.stale_revocation, rulings_keys.apply_revocation),
+    DecisionKind.RATE_CARD: Ruling(rulings_terms.stale_rate_card, rulings_terms.apply_rate_card),
+    DecisionKind.OFFER: Ruling(rulings_terms.stale_offer, rulings_terms.apply_offer),
+    DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING,
+}

@@ -1,0 +1,143 @@
+"""Rulings about a partner itself: joining, standing, leaving, and its cap."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from gateway.domain.canonical import canonical
+from gateway.domain.derivation import STATUS_AFTER
+from gateway.domain.decision import DecisionKind
+from gateway.domain.documents import Document, applicant_of, base_of, key_of, rate_card_of
+from gateway.domain.errors import DecisionRefused
+from gateway.domain.partner import PARTNER_TRANSITIONS, PartnerStatus
+from gateway.storage.tables_directory import partners
+from partners.rulings_keys import check_unregistered, insert_key
+from partners.rulings_terms import insert_rate_card
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a partner stands, and by which decision."""
+
+    status: PartnerStatus
+    decision_id: str
+    application: bytes
+
+
+def load_standing(connection: Connection, partner_id: str) -> Standing | None:
+    """A partner's standing; None if nobody of that id ever applied."""
+    row = connection.execute(
+        select(partners.c.status, partners.c.decision_id, partners.c.application).where(partners.c.partner_id == partner_id)
+    ).one_or_none()
+    return None if row is None else Standing(PartnerStatus(row.status), row.decision_id, row.application)
+
+
+def known_standing(connection: Connection, partner_id: str) -> Standing:
+    """The same; raises DecisionRefused with UNKNOWN_PARTNER instead of None."""
+    standing = load_standing(connection, partner_id)
+    if standing is None:
+        raise DecisionRefused("UNKNOWN_PARTNER", f"{partner_id} is no partner: see 'tallystick partners list'")
+    return standing
+
+
+def insert_applicant(connection: Connection, application: Document, decision_id: str) -> None:
+    """Keeps a partner that has applied, beside the proposal to take it in."""
+    partner = applicant_of(application, status=PartnerStatus.APPLIED)
+    connection.execute(
+        insert(partners).values(
+            partner_id=partner.partner_id,
+            legal_name=partner.legal_name,
+            status=partner.status.value,
+            settlement_currency=partner.settlement_currency,
+            time_zone=partner.time_zone,
+            net_debit_cap=None,
+            application=canonical(application),
+            decision_id=decision_id,
+        )
+    )
+
+
+def stale_onboarding(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> str | None:
+    """The proposal must still be the partner's last word, and its key nobody's."""
+    application = document["application"]
+    standing = load_standing(connection, application["partner_id"])
+    if standing is not None and (standing.status, standing.decision_id) != (PartnerStatus.APPLIED, decision_id):
+        return f"{application['partner_id']} has applied anew since, or is {standing.status} already"
+    check_unregistered(connection, application["key"]["key_id"], bytes.fromhex(application["key"]["public_key"]))
+    return None
+
+
+def apply_onboarding(connection: Connection, document: Document, decision_id: str, at_ms: int) -> None:
+    """The partner becomes active, with version 1 of its rate card and its first key."""
+    application = document["application"]
+    _set(connection, application["partner_id"], decision_id, status=PartnerStatus.ACTIVE.value)
+    insert_key(connection, key_of(application["key"], valid_from_ms=at_ms))
+    insert_rate_card(connection, rate_card_of(application["rate_card"]), decision_id)
+
+
+def stale_suspension(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    """Only an active partner can be suspended."""
+    return _stale_transition(connection, document, PartnerStatus.SUSPENDED)
+
+
+def apply_suspension(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
+    """The partner can neither issue nor redeem for the time being."""
+    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.SUSPEND_PARTNER].value)
+
+
+def stale_resumption(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    """Only a suspended partner can be resumed: onboarding alone makes an applicant active."""
+    if load_standing_status(connection, document) is PartnerStatus.APPLIED:
+        raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is APPLIED: its onboarding must be approved")
+    return _stale_transition(connection, document, PartnerStatus.ACTIVE)
+
+
+def apply_resumption(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
+    """The partner issues and redeems again."""
+    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.RESUME_PARTNER].value)
+
+
+def stale_closure(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    """Anybody who has not left can leave."""
+    return _stale_transition(connection, document, PartnerStatus.CLOSED)
+
+
+def apply_closure(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
+    """The partner has left for good; its points stay valid elsewhere, and it stays liable for them."""
+    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.CLOSE_PARTNER].value)
+
+
+def stale_cap(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    """The cap must have been proposed for the partner as it stands."""
+    standing = known_standing(connection, document["partner_id"])
+    if standing.status is PartnerStatus.CLOSED:
+        raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is CLOSED")
+    return _moved_on(standing, document)
+
+
+def apply_cap(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
+    """Sets or lifts the cap."""
+    _set(connection, document["partner_id"], decision_id, net_debit_cap=document["net_debit_cap"])
+
+
+def load_standing_status(connection: Connection, document: Document) -> PartnerStatus:
+    """Status of the partner that a document is about."""
+    return known_standing(connection, document["partner_id"]).status
+
+
+def _stale_transition(connection: Connection, document: Document, target: PartnerStatus) -> str | None:
+    standing = known_standing(connection, document["partner_id"])
+    moved_on = _moved_on(standing, document)
+    if moved_on is None and target not in PARTNER_TRANSITIONS[standing.status]:
+        raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is {standing.status} and cannot become {target}")
+    return moved_on
+
+
+def _moved_on(standing: Standing, document: Document) -> str | None:
+    if standing.decision_id == base_of(document):
+        return None
+    return f"something else was decided about {document['partner_id']} since: propose it anew"
+
+
+def _set(connection: Connection, partner_id: str, decision_id: str, **values: object) -> None:
+    connection.execute(update(partners).where(partners.c.partner_id == partner_id).values(decision_id=decision_id, **values))
