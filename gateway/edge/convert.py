@@ -70,29 +70,25 @@ def answer_message(answer: Answer, signature: bytes, *, now_ms: int) -> types_pb
     return types_pb2.Answer(receipt=receipt, replayed=answer.is_replayed, server_time_ms=now_ms)
 
 
-def command_answer(result: Result | Rejected, *, sign: Callable[[bytes, str], bytes], now_ms: int) -> points_pb2.CommandAnswer:
+def command_answer(result: Result | Rejected, *, signed: Callable[[Answer], types_pb2.Answer]) -> points_pb2.CommandAnswer:
     """What became of one command of a batch."""
     refused = result if isinstance(result, Rejected) else rejected(result)
     if refused is None:
         assert isinstance(result, Answer)
-        return points_pb2.CommandAnswer(booked=_signed(result, sign, now_ms))
+        return points_pb2.CommandAnswer(booked=signed(result))
     reason = refused.refusal.reason
     return points_pb2.CommandAnswer(
         refused=points_pb2.Refusal(
             reason=errors_pb2.ErrorReason.ValueType(reason.value),
             status_code=code_number(reason),
             details=refused.refusal.details,
-            answer=_signed(refused.answer, sign, now_ms) if refused.answer is not None else None,
+            answer=signed(refused.answer) if refused.answer is not None else None,
             field_violations=[
                 points_pb2.FieldViolation(field=violation.field, description=violation.description)
                 for violation in refused.violations[:VIOLATIONS_MAX]
             ],
         )
     )
-
-
-def _signed(answer: Answer, sign: Callable[[bytes, str], bytes], now_ms: int) -> types_pb2.Answer:
-    return answer_message(answer, sign(answer.receipt, answer.receipt_key_id), now_ms=now_ms)
 
 
 def _details(receipt: bytes) -> Mapping[str, str]:

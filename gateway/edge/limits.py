@@ -4,7 +4,7 @@ RATE_KEYS_MAX = 10_000  # callers that are remembered; full buckets are forgotte
 
 
 class RateLimit:
-    """Lets each key pass `per_s` times a second, with a burst of as many. Instants are seconds of a clock that never runs back."""
+    """Lets each key pass `per_s` times a second, with a burst of as many. Instants: seconds of a clock that never runs back."""
 
     def __init__(self, *, per_s: int, keys_max: int = RATE_KEYS_MAX) -> None:
         self._per_s = per_s

@@ -1,4 +1,4 @@
-"""The bytes of a receipt: `Receipt` of the domain as a serialized `Receipt` of the protos. Made once, stored, never made again."""
+"""The bytes of a receipt: the domain's `Receipt` as a serialized message. Made once, stored, never made again."""
 
 from gateway.domain.receipt import Receipt
 from tallystick.v1 import errors_pb2, types_pb2

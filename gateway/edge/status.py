@@ -50,7 +50,9 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.MESSAGE_COUNT: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the call must carry exactly one message"),
     Reason.BODY_TIMEOUT: Answered(grpc.StatusCode.DEADLINE_EXCEEDED, "the message did not arrive in time; nothing was written"),
     Reason.DEADLINE_REQUIRED: Answered(grpc.StatusCode.INVALID_ARGUMENT, "a call that may book something must set a deadline"),
-    Reason.QUEUE_FULL: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "the gateway's queue is full; nothing was written", retry_ms=200),
+    Reason.QUEUE_FULL: Answered(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "the gateway's queue is full; nothing was written", retry_ms=200
+    ),
     Reason.DRAINING: Answered(grpc.StatusCode.UNAVAILABLE, "the gateway is shutting down; nothing was written", retry_ms=1_000),
     Reason.STORE_UNAVAILABLE: Answered(
         grpc.StatusCode.UNAVAILABLE, "the store did not answer; send the same key again", retry_ms=1_000
@@ -117,7 +119,9 @@ def code_number(reason: Reason) -> int:
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
     return error_details_pb2.BadRequest(
         field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description, reason=violation.word)
+            error_details_pb2.BadRequest.FieldViolation(
+                field=violation.field, description=violation.description, reason=violation.word
+            )
             for violation in violations[:VIOLATIONS_MAX]
         ]
     )

@@ -143,7 +143,8 @@ def unknown_fields(message: Message, body: bytes) -> tuple[Violation, ...]:
 
 
 def _unknown_in(message: Message, path: str) -> list[Violation]:
-    found = [Violation(f"{path}{unknown.field_number}", "UNKNOWN_FIELD") for unknown in UnknownFieldSet(message)]
+    unknown = UnknownFieldSet(message)
+    found = [Violation(f"{path}{unknown[index].field_number}", "UNKNOWN_FIELD") for index in range(len(unknown))]
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue

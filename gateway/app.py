@@ -1,0 +1,172 @@
+"""The composition root: the only place that wires. The same composition serves production and tests."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from gateway.config import Config
+from gateway.domain.command import Command
+from gateway.domain.errors import InvalidValue
+from gateway.domain.network import ReceiptKey
+from gateway.domain.receipt import Result
+from gateway.edge.interceptors import CallLimits, Doorkeeper
+from gateway.edge.receipts import encode_receipt
+from gateway.edge.requestlog import RequestLog
+from gateway.edge.server import Server, TlsFiles
+from gateway.edge.servicers import Services
+from gateway.edge.signatures import SignatureGate
+from gateway.founding import IDENTIFIER_KEY
+from gateway.key_file import load_key
+from gateway.ledger.batch import BatchSettings, run_batch
+from gateway.ledger.writer import Writer
+from gateway.services.directory import Directory
+from gateway.services.failures import FailureLog
+from gateway.services.points import PointsService
+from gateway.services.reading import ReadingService
+from gateway.services.receipts import ReceiptSigner
+from gateway.storage.directory import load_receipt_keys
+from gateway.storage.engine import open_engine, reading
+from gateway.storage.errors import StoreError
+from gateway.storage.migrate import check_version
+
+Clock = Callable[[], int]
+
+
+class App:
+    """A gateway: `async with App(...) as app` starts it, and drains it at the end. `address` is where it listens."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        write_log: Callable[[str], object],
+        listen: str | None = None,
+        is_plaintext: bool = False,
+        reflects: bool = False,
+    ) -> None:
+        """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's."""
+        self._config = config
+        self._clock = clock
+        self._listen = listen or config.gateway.listen
+        self._is_plaintext = is_plaintext
+        self._reflects = reflects
+        self._log = RequestLog(write_log)
+        self.address = ""
+
+    async def __aenter__(self) -> Self:
+        """Starts, or refuses."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drains."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Raises InvalidValue or StoreError, with a sentence for people, if the network cannot be served."""
+        tls = None if self._is_plaintext else _tls_files(self._config)
+        engine = open_engine(self._config.database_url)
+        try:
+            with reading(engine) as connection:
+                check_version(connection)
+                directory = Directory(connection)
+                receipt_keys = load_receipt_keys(connection)
+            self._wire(engine, directory, receipt_keys)
+            self._writer.start()
+            try:
+                self.address = await self._server.start(self._listen, tls)
+            except InvalidValue:
+                await self._writer.stop()
+                raise
+        except BaseException:
+            engine.dispose()
+            raise
+        self._chores = asyncio.create_task(self._keep_house())
+
+    async def stop(self) -> None:
+        """Refuses new bookings, finishes what has begun, empties the queue and closes everything."""
+        await self._server.stop(self._config.gateway.drain_ms_max / 1_000)
+        self._chores.cancel()
+        await asyncio.gather(self._chores, return_exceptions=True)
+        self._failures.flush()
+        await self._writer.stop()
+        self._reading.close()
+        self._engine.dispose()
+        self._log.flush()
+
+    def _wire(self, engine: Engine, directory: Directory, receipt_keys: Sequence[ReceiptKey]) -> None:
+        config, limits = self._config, self._config.gateway
+        signer = _signer(config.keys_dir, directory.terms.audience, receipt_keys)
+        settings = BatchSettings(load_terms=directory.refresh, encode=encode_receipt, receipt_key_id=signer.current_key_id)
+        self._engine = engine
+        self._writer = Writer(
+            engine=engine, run=partial(_run, self._clock, settings), queue_max=limits.queue_max, batch_max=limits.batch_max
+        )
+        self._failures = FailureLog(self._writer.add_chore)
+        self._reading = ReadingService(engine, directory)
+        services = Services(
+            directory=directory,
+            points=PointsService(self._writer),
+            reading=self._reading,
+            signer=signer,
+            receipt_keys=lambda: receipt_keys,
+            pepper=_secret(config.keys_dir / IDENTIFIER_KEY),
+            clock=self._clock,
+        )
+        gate = SignatureGate(directory, record=self._failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
+        doorkeeper = Doorkeeper(
+            gate,
+            limits=CallLimits(
+                body_timeout_ms=limits.body_timeout_ms,
+                deadline_ms_max=limits.deadline_ms_max,
+                partner_calls_per_s_max=limits.partner_calls_per_s_max,
+            ),
+            log=self._log,
+            clock=self._clock,
+            sign_answer=services.signed,
+        )
+        self._server = Server(services, doorkeeper, reflects=self._reflects)
+
+    async def _keep_house(self) -> None:
+        """Notices changed keys and terms, and has bad signatures written. An unreachable store is met again next time."""
+        while True:
+            await asyncio.sleep(self._config.gateway.directory_refresh_ms / 1_000)
+            self._failures.flush()
+            try:
+                await self._reading.refresh_directory()
+            except StoreError as error:
+                self._log.error(at_ms=self._clock(), error_id="", method="refresh of the directory", traceback=str(error))
+
+
+def _run(clock: Clock, settings: BatchSettings, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+    return run_batch(connection, commands, now_ms=clock(), settings=settings)
+
+
+def _signer(folder: Path, audience: str, receipt_keys: Sequence[ReceiptKey]) -> ReceiptSigner:
+    current = [key for key in receipt_keys if key.valid_until_ms is None]
+    if not current:
+        raise InvalidValue("the network has no receipt key in use")
+    keys = {key.key_id: load_key(folder / f"receipt-{key.key_id}.pem") for key in receipt_keys}
+    for key in receipt_keys:
+        if keys[key.key_id].public_bytes() != key.public_key:
+            raise InvalidValue(f"{folder}/receipt-{key.key_id}.pem: not the key that the network published under this id")
+    return ReceiptSigner(audience=audience, keys=keys, current_key_id=current[-1].key_id)
+
+
+def _tls_files(config: Config) -> TlsFiles:
+    return TlsFiles(
+        certificate=_secret(config.path(config.gateway.tls_certificate)),
+        private_key=_secret(config.path(config.gateway.tls_private_key)),
+    )
+
+
+def _secret(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidValue(f"{path}: {error.strerror}; 'tallystick network' makes keys and certificates") from None

@@ -1,0 +1,107 @@
+"""Builds the grpc.aio server: its options, its services, TLS. Plaintext is taken on loopback alone, and only when asked for."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gateway.domain.errors import InvalidValue
+from gateway.edge.interceptors import Doorkeeper
+from gateway.edge.pages import PageTokens
+from gateway.edge.servicers import MemberServicer, NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
+from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, points_pb2_grpc, statement_pb2_grpc
+
+MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
+METADATA_BYTES_MAX = 16 * 1024
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.max_connection_idle_ms", 5 * 60_000),
+    ("grpc.server_handshake_timeout_ms", 3_000),
+    ("grpc.so_reuseport", 0),  # two gateways on one port by mistake would share its calls at random
+)
+
+SERVICES = tuple(
+    f"tallystick.v1.{name}" for name in ("NetworkService", "PointsService", "MemberService", "PartnerService", "StatementService")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The server's certificate chain and private key, in PEM."""
+
+    certificate: bytes
+    private_key: bytes
+
+
+class Server:
+    """The listening server. `start` answers the address with the real port; `stop` lets calls finish."""
+
+    def __init__(self, services: Services, doorkeeper: Doorkeeper, *, reflects: bool) -> None:
+        """`reflects`: tells anybody which services there are."""
+        self._doorkeeper = doorkeeper
+        self._server = aio.server(interceptors=[doorkeeper], options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        pages = PageTokens(services.pepper)
+        network_pb2_grpc.add_NetworkServiceServicer_to_server(NetworkServicer(services), self._server)
+        points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(services), self._server)
+        member_pb2_grpc.add_MemberServiceServicer_to_server(MemberServicer(services, pages), self._server)
+        partner_pb2_grpc.add_PartnerServiceServicer_to_server(PartnerServicer(services), self._server)
+        statement_pb2_grpc.add_StatementServiceServicer_to_server(StatementServicer(services, pages), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if reflects:
+            reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, listen: str, tls: TlsFiles | None) -> str:
+        """Listens on "host:port" (port 0: any). Raises InvalidValue if it cannot, or for plaintext beyond loopback."""
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit():
+            raise InvalidValue(f"gateway.listen {listen!r}: must be host:port, such as 127.0.0.1:7443")
+        if tls is None and not _is_loopback(host):
+            raise InvalidValue(f"{listen}: without TLS the gateway listens on loopback alone; name a certificate")
+        try:
+            bound = self._add_port(listen, tls)
+        except RuntimeError:
+            raise InvalidValue(f"{listen}: cannot listen there; is another gateway running?") from None
+        await self._server.start()
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        return f"{host}:{bound}"
+
+    async def stop(self, grace_s: float) -> None:
+        """Reports NOT_SERVING, refuses new bookings, and gives the calls that run `grace_s` seconds to finish."""
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._doorkeeper.is_draining = True
+        await self._server.stop(grace_s)
+
+    def _add_port(self, listen: str, tls: TlsFiles | None) -> int:
+        if tls is None:
+            return self._server.add_insecure_port(listen)
+        credentials = grpc.ssl_server_credentials([(tls.private_key, tls.certificate)])
+        return self._server.add_secure_port(listen, credentials)
+
+    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        names: Sequence[str] = ("", *SERVICES)
+        for name in names:
+            await self._health.set(name, status)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,62 @@
+"""What partners read, as messages: their record, rate cards, windows and lines of statements."""
+
+from gateway.domain.partner import Partner
+from gateway.domain.statement import StatementLine
+from gateway.domain.terms import RateCard
+from gateway.domain.window import Window
+from tallystick.v1 import partner_pb2, statement_pb2
+
+
+def partner_message(partner: Partner) -> partner_pb2.Partner:
+    """A partner's record."""
+    return partner_pb2.Partner(
+        partner_id=partner.partner_id,
+        legal_name=partner.legal_name,
+        status=partner_pb2.PartnerStatus.Value(f"PARTNER_STATUS_{partner.status.value}"),
+        settlement_currency=partner.settlement_currency,
+        time_zone=partner.time_zone,
+        net_debit_cap_minor_units=partner.net_debit_cap,
+    )
+
+
+def rate_card_message(card: RateCard) -> partner_pb2.RateCard:
+    """A version of a rate card."""
+    return partner_pb2.RateCard(
+        version=card.version,
+        effective_from=card.effective_from.isoformat(),
+        issue_rates=[
+            partner_pb2.IssueRate(unit=unit, numerator=rate.numerator, denominator=rate.denominator)
+            for unit, rate in sorted(card.issue_rates.items())
+        ],
+        issue_price_micros=card.issue_price_micros,
+        face_value_micros=card.face_value_micros,
+        reimbursement_rate_micros=card.reimbursement_rate_micros,
+        currency=card.currency,
+    )
+
+
+def window_message(window: Window) -> statement_pb2.Window:
+    """A settlement window."""
+    return statement_pb2.Window(
+        window_id=window.window_id,
+        state=statement_pb2.WindowState.Value(f"WINDOW_STATE_{window.state.value}"),
+        cut_off_date=window.cut_off_date,
+        closed_at_ms=window.closed_at_ms,
+    )
+
+
+def line_message(line: StatementLine) -> statement_pb2.StatementLine:
+    """A line behind a statement."""
+    return statement_pb2.StatementLine(
+        line_number=line.line_number,
+        kind=line.kind,
+        payer_id=line.payer_id,
+        payee_id=line.payee_id,
+        points=line.points,
+        amount_micros=line.amount_micros,
+        currency=line.currency,
+        business_date=line.business_date,
+        rate_card_version=line.rate_card_version,
+        own_entry_id=line.own_entry_id,
+        receipt_sha256=line.receipt_sha256,
+    )

@@ -1,0 +1,121 @@
+"""What partners may read: answers to their own commands, balances, their own entries and statements.
+
+Reads run in a few threads, each on its own connection; they see committed entries only and hold up no writer.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from gateway.domain.command import MemberRef
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.receipt import Answer
+from gateway.domain.statement import PublishedStatement, StatementLine
+from gateway.domain.window import Window
+from gateway.services.directory import Directory
+from gateway.storage.engine import reading
+from gateway.storage.errors import translate
+from gateway.storage.journal import Balance, Place, PlacedAnswer, load_answer, load_balance, load_member_id, load_own_answers
+from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
+from gateway.storage.windows import load_window
+
+THREADS_MAX = 4  # reads are short, and on SQLite they share one file with the writer
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class StatementOfWindow:
+    """A published statement and its window as it stands now."""
+
+    window: Window
+    statement: PublishedStatement
+
+
+class ReadingService:
+    """Answers questions. Another partner's object is as if it did not exist. Raises StoreUnavailable."""
+
+    def __init__(self, engine: Engine, directory: Directory) -> None:
+        """Reads from the engine; the directory knows the network's date."""
+        self._engine = engine
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="tallystick-reader")
+
+    async def answer(self, partner_id: str, entry_id: str) -> Answer | Refusal:
+        """The booking of an entry, else its latest remembered refusal. ENTRY_NOT_FOUND."""
+        found = await self._read(lambda connection: load_answer(connection, entry_id, partner_id))
+        return found if found is not None else Refusal(Reason.ENTRY_NOT_FOUND)
+
+    async def balance(self, member: MemberRef, *, now_ms: int) -> Balance | Refusal:
+        """A member's points; usable ones by the network's date. MEMBER_NOT_FOUND."""
+        network_date = self._directory.terms.network_date(now_ms).isoformat()
+
+        def read(connection: Connection) -> Balance | None:
+            member_id = load_member_id(connection, member)
+            return load_balance(connection, member_id, network_date=network_date) if member_id is not None else None
+
+        found = await self._read(read)
+        return found if found is not None else Refusal(Reason.MEMBER_NOT_FOUND)
+
+    async def entries(self, partner_id: str, member: MemberRef, *, after: Place, limit: int) -> Sequence[PlacedAnswer] | Refusal:
+        """The partner's own entries of a member, oldest first. MEMBER_NOT_FOUND."""
+
+        def read(connection: Connection) -> Sequence[PlacedAnswer] | None:
+            member_id = load_member_id(connection, member)
+            if member_id is None or load_balance(connection, member_id, network_date="") is None:
+                return None
+            return load_own_answers(connection, member_id, partner_id, after=after, limit=limit)
+
+        found = await self._read(read)
+        return found if found is not None else Refusal(Reason.MEMBER_NOT_FOUND)
+
+    async def windows(self, partner_id: str, *, before: int | None, limit: int) -> Sequence[Window]:
+        """Windows in which the partner has a published statement, newest first, with an id below `before`."""
+        return await self._read(lambda connection: load_statement_windows(connection, partner_id, before=before, limit=limit))
+
+    async def statement(self, partner_id: str, window_id: int) -> StatementOfWindow | Refusal:
+        """The partner's own statement. STATEMENT_NOT_FOUND."""
+
+        def read(connection: Connection) -> StatementOfWindow | None:
+            statement = load_statement(connection, window_id, partner_id)
+            window = load_window(connection, window_id)
+            return StatementOfWindow(window, statement) if statement is not None and window is not None else None
+
+        found = await self._read(read)
+        return found if found is not None else Refusal(Reason.STATEMENT_NOT_FOUND)
+
+    async def statement_lines(
+        self, partner_id: str, window_id: int, *, after: int, limit: int
+    ) -> Sequence[StatementLine] | Refusal:
+        """Lines of the partner's own statement with a number above `after`. STATEMENT_NOT_FOUND."""
+
+        def read(connection: Connection) -> Sequence[StatementLine] | None:
+            if load_statement(connection, window_id, partner_id) is None:
+                return None
+            return load_statement_lines(connection, window_id, partner_id, after=after, limit=limit)
+
+        found = await self._read(read)
+        return found if found is not None else Refusal(Reason.STATEMENT_NOT_FOUND)
+
+    async def refresh_directory(self) -> None:
+        """Looks whether partners, keys or terms have changed."""
+        await self._read(self._directory.refresh)
+
+    def close(self) -> None:
+        """Waits for the reads that run, and ends the threads."""
+        self._threads.shutdown()
+
+    async def _read(self, question: Callable[[Connection], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
+
+    def _ask(self, question: Callable[[Connection], _T]) -> _T:
+        try:
+            with reading(self._engine) as connection:
+                return question(connection)
+        except DBAPIError as error:
+            raise translate(error) from error

@@ -1,0 +1,48 @@
+"""The true causes behind SIGNATURE_INVALID, for the operator. Bounded: the newest of each partner are kept."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gateway.storage.tables_directory import signature_failures
+
+KEPT_MAX = 1_000  # of each partner
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFailure:
+    """A request whose signature did not hold. `partner_id` is empty where the key id names no partner of the network.
+
+    `signed_string` is what the gateway would have signed in the caller's place.
+    """
+
+    partner_id: str
+    at_ms: int
+    key_id: str
+    method: str
+    peer: str
+    cause: str
+    signed_string: str
+
+
+def save_signature_failures(connection: Connection, failures: Sequence[SignatureFailure]) -> None:
+    """Adds failures and forgets the oldest beyond what is kept."""
+    if not failures:
+        return
+    connection.execute(insert(signature_failures), [asdict(failure) for failure in failures])
+    ids = signature_failures.c.failure_id
+    for partner_id in sorted({failure.partner_id for failure in failures}):
+        of_partner = signature_failures.c.partner_id == partner_id
+        newest = select(ids).where(of_partner).order_by(ids.desc()).offset(KEPT_MAX).limit(1)
+        oldest_kept = connection.execute(newest).scalar_one_or_none()
+        if oldest_kept is not None:
+            connection.execute(delete(signature_failures).where(of_partner, ids <= oldest_kept))
+
+
+def load_signature_failures(connection: Connection, partner_id: str, *, limit: int) -> list[SignatureFailure]:
+    """The newest failures of a partner, oldest first."""
+    columns = [signature_failures.c[name] for name in SignatureFailure.__slots__]
+    query = select(*columns).where(signature_failures.c.partner_id == partner_id)
+    rows = connection.execute(query.order_by(signature_failures.c.failure_id.desc()).limit(limit)).all()
+    return [SignatureFailure(*row) for row in reversed(rows)]
