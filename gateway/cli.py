@@ -16,11 +16,11 @@ _GROUP = "tallystick.commands"
 class Umbrella(click.Group):
     """A group whose commands are loaded when they are called for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
         """Names of the entry points."""
         return sorted(entry_points(group=_GROUP).names)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click calls it so
         """Loads the command's module."""
         found = tuple(entry_points(group=_GROUP, name=cmd_name))
         if not found:
@@ -31,11 +31,16 @@ class Umbrella(click.Group):
 
 
 @click.command(cls=Umbrella, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Configuration of the network [default: $TALLYSTICK_CONFIG or ./tallystick.toml].")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration of the network [default: $TALLYSTICK_CONFIG or ./tallystick.toml].",
+)
 @click.version_option(package_name="tallystick")
 @click.pass_context
 def tallystick(ctx: click.Context, config_file: Path | None) -> None:
-    """A loyalty network that independent merchants share without having to trust each other's books.
+    r"""A loyalty network that independent merchants share without having to trust each other's books.
 
     \b
     A first network, step by step ("tallystick demo" does all of it):

@@ -61,7 +61,9 @@ def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise InvalidValue(f"no configuration at {path}: run 'tallystick network create', or name the file with --config") from None
+        raise InvalidValue(
+            f"no configuration at {path}: run 'tallystick network create', or name the file with --config"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{path}: {error}") from None
     return _checked(path, content, environ)
@@ -69,7 +71,12 @@ def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:
 
 def _checked(path: Path, content: dict[str, Any], environ: Mapping[str, str]) -> Config:
     home = path.resolve().parent
-    known = {"database": {"url"}, "network": {"keys_dir"}, "settlement": {"statements_dir"}, "gateway": {f.name for f in fields(GatewayConfig)}}
+    known = {
+        "database": {"url"},
+        "network": {"keys_dir"},
+        "settlement": {"statements_dir"},
+        "gateway": {f.name for f in fields(GatewayConfig)},
+    }
     problems = [f"unknown section [{name}]" for name in content.keys() - known.keys()]
     sections: dict[str, dict[str, Any]] = {}
     for name, keys in known.items():

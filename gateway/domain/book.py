@@ -212,7 +212,7 @@ class Book:
             idempotency_key=command.idempotency_key,
             fingerprint=fingerprint,
             member_id=account.member_id if account else "",
-            business_date=self.work.terms.business_date(command.partner_id, self.work.at_ms).isoformat(),
+            business_date=self.work.today(command.partner_id).isoformat(),
             occurred_at_ms=self.work.occurred_at_ms(command),
             booked_at_ms=self.work.at_ms,
             receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else "",

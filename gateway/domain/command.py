@@ -40,8 +40,8 @@ class Command:
 
     def fingerprint(self) -> bytes:
         """SHA-256 over the method and what the caller asked (32 bytes): no defaults, no key id, no nonce, no signing time."""
-        asked = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ASKED}
-        return canonical_hash(["TS1-COMMAND", self.METHOD, {name: value for name, value in asked.items() if value is not None}])
+        asked = {name: _plain(value) for name in _asked_of(self) if (value := getattr(self, name)) is not None}
+        return canonical_hash(["TS1-COMMAND", self.METHOD, asked])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +110,22 @@ class Transfer(Timed):
 _NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
 
 
+_asked_by_method: dict[str, tuple[str, ...]] = {}
+
+
+def _asked_of(command: Command) -> tuple[str, ...]:
+    """Names of the fields that the caller asked by; looked up once a kind of command, since `fields` is slow."""
+    names = _asked_by_method.get(command.METHOD)
+    if names is None:
+        names = _asked_by_method[command.METHOD] = tuple(f.name for f in fields(command) if f.name not in _NOT_ASKED)
+    return names
+
+
 def _plain(value: object) -> Plain:
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, MemberRef):
         return {"member_id": value.member_id} if value.card_hash is None else {"card_hash": value.card_hash}
     if isinstance(value, AmountAsked):
         return {"unit": value.unit, "minor_units": value.minor_units}
-    if value is None or isinstance(value, str | int):
-        return value
     raise TypeError(f"{value!r} has no canonical form")

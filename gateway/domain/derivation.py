@@ -79,9 +79,7 @@ def derive(decisions: Iterable[Decision]) -> Directory:
 
 def consents_of(document: Document) -> tuple[Consent, ...]:
     """The funders' signatures that an offer's document carries, in the order of its shares."""
-    return tuple(
-        Consent(one["partner_id"], one["key_id"], bytes.fromhex(one["signature"])) for one in document["consents"]
-    )
+    return tuple(Consent(one["partner_id"], one["key_id"], bytes.fromhex(one["signature"])) for one in document["consents"])
 
 
 def _apply(directory: Directory, decision: Decision, document: Document) -> None:

@@ -10,6 +10,7 @@ from gateway.domain.lot import Debt, Lot, MemberAccount
 from gateway.domain.pricing import reimbursement_micros
 from gateway.domain.working import WorkingSet
 
+
 @dataclass(slots=True, kw_only=True)
 class Draft:
     """What the entry will say, and its postings so far."""

@@ -13,7 +13,7 @@ from gateway.domain.working import WorkingSet
 
 
 def decide_enrol(work: WorkingSet, command: Enrol) -> Draft | Refusal:
-    """CARD_ALREADY_ENROLLED; else an entry without postings, and an empty account."""
+    """An entry without postings, and an empty account. Refused with CARD_ALREADY_ENROLLED."""
     if command.card_hash in work.cards:
         return Refusal(Reason.CARD_ALREADY_ENROLLED)
 
@@ -36,13 +36,16 @@ def decide_enrol(work: WorkingSet, command: Enrol) -> Draft | Refusal:
         account=account,
         entry_id=command.entry_id,
         kind=EntryKind.ENROL,
-        business_date=work.terms.business_date(command.partner_id, work.at_ms).isoformat(),
+        business_date=work.today(command.partner_id).isoformat(),
         occurred_at_ms=work.at_ms,
     )
 
 
 def decide_transfer(work: WorkingSet, command: Transfer) -> Draft | Refusal:
-    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS, BALANCE_LIMIT; else the giver's side."""
+    """The giver's side of a transfer.
+
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    """
     on = work.business_date(command)
     if isinstance(on, Refusal):
         return on

@@ -18,8 +18,10 @@ _Part = tuple[RateCard, int]
 
 
 def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
-    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
-    MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED; else an entry with a lot for the issuer and one a funder.
+    """An entry with a lot for the issuer and one for each funder of a bonus.
+
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
+    OFFER_NOT_IN_FORCE, MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -65,8 +67,10 @@ def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
 
 
 def decide_redeem(work: WorkingSet, command: Redeem) -> Draft | Refusal:
-    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, MEMBER_NOT_FOUND,
-    INSUFFICIENT_POINTS; else an entry that takes lots by expiry, then arrival.
+    """An entry that takes lots by expiry, then arrival.
+
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
+    MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):

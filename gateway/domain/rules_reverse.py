@@ -15,8 +15,10 @@ from gateway.domain.working import Original, WorkingSet
 
 
 def decide_reverse(work: WorkingSet, command: Reverse) -> Draft | Refusal:
-    """EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND (also if it is another partner's), ENTRY_NOT_REVERSIBLE,
-    ALREADY_REVERSED; else an entry that takes points back, or restores them.
+    """An entry that takes points back, or restores them.
+
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND (also if it is another partner's),
+    ENTRY_NOT_REVERSIBLE, ALREADY_REVERSED.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -61,8 +63,10 @@ def _to_take(work: WorkingSet, original: Original, causes: list[Lot], *, remaini
     funded = [lot for lot in causes if lot.lot_id != base_lot_id]
     bonus = sum(lot.points for lot in funded)
     bonus_so_far = to_take_back(bonus, remaining=remaining, original=entry.amount)
-    by_funder = split_further(bonus_so_far, [lot.points for lot in funded], [taken[lot.lot_id] for lot in funded]) if funded else []
-    now = dict(zip((lot.lot_id for lot in funded), by_funder, strict=True))
+    now: dict[str, int] = {}
+    if funded:
+        by_funder = split_further(bonus_so_far, [lot.points for lot in funded], [taken[lot.lot_id] for lot in funded])
+        now = dict(zip((lot.lot_id for lot in funded), by_funder, strict=True))
     rate = work.terms.card(entry.partner_id, entry.rate_card_version).issue_rates[entry.unit]
     for lot in causes:
         if lot.lot_id == base_lot_id:

@@ -19,6 +19,8 @@ from gateway.domain.errors import InvalidValue, SignatureError
 CREATED_AGE_MS_MAX = 120_000
 CREATED_AHEAD_MS_MAX = 30_000
 SIGNATURE_BYTES = 64
+ED25519_KEY_BYTES = 32
+P256_KEY_BYTES = 65
 
 _CREATED = re.compile(r"[0-9]{13}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes as base64url without padding: the last 4 bits are zero
@@ -74,7 +76,12 @@ def receipt_string(*, audience: str, key_id: str, receipt: bytes) -> bytes:
 def proof_string(*, audience: str, key_id: str, algorithm: Algorithm, public_key: bytes, document: bytes) -> bytes:
     """What the holder of a new key signs: the key, and the application that brings it (empty for a further key)."""
     return signed_string(
-        "TS1-PROOF", audience, key_id, algorithm.value, hashlib.sha256(public_key).hexdigest(), hashlib.sha256(document).hexdigest()
+        "TS1-PROOF",
+        audience,
+        key_id,
+        algorithm.value,
+        hashlib.sha256(public_key).hexdigest(),
+        hashlib.sha256(document).hexdigest(),
     )
 
 
@@ -109,7 +116,7 @@ def check_public_key(algorithm: Algorithm, public_key: bytes) -> None:
 
 
 def _ed25519_verifier(public_key: bytes) -> Verify:
-    if len(public_key) != 32:
+    if len(public_key) != ED25519_KEY_BYTES:
         raise InvalidValue("public key: Ed25519 takes 32 raw bytes")
     y = int.from_bytes(public_key, "little") & ~_SIGN_BIT
     if y >= _FIELD_PRIME:
@@ -145,7 +152,7 @@ def _is_on_curve(y: int) -> bool:
 
 
 def _p256_verifier(public_key: bytes) -> Verify:
-    if len(public_key) != 65:
+    if len(public_key) != P256_KEY_BYTES:
         raise InvalidValue("public key: P-256 takes 65 bytes, an uncompressed SEC 1 point")
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)

@@ -17,7 +17,9 @@ from gateway.domain.units import Rate
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_EXPIRY_RULE = re.compile(r"on ([0-9]{4}-[0-9]{2}-[0-9]{2})|after ([1-9][0-9]{0,3}) days|end of month after ([1-9][0-9]{0,2}) months")
+_EXPIRY_RULE = re.compile(
+    r"on ([0-9]{4}-[0-9]{2}-[0-9]{2})|after ([1-9][0-9]{0,3}) days|end of month after ([1-9][0-9]{0,2}) months"
+)
 
 
 class DebtPolicy(enum.StrEnum):
@@ -66,7 +68,9 @@ class ExpiryRule:
         """As `parse` reads it."""
         if self.on is not None:
             return f"on {self.on.isoformat()}"
-        return f"after {self.after_days} days" if self.after_days is not None else f"end of month after {self.after_months} months"
+        return (
+            f"after {self.after_days} days" if self.after_days is not None else f"end of month after {self.after_months} months"
+        )
 
     def last_day(self, business_date: date) -> date:
         """The last date on which points of this business date are usable."""

@@ -14,20 +14,19 @@ RATE_TERM_MAX = 1_000_000
 MICROS = 1_000_000  # prices per point are integers of 1e-6 minor unit
 
 # ISO 4217 codes and their minor units. An unknown currency is refused by name, not guessed.
+_WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_WITH_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+_WITH_TWO_DECIMALS = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK
+    DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD
+    KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP
+    PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH
+    USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+"""
 CURRENCY_EXPONENTS: dict[str, int] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(
-        (
-            "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP "
-            "CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
-            "INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN "
-            "MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE "
-            "SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR "
-            "ZMW ZWG"
-        ).split(),
-        2,
-    ),
+    **dict.fromkeys(_WITHOUT_DECIMALS.split(), 0),
+    **dict.fromkeys(_WITH_TWO_DECIMALS.split(), 2),
+    **dict.fromkeys(_WITH_THREE_DECIMALS.split(), 3),
 }
 
 _OWN_POINTS = re.compile(r"[a-z0-9][a-z0-9-]{1,31}:[A-Z][A-Z0-9]{1,11}")
@@ -123,7 +122,7 @@ def parse_micros(text: str) -> int:
     match = _DECIMAL.fullmatch(text)
     micros = int(match[1] + (match[2] or "").ljust(6, "0")) if match else PRICE_MICROS_MAX + 1
     if micros > PRICE_MICROS_MAX:
-        raise InvalidValue(f"price {text!r}: must be a decimal number of minor units per point, at most 1000, with at most 6 decimals")
+        raise InvalidValue(f"price {text!r}: at most 1000 minor units per point, with at most 6 decimals")
     return micros
 
 

@@ -59,6 +59,7 @@ class WorkingSet:
     accounts: dict[str, MemberAccount] = field(default_factory=dict)
     cards: dict[str, str] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
+    dates: dict[str, date] = field(default_factory=dict)
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
     totals: dict[TotalKey, list[int]] = field(default_factory=dict)
     new_accounts: set[str] = field(default_factory=set)
@@ -83,13 +84,22 @@ class WorkingSet:
         occurred_at_ms = command.occurred_at_ms if isinstance(command, Timed) else None
         return self.at_ms if occurred_at_ms is None else occurred_at_ms
 
+    def today(self, partner_id: str) -> date:
+        """The batch's date in the partner's time zone."""
+        today = self.dates.get(partner_id)
+        if today is None:
+            today = self.dates[partner_id] = self.terms.business_date(partner_id, self.at_ms)
+        return today
+
     def business_date(self, command: Timed) -> date | Refusal:
         """The date of occurrence in the partner's time zone, unless it lies in the future or too far back."""
-        occurred_at_ms = self.occurred_at_ms(command)
+        today = self.today(command.partner_id)
+        occurred_at_ms = command.occurred_at_ms
+        if occurred_at_ms is None:
+            return today
         if occurred_at_ms > self.at_ms + CLOCK_TOLERANCE_MS:
             return Refusal(Reason.EVENT_TIME_IN_FUTURE, {"server_time_ms": str(self.at_ms)})
         on = self.terms.business_date(command.partner_id, occurred_at_ms)
-        today = self.terms.business_date(command.partner_id, self.at_ms)
         horizon_days = self.terms.network_in_force(today).late_days_max
         if (today - on).days > horizon_days:
             return Refusal(Reason.EVENT_TOO_OLD, {"horizon_days": str(horizon_days)})

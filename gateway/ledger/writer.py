@@ -119,7 +119,8 @@ class Writer:
                 break
             try:
                 connection = connection or self.engine.connect()
-            except Exception as error:  # noqa: BLE001 - the batch boundary: whatever is wrong, the callers must hear of it
+            except Exception as error:  # noqa: BLE001 - the batch boundary
+                # Whatever is wrong, the callers must hear of it.
                 _log.exception("the store cannot be reached")
                 self._answer([(pending, _refused(pending, error)) for pending in batch])
                 continue
@@ -162,12 +163,13 @@ class Writer:
             return done
         try:
             results = self._attempt(connection, [command for pending in live for command in pending.commands])
-        except Exception as error:  # noqa: BLE001 - the batch boundary: one bad command must not harm the others
+        except Exception as error:  # noqa: BLE001 - the batch boundary
+            # One bad command must not harm the others, so they run again singly.
             if len(live) > 1 and not _is_store_down(error):
                 return done + [outcome for pending in live for outcome in self._carry_out(connection, [pending])]
             if len(live[0].commands) > 1 and not _is_store_down(error):
                 return [*done, (live[0], self._singly(connection, live[0].commands))]
-            _log.error("a batch was not written", exc_info=error)
+            _log.exception("a batch was not written")
             return done + [(pending, _refused(pending, error)) for pending in live]
         start = 0
         for pending in live:
@@ -180,7 +182,7 @@ class Writer:
         for command in commands:
             try:
                 results += self._attempt(connection, [command])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the boundary of one command
                 _log.exception("a command was not written")
                 results.append(Refusal(_reason(error)))
         return results
@@ -203,7 +205,7 @@ class Writer:
     def _run_chore(self, connection: Connection, chore: Chore) -> None:
         try:
             chore(connection)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a chore must not end the writer
             _log.exception("a chore failed")
 
     def _answer(self, outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:

@@ -15,8 +15,9 @@ class PointsService:
         self._writer = writer
 
     async def submit(self, command: Command, *, deadline: float | None) -> Result:
-        """Carries out one command; `deadline` is an instant of `time.monotonic`. Outcomes: those of the command's rules,
-        and QUEUE_FULL, DRAINING, DEADLINE_PASSED, STORE_UNAVAILABLE.
+        """Carries out one command; `deadline` is an instant of `time.monotonic`.
+
+        Outcomes: those of the command's rules, and QUEUE_FULL, DRAINING, DEADLINE_PASSED, STORE_UNAVAILABLE.
         """
         return (await self._writer.submit((command,), deadline=deadline))[0]
 

@@ -14,18 +14,36 @@ from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
 from gateway.storage.books import LoadedBook
 from gateway.storage.engine import BulkWrite, upsert
-from gateway.storage.tables import debts, entries, heads, lots, member_identifiers, members, outcomes, positions, postings, refusals, totals
+from gateway.storage.tables import (
+    debts,
+    entries,
+    heads,
+    lots,
+    member_identifiers,
+    members,
+    outcomes,
+    positions,
+    postings,
+    refusals,
+    totals,
+)
 
 _Row = tuple[Any, ...]
 
-_INSERT_ENTRIES, _INSERT_POSTINGS, _INSERT_OUTCOMES = BulkWrite.insert(entries), BulkWrite.insert(postings), BulkWrite.insert(outcomes)
-_INSERT_MEMBERS, _INSERT_CARDS = BulkWrite.insert(members), BulkWrite.insert(member_identifiers)
-_INSERT_LOTS, _INSERT_DEBTS, _INSERT_REFUSALS = BulkWrite.insert(lots), BulkWrite.insert(debts), BulkWrite.insert(refusals)
+_INSERT_ENTRIES = BulkWrite.insert(entries)
+_INSERT_POSTINGS = BulkWrite.insert(postings)
+_INSERT_OUTCOMES = BulkWrite.insert(outcomes)
+_INSERT_REFUSALS = BulkWrite.insert(refusals)
+_INSERT_MEMBERS = BulkWrite.insert(members)
+_INSERT_CARDS = BulkWrite.insert(member_identifiers)
+_INSERT_LOTS = BulkWrite.insert(lots)
+_INSERT_DEBTS = BulkWrite.insert(debts)
 _UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next_arrival", "entries"))
 _UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points"))
 _UPDATE_DEBTS = BulkWrite.update(debts, ("open_points",))
 _UPDATE_HEAD = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
 
+_head_values = attrgetter("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash", "lane")
 _entry_fields = attrgetter(*(column.name for column in entries.columns if column.name != "entry_hash"))
 _lot_fields = attrgetter(*(column.name for column in lots.columns))
 _debt_fields = attrgetter(*(column.name for column in debts.columns))
@@ -45,7 +63,7 @@ def save_book(connection: Connection, loaded: LoadedBook) -> None:
     _save_accounts(connection, work)
     _save_lots_and_debts(connection, work)
     _save_sums(connection, loaded)
-    _UPDATE_HEAD(connection, [(head.last_sequence, head.last_commit_ms, head.chain_hash, head.refusals, head.refusals_hash, head.lane)])
+    _UPDATE_HEAD(connection, [_head_values(head)])
 
 
 def _posting_rows(entry: Entry) -> list[_Row]:
@@ -113,13 +131,15 @@ def _save_lots_and_debts(connection: Connection, work: WorkingSet) -> None:
     _INSERT_LOTS(connection, [_lot_fields(lot) for lot_id, lot in changed_lots if lot_id in work.new_lots])
     _UPDATE_LOTS(
         connection,
-        [(lot.open_points, lot.expired_points, lot_id, lot.bucket) for lot_id, lot in changed_lots if lot_id not in work.new_lots],
+        [
+            (lot.open_points, lot.expired_points, lot_id, lot.bucket)
+            for lot_id, lot in changed_lots
+            if lot_id not in work.new_lots
+        ],
     )
     changed_debts = work.changed_debts.items()
     _INSERT_DEBTS(connection, [_debt_fields(debt) for key, debt in changed_debts if key in work.new_debts])
-    _UPDATE_DEBTS(
-        connection, [(debt.open_points, *key, debt.bucket) for key, debt in changed_debts if key not in work.new_debts]
-    )
+    _UPDATE_DEBTS(connection, [(debt.open_points, *key, debt.bucket) for key, debt in changed_debts if key not in work.new_debts])
 
 
 def _save_sums(connection: Connection, loaded: LoadedBook) -> None:

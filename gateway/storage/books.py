@@ -12,13 +12,24 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, 
 from gateway.domain.book import Book, Head, KnownAnswer
 from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.errors import BooksBroken
 from gateway.domain.lot import Debt, Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
-from gateway.domain.errors import BooksBroken
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
 from gateway.domain.terms import Terms
 from gateway.domain.working import Original, Position, WorkingSet
-from gateway.storage.tables import debts, entries, heads, lots, member_identifiers, members, outcomes, positions, postings, refusals
+from gateway.storage.tables import (
+    debts,
+    entries,
+    heads,
+    lots,
+    member_identifiers,
+    members,
+    outcomes,
+    positions,
+    postings,
+    refusals,
+)
 
 _IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _HEAD = select(heads).where(heads.c.lane == bindparam("lane")).with_for_update()
@@ -112,7 +123,7 @@ def read_entries(connection: Connection, entry_ids: Iterable[str]) -> list[tuple
 
 
 def _load_head(connection: Connection, lane: int) -> Head:
-    return Head(**connection.execute(_HEAD, {"lane": lane}).one()._mapping)
+    return Head(**connection.execute(_HEAD, {"lane": lane}).one()._asdict())
 
 
 def _load_answers(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
@@ -140,10 +151,10 @@ def _load_cards(connection: Connection, work: WorkingSet, refs: Sequence[MemberR
 
 def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str]) -> None:
     for row in _fetch(connection, _MEMBERS, member_ids):
-        work.accounts[row.member_id] = MemberAccount(**row._mapping)
+        work.accounts[row.member_id] = MemberAccount(**row._asdict())
     in_debt = {account.member_id for account in work.accounts.values() if account.debt_points}
     for row in _fetch(connection, _OPEN_DEBTS, in_debt):
-        work.accounts[row.member_id].debts.append(Debt(**row._mapping))
+        work.accounts[row.member_id].debts.append(Debt(**row._asdict()))
 
 
 def _load_lots(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
@@ -156,7 +167,7 @@ def _load_lots(connection: Connection, work: WorkingSet, spending: set[str]) -> 
 
 def _hold_lots(work: WorkingSet, rows: Iterable[Row[Any]]) -> None:
     for row in rows:
-        work.accounts[row.member_id].lots[row.lot_id] = Lot(**row._mapping)
+        work.accounts[row.member_id].lots[row.lot_id] = Lot(**row._asdict())
 
 
 def _load_positions(connection: Connection, work: WorkingSet, issuers: set[str]) -> dict[tuple[str, str], tuple[int, int]]:
@@ -212,12 +223,14 @@ def _entries_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[tuple[
     by_entry: dict[str, list[Posting]] = {row.entry_id: [] for row in rows}
     for row in _fetch(connection, _POSTINGS, set(by_entry)):
         by_entry[row.entry_id].append(posting_of(row))
-    return [(entry_of(row, tuple(by_entry[row.entry_id])), row.entry_hash) for row in sorted(rows, key=lambda r: (r.lane, r.sequence))]
+    return [
+        (entry_of(row, tuple(by_entry[row.entry_id])), row.entry_hash) for row in sorted(rows, key=lambda r: (r.lane, r.sequence))
+    ]
 
 
 def entry_of(row: Row[Any], its_postings: tuple[Posting, ...]) -> Entry:
     """The entry of a row of `entries`."""
-    fields = dict(row._mapping)
+    fields = row._asdict()
     del fields["entry_hash"]
     fields["kind"] = EntryKind(row.kind)
     return Entry(**fields, postings=its_postings)

@@ -45,9 +45,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that may write; commits at the end, rolls back on an exception. SQLite: takes the write lock at once."""
-    with engine.connect() as connection:
-        with writing_on(connection):
-            yield connection
+    with engine.connect() as connection, writing_on(connection):
+        yield connection
 
 
 @contextmanager
@@ -58,13 +57,19 @@ def writing_on(connection: Connection) -> Iterator[None]:
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, add: Sequence[str] = (), replace: Sequence[str] = ()
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    add: Sequence[str] = (),
+    replace: Sequence[str] = (),
 ) -> None:
     """Inserts rows; where the primary key exists, adds to the columns of `add` and replaces those of `replace`."""
     if not rows:
         return
     inserted = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    changes = {name: table.c[name] + inserted.excluded[name] for name in add} | {name: inserted.excluded[name] for name in replace}
+    changes = {name: table.c[name] + inserted.excluded[name] for name in add}
+    changes |= {name: inserted.excluded[name] for name in replace}
     connection.execute(inserted.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), list(rows))
 
 
@@ -133,10 +138,11 @@ def _begin_sqlite(connection: Connection) -> None:
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            return
         except OperationalError as error:
             if getattr(error.orig, "sqlite_errorname", "") not in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}:
                 raise
             if time.monotonic() > give_up_at:
                 raise StoreUnavailable(f"the database was locked for {LOCK_WAIT_S_MAX:.0f} s by another process") from error
             time.sleep(random.uniform(0.0005, 0.002))  # noqa: S311 - jitter, not a secret
+        else:
+            return

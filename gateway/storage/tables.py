@@ -1,11 +1,23 @@
 """The ledger's tables. Constraints are named from the first migration on: they are the second line of defence.
 
 Keys obey what a distributed PostgreSQL will ask: rows of a member carry its bucket in their primary key (at its end, so
-that a look-up by id alone finds the index), no foreign key, no database sequence, no trigger. `info={"ledger": True}` marks what the audit
-must prove, column by column.
+that a look-up by id alone finds the index), no foreign key, no database sequence, no trigger.
+`info={"ledger": True}` marks what the audit must prove, column by column.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -61,7 +73,12 @@ entries = Table(
     CheckConstraint("sequence >= 1", name="sequence"),
     CheckConstraint("kind BETWEEN 1 AND 8", name="kind"),
     Index("ix_entries_lane_sequence", "lane", "sequence"),
-    Index("ix_entries_original", "original_entry_id", sqlite_where=text("original_entry_id <> ''"), postgresql_where=text("original_entry_id <> ''")),
+    Index(
+        "ix_entries_original",
+        "original_entry_id",
+        sqlite_where=text("original_entry_id <> ''"),
+        postgresql_where=text("original_entry_id <> ''"),
+    ),
     Index("ix_entries_member", "member_id", "sequence"),
     info=LEDGER,
 )
@@ -122,7 +139,9 @@ lots = Table(
     PrimaryKeyConstraint("lot_id", "bucket"),
     CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
     Index("ix_lots_open", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
-    Index("ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
+    Index(
+        "ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")
+    ),
     sqlite_with_rowid=False,
     info=LEDGER,
 )
@@ -235,7 +254,9 @@ windows = Table(
     PrimaryKeyConstraint("window_id"),
     CheckConstraint("window_id >= 1", name="window_id"),
     CheckConstraint("state IN ('OPEN', 'CLOSED', 'NETTED', 'CONFIRMED', 'SETTLED', 'DISPUTED')", name="state"),
-    Index("uq_windows_one_open", "state", unique=True, sqlite_where=text("state = 'OPEN'"), postgresql_where=text("state = 'OPEN'")),
+    Index(
+        "uq_windows_one_open", "state", unique=True, sqlite_where=text("state = 'OPEN'"), postgresql_where=text("state = 'OPEN'")
+    ),
     info=LEDGER,
 )
 
