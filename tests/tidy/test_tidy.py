@@ -31,9 +31,10 @@ PURE = (
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """What may not stand in a program, where it may after all, and what to write instead."""
+    """What may not stand in a program, where it may after all, and what to write instead. `example` breaks it."""
 
     name: str
+    example: str
     finds: Callable[[ast.AST], bool]
     instead: str
     allowed: tuple[str, ...] = ()
@@ -68,25 +69,44 @@ def _is_inexact(node: ast.AST) -> bool:
 
 
 BANS = (
-    Ban("float()", _calls("float"), "points and minor units are integers, prices are Rate: gateway.domain.units"),
-    Ban("decimal", _imports("decimal"), "points and minor units are integers, prices are Rate: gateway.domain.units"),
-    Ban("round()", _calls("round"), "name the rounding: div_floor, div_ceil or div_half_even of gateway.domain.units"),
-    Ban("float literals and /", _is_inexact, "name the rounding: div_floor, div_ceil or div_half_even", only=PURE),
+    Ban("float()", 'float("1.5")', _calls("float"), "points and minor units are integers, prices are Rate: gateway.domain.units"),
+    Ban(
+        "decimal",
+        "from decimal import Decimal",
+        _imports("decimal"),
+        "points and minor units are integers, prices are Rate: gateway.domain.units",
+    ),
+    Ban(
+        "round()",
+        "round(points)",
+        _calls("round"),
+        "name the rounding: div_floor, div_ceil or div_half_even of gateway.domain.units",
+    ),
+    Ban("float literals and /", "points / 2", _is_inexact, "name the rounding: div_floor, div_ceil or div_half_even", only=PURE),
     Ban(
         "the clock",
+        "now = time.time()",
         _calls("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
         "take the time as an argument (`at`, `now_ms`); only the edge, the tills and the commands read a clock",
         allowed=(*TERMINALS, "gateway/edge/**", "gateway/app.py", "partners/pos/**"),
     ),
     Ban(
         "random",
+        "from uuid import uuid4",
         _imports("random", "uuid"),
         "derive ids from (partner, key): gateway.domain.ids; a secret comes from `secrets`",
         allowed=("gateway/storage/engine.py", "gateway/ledger/writer.py", "partners/pos/**"),  # jitter, and what a till invents
     ),
-    Ban("printing", _calls("print", "click.echo", "click.secho"), "return a value; the command prints it", allowed=TERMINALS),
+    Ban(
+        "printing",
+        "print(points)",
+        _calls("print", "click.echo", "click.secho"),
+        "return a value; the command prints it",
+        allowed=TERMINALS,
+    ),
     Ban(
         "catching every exception",
+        "try:\n    pay()\nexcept (ValueError, Exception):\n    pass",
         _catches_everything,
         "name what you expect; only the last resort and the writer's batch boundary catch all",
         allowed=("gateway/edge/interceptor*.py", "gateway/edge/last_resort.py", "gateway/ledger/writer.py"),
@@ -106,6 +126,12 @@ def test_programs_do_without(ban: Ban) -> None:
     ]
 
     assert not found, _listed(found, instead=ban.instead)
+
+
+@pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.name)
+def test_a_ban_finds_its_example(ban: Ban) -> None:
+    """A test that cannot fail proves nothing."""
+    assert any(ban.finds(node) for node in ast.walk(ast.parse(ban.example)))
 
 
 def test_nothing_is_mocked() -> None:
