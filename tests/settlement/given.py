@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, insert
@@ -15,12 +17,13 @@ from gateway.domain.ids import entry_id
 from gateway.domain.network import SettlementModel
 from gateway.domain.receipt import Answer, Receipt
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms
-from gateway.domain.units import Rate, parse_micros
+from gateway.domain.units import MICROS, Rate, parse_micros
 from gateway.founding import NetworkPlan, found_network
 from gateway.ledger.batch import BatchSettings, run_batch
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.tables_directory import issue_rates, network_terms, offer_shares, offers, partners, rate_cards
+from tests.shared import shared_path
 
 ZONE = ZoneInfo("Europe/Berlin")
 AUDIENCE = "coalition.example:test"
@@ -206,10 +209,19 @@ def card_hash(member: str) -> str:
     return member.encode().hex().ljust(64, "0")
 
 
-def oracle() -> dict[str, object]:
+def oracle_obligations() -> set[tuple[str, str, int, int, int]]:
+    """What the oracle says: payer, payee, card, points, exact amount in micros."""
+    names = {name[0].upper(): name for name in ("alpha", "bravo", "charlie", "delta")}
+    lines = oracle()["at_redemption"]["obligations"]
+    return {
+        (names[line["issuer"]], names[line["redeemer"]], line["card"], line["points"], int(Decimal(line["cents"]) * MICROS))
+        for line in lines
+    }
+
+
+def oracle() -> Any:
     """What must come out of the month."""
-    content: dict[str, object] = json.loads((Path(__file__).parents[1] / "vectors" / "coalition_month.json").read_text("utf-8"))
-    return content
+    return json.loads(shared_path("oracle/coalition_month.json").read_text("utf-8"))
 
 
 _OFFER = {

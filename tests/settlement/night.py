@@ -1,0 +1,73 @@
+"""Runs of the night: in this process, and as a user starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from gateway.domain.window import Window
+from settlement.nightly import Night, run_night
+from tests.settlement.given import at
+
+MIDNIGHT = "2026-06-30T23:59:59+02:00"
+MIDNIGHT_MS = at("2026-06-30", "23:59:59")
+
+
+def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS, form: str = "partner-to-partner") -> Night:
+    """A night whose log of steps is dated by its own instant."""
+    return Night(
+        engine=engine,
+        out_dir=out_dir,
+        at_ms=at_ms,
+        form=form,
+        clock=lambda: at_ms,
+        progress=lambda _text: None,
+        after_step=lambda _step: None,
+    )
+
+
+def run(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Window | None:
+    """One run."""
+    return run_night(make_night(engine, out_dir, at_ms=at_ms))
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """Starts `tallystick …` on the network in a folder, as a process of its own."""
+    program = "import sys; from gateway.cli import main; main(sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "--config", str(folder / "tallystick.toml"), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+
+
+def finish(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of `tallystick …`."""
+    process = start(folder, *words)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def kill_after(folder: Path, step: str) -> None:
+    """Starts a night, and kills it with SIGKILL once a step is committed."""
+    process = start(folder, "settlement", "run", "--at", MIDNIGHT, "--pause-after", step)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line == f"paused after {step}\n":
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, lines
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
