@@ -20,6 +20,7 @@ TERMINALS = (
     "gateway/demo/**",
     "gateway/terminal.py",
     "partners/cli*.py",
+    "partners/options.py",
     "partners/pos/cli*.py",
     "settlement/cli*.py",
 )
@@ -59,6 +60,9 @@ def _imports(*modules: str) -> Callable[[ast.AST], bool]:
 def _catches_everything(node: ast.AST) -> bool:
     if not isinstance(node, ast.ExceptHandler):
         return False
+    last = node.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is None:
+        return False  # it tidies up, and lets the exception go on
     return node.type is None or bool({"Exception", "BaseException"} & {ast.unparse(part) for part in ast.walk(node.type)})
 
 

@@ -1,0 +1,1 @@
+"""Version 1: the stubs lie beside their protos; `make stubs` makes them."""
