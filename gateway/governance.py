@@ -17,7 +17,6 @@ from gateway.domain.decision import (
     Mark,
     Operator,
     approval_string,
-    check_two_hands,
     decision_id,
     proposal_string,
     verify_decision,
@@ -83,17 +82,12 @@ def approve(connection: Connection, rulings: Rulings, wanted_id: str, *, hand: H
         return decision
     operators = load_operators(connection)
     audience = load_network(connection).audience
-    approver = _known(operators, hand)
+    _check_other_hand(operators.get(decision.proposal.operator_id), decision, hand)
+    _known(operators, hand)
     try:
         verify_decision(decision, audience=audience, operators=operators, is_founding=False)
     except SignatureError as error:
         raise DecisionRefused("DECISION_TAMPERED", f"{wanted_id}: {error.cause}; run 'tallystick audit'") from None
-    try:
-        check_two_hands(operators[decision.proposal.operator_id], approver)
-    except SignatureError:
-        raise DecisionRefused(
-            "DUAL_CONTROL_REQUIRED", f"{decision.proposal.operator_id} proposed {wanted_id}; another operator must approve it"
-        ) from None
     document = read_document(decision.document)
     at_ms = _next_mark_ms(connection, now_ms)
     ruling = rulings[decision.kind]
@@ -142,6 +136,14 @@ def _keep(
         ruling.apply(connection, document, decision.decision_id, at_ms)
         bump_directory_version(connection)
     return decision
+
+
+def _check_other_hand(proposer: Operator | None, decision: Decision, hand: Hand) -> None:
+    if decision.proposal.operator_id == hand.operator_id or (proposer and proposer.public_key == hand.key.public_bytes()):
+        raise DecisionRefused(
+            "DUAL_CONTROL_REQUIRED",
+            f"{decision.proposal.operator_id} proposed {decision.decision_id}; another operator must approve it, with another key",
+        )
 
 
 def _known(operators: Mapping[str, Operator], hand: Hand) -> Operator:

@@ -126,8 +126,8 @@ def read_application(content: Mapping[str, Any], *, audience: str | None, is_sig
     return tuple(errors) if errors else application
 
 
-def read_key(fields: Fields, partner_id: str) -> NewKey:
-    """A partner's new key from its table: key_id, algorithm, public_key in hex, scopes."""
+def read_key(fields: Fields, partner_id: str | None) -> NewKey:
+    """A new key of a partner (None: of any) from its table: key_id, algorithm, public_key in hex, scopes."""
     key = NewKey(
         key_id=fields.text("key_id"),
         algorithm=fields.read("algorithm", parse_algorithm, Algorithm.ED25519),

@@ -11,20 +11,21 @@ from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.derivation import Consent
 from gateway.domain.documents import key_plain, offer_plain, operator_plain, rate_card_plain
-from gateway.domain.errors import DecisionRefused, InvalidValue, SignatureError
+from gateway.domain.errors import DecisionRefused, InvalidValue
 from gateway.domain.ids import OPERATOR, OPERATOR_ID
 from gateway.domain.partner import PartnerStatus
-from gateway.domain.signing import Algorithm, check_public_key, load_verifier, proof_string
+from gateway.domain.signing import Algorithm, check_public_key
 from gateway.domain.terms import Offer, RateCard
 from gateway.domain.units import INT64_MAX
 from gateway.governance import Hand, propose, propose_founder
-from gateway.storage.directory import load_network, load_operators
-from partners.application import NewKey
+from gateway.storage.directory import load_operators
+from partners.key_request import KeyRequest
 from partners.rulings import RULINGS
 from partners.rulings_partner import known_standing
 from partners.rulings_terms import last_card
 
 FOUNDERS = 2
+NAME_MAX = 100
 _STATUS_KINDS = {
     PartnerStatus.SUSPENDED: DecisionKind.SUSPEND_PARTNER,
     PartnerStatus.ACTIVE: DecisionKind.RESUME_PARTNER,
@@ -38,8 +39,8 @@ def add_operator(
     """The first two found the network and sign for themselves; later ones are proposed by one operator to another."""
     if OPERATOR_ID.fullmatch(operator_id) is None or operator_id == OPERATOR:
         raise InvalidValue(f"operator id {operator_id!r}: must be 2 to 32 characters of a-z, 0-9 and -, and not {OPERATOR!r}")
-    if not (0 < len(name) <= 100 and name.isprintable()):
-        raise InvalidValue("name: must be 1 to 100 printable characters")
+    if not (0 < len(name) <= NAME_MAX and name.isprintable()):
+        raise InvalidValue(f"name: must be 1 to {NAME_MAX} printable characters")
     try:
         check_public_key(algorithm, public_key)
     except InvalidValue as error:
@@ -102,24 +103,14 @@ def propose_offer(connection: Connection, offer: Offer, consents: Sequence[Conse
     return propose(connection, RULINGS, DecisionKind.OFFER, document, hand=hand, now_ms=now_ms)
 
 
-def add_key(connection: Connection, key: NewKey, proof: bytes, *, hand: Hand, now_ms: int) -> Decision:
-    """A further key of a partner, at once; `proof` is the new key's own signature (proof of possession, no document)."""
+def add_key(connection: Connection, request: KeyRequest, *, hand: Hand, now_ms: int) -> Decision:
+    """A further key of a partner, at once. `request` is in order, as `parse_key_request` says."""
+    key = request.key
     partner_id = key.key_id.split("/", maxsplit=1)[0]
     if known_standing(connection, partner_id).status in (PartnerStatus.CLOSED, PartnerStatus.APPLIED):
         raise DecisionRefused("NOT_POSSIBLE", f"{partner_id} is neither active nor suspended")
-    message = proof_string(
-        audience=load_network(connection).audience,
-        key_id=key.key_id,
-        algorithm=key.algorithm,
-        public_key=key.public_key,
-        document=b"",
-    )
-    try:
-        load_verifier(key.algorithm, key.public_key)(proof, message)
-    except SignatureError as error:
-        raise DecisionRefused("POP_CHALLENGE_INVALID", f"{error.cause}; it must be made by this key, for this key id and network") from None
     plain = key_plain(key_id=key.key_id, algorithm=key.algorithm, public_key=key.public_key, scopes=key.scopes)
-    document: dict[str, Plain] = {"base": "", "key": plain, "proof": proof.hex()}
+    document: dict[str, Plain] = {"base": "", "key": plain, "proof": request.signature.hex()}
     return propose(connection, RULINGS, DecisionKind.ADD_KEY, document, hand=hand, now_ms=now_ms)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from gateway.domain.canonical import canonical
-from gateway.domain.derivation import STATUS_AFTER
 from gateway.domain.decision import DecisionKind
+from gateway.domain.derivation import STATUS_AFTER
 from gateway.domain.documents import Document, applicant_of, base_of, key_of, rate_card_of
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.partner import PARTNER_TRANSITIONS, PartnerStatus

@@ -1,0 +1,89 @@
+"""Decisions in words: what an operator reads before signing. Pure."""
+
+from collections.abc import Callable, Mapping
+
+from gateway.domain.decision import Decision, DecisionKind
+from gateway.domain.documents import Document, network_terms_of, offer_of, rate_card_of, read_document
+from gateway.domain.terms import NetworkTerms, Offer, RateCard
+from gateway.domain.units import format_amount, format_micros
+
+
+def in_words(decision: Decision) -> str:
+    """One sentence with every fact that matters."""
+    return _WORDS[decision.kind](read_document(decision.document))
+
+
+def rate_card_words(card: RateCard) -> str:
+    """A rate card's prices, in minor units per point."""
+    rates = ", ".join(f"{rate} per {unit}" for unit, rate in card.issue_rates.items()) or "issues nothing"
+    return (
+        f"{rates}; issue price {format_micros(card.issue_price_micros)}, face value {format_micros(card.face_value_micros)}, "
+        f"reimbursement {format_micros(card.reimbursement_rate_micros)} (minor units of {card.currency} per point)"
+    )
+
+
+def offer_words(offer: Offer) -> str:
+    """An offer's rule and who pays for it."""
+    shares = ", ".join(f"{partner_id} {share}" for partner_id, share in offer.shares)
+    return (
+        f"{offer.bonus_points} points at {offer.partner_id} from {format_amount(offer.minimum_amount, offer.unit)} {offer.unit}, "
+        f"{offer.first_date} to {offer.last_date}, paid for by {shares}"
+    )
+
+
+def terms_words(terms: NetworkTerms) -> str:
+    """Network terms."""
+    return (
+        f"points expire {terms.expiry_rule}; {terms.debt_policy}; {terms.late_days_max} days late at most; redemption element "
+        f"{format_micros(terms.redemption_element_micros)}, breakage rebate {terms.breakage_rebate_share}, "
+        f"par value {format_micros(terms.par_value_micros)}"
+    )
+
+
+def _add_operator(document: Document) -> str:
+    return f"add operator {document['operator_id']} ({document['name']}), key {document['public_key'][:16]}…"
+
+
+def _onboard(document: Document) -> str:
+    application = document["application"]
+    card = rate_card_of(application["rate_card"])
+    return (
+        f"take in {application['partner_id']} ({application['legal_name']}, {', '.join(application['roles'])}), "
+        f"key {application['key']['key_id']}, rates from {card.effective_from}: {rate_card_words(card)}"
+    )
+
+
+def _cap(document: Document) -> str:
+    cap = document["net_debit_cap"]
+    return f"lift the cap of {document['partner_id']}" if cap is None else f"cap {document['partner_id']} at {cap} minor units"
+
+
+def _rate_card(document: Document) -> str:
+    card = rate_card_of(document["rate_card"])
+    return f"rate card {card.version} of {card.partner_id} from {card.effective_from}: {rate_card_words(card)}"
+
+
+def _network_terms(document: Document) -> str:
+    terms = network_terms_of(document["network_terms"])
+    return f"network terms {terms.version} from {terms.effective_from}: {terms_words(terms)}"
+
+
+def _offer(document: Document) -> str:
+    offer = offer_of(document["offer"])
+    return f"offer {offer.offer_id}: {offer_words(offer)}"
+
+
+_WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
+    DecisionKind.ADD_OPERATOR: _add_operator,
+    DecisionKind.ONBOARD_PARTNER: _onboard,
+    DecisionKind.SUSPEND_PARTNER: lambda document: f"suspend {document['partner_id']}",
+    DecisionKind.RESUME_PARTNER: lambda document: f"resume {document['partner_id']}",
+    DecisionKind.CLOSE_PARTNER: lambda document: f"close {document['partner_id']} for good",
+    DecisionKind.ADD_KEY: lambda document: f"add key {document['key']['key_id']} for {', '.join(document['key']['scopes'])}",
+    DecisionKind.RETIRE_KEY: lambda document: f"retire key {document['key_id']}",
+    DecisionKind.REVOKE_KEY: lambda document: f"revoke key {document['key_id']}",
+    DecisionKind.RATE_CARD: _rate_card,
+    DecisionKind.NET_DEBIT_CAP: _cap,
+    DecisionKind.NETWORK_TERMS: _network_terms,
+    DecisionKind.OFFER: _offer,
+}
