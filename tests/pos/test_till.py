@@ -163,7 +163,7 @@ def test_a_new_receipt_key_is_learned_when_it_is_met(till: Till, gateway: SmallG
 
 def test_a_gateway_of_another_network_is_left_alone(make_till: MakeTill, gateway: SmallGateway) -> None:
     """Nothing is signed for a network that the profile does not name."""
-    with pytest.raises(PosError, match="profile is for 'coalition.example:prod'"):
+    with pytest.raises(PosError, match=r"profile is for 'coalition\.example:prod'"):
         make_till(audience="coalition.example:prod").balance(ALICE)
 
     assert gateway.calls == []
