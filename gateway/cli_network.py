@@ -50,10 +50,16 @@ def network() -> None:
 
 @network.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--audience", required=True, help="Name that every signature is bound to, such as coalition.example:prod. It can never change.")
+@click.option("--audience", required=True, help="What every signature is bound to, such as coalition.example:prod; for ever.")
 @click.option("--currency", required=True, help="ISO 4217 code of the network's own accounts.")
 @click.option("--time-zone", required=True, help="IANA name; points expire, and nights begin, by its dates.")
-@click.option("--settlement-model", type=click.Choice([model.value for model in SettlementModel]), default="at_redemption", show_default=True, help="Who owes whom when points move.")
+@click.option(
+    "--settlement-model",
+    type=click.Choice([model.value for model in SettlementModel]),
+    default="at_redemption",
+    show_default=True,
+    help="Who owes whom.",
+)
 @_terms_options
 @click.option("--effective-from", help="First date of these terms [default: today, in the network's time zone].")
 @click.option("--database-url", help="An empty PostgreSQL database [default: a SQLite file in DIR].")
@@ -80,7 +86,7 @@ def create(context: Context, /, folder: Path, **options: Any) -> None:
         database_url=options["database_url"],
     )
     found_network(folder, plan, now_ms=now_ms)
-    click.echo(f"Network {plan.audience} founded in {folder}. Next, in that folder: name two operators, each with a key of their own:")
+    click.echo(f"Network {plan.audience} founded in {folder}. Next, in that folder, name two operators, each with a key:")
     click.echo("  tallystick operators keygen --out ada.pem")
     click.echo("  tallystick operators add ada --name 'Ada Fisher' --key ada.pem")
 
@@ -104,14 +110,16 @@ def show(context: Context) -> None:
         ("directory version", str(terms.version)),
         ("receipt keys", ", ".join(f"{key.key_id} {'in use' if key.valid_until_ms is None else 'retired'}" for key in keys)),
         ("operators", ", ".join(operators) or "none yet"),
-        ("partners", ", ".join(f"{partners.count(status)} {status.value}" for status in PartnerStatus if status in partners) or "none yet"),
+        ("partners", ", ".join(f"{partners.count(one)} {one.value}" for one in PartnerStatus if one in partners) or "none yet"),
         ("network terms", f"version {terms.network_in_force(today).version} in force on {today}"),
     ]
     print_table(f"Network {facts.audience}", ("what", "value"), rows)
 
 
 @network.command("dev-certificates")
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Folder for ca.pem, server.pem and server.key [default: tls, beside the configuration].")
+@click.option(
+    "--out", "folder", type=click.Path(path_type=Path), help="Folder for the files [default: tls, beside the configuration]."
+)
 @pass_context
 def dev_certificates(context: Context, folder: Path | None) -> None:
     """Make TLS certificates for tests on this machine: localhost, 127.0.0.1 and ::1.
@@ -171,7 +179,8 @@ def propose_terms(context: Context, /, effective_from: str, operator: str, key_f
     hand = Hand(operator, load_key(key_file))
     with writing(context.engine) as connection:
         decision = propose_network_terms(connection, day, _change(options), hand=hand, now_ms=context.clock())
-    click.echo(f"Proposed {decision.decision_id}. Another operator approves: tallystick operators approve {decision.decision_id} ...")
+    click.echo(f"Proposed {decision.decision_id}: network terms from {day}.")
+    click.echo(f"Another operator approves: tallystick operators approve {decision.decision_id} --operator ID --key FILE")
 
 
 def _change(options: dict[str, Any]) -> TermsChange:

@@ -4,7 +4,6 @@ Its own private key is thrown away at once, so that it can never sign anything e
 """
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,8 @@ from gateway.key_file import save_secret
 
 VALID_DAYS = 365
 _CLOCK_SKEW = timedelta(minutes=5)
-_HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.IPAddress(ipaddress.ip_address("::1")))
+_ADDRESSES = ("127.0.0.1", "::1")
+_HOSTS = (x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(address)) for address in _ADDRESSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def write_certificates(folder: Path, certificates: Certificates) -> None:
     for name, content in (("server.pem", certificates.server), ("ca.pem", certificates.ca)):
         partial = folder / f".{name}.new"
         partial.write_bytes(content)
-        os.replace(partial, folder / name)
+        partial.replace(folder / name)
 
 
 def _builder(

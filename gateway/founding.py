@@ -1,7 +1,6 @@
 """Founds a network: its database, keys and configuration, in a folder that appears whole or not at all."""
 
 import json
-import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ def found_network(folder: Path, plan: NetworkPlan, *, now_ms: int) -> None:
     try:
         unfinished.mkdir()
         _build(unfinished, plan, now_ms)
-        os.replace(unfinished, folder)
+        unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -61,7 +60,8 @@ def _build(folder: Path, plan: NetworkPlan, now_ms: int) -> None:
     receipt_key, pem = new_key()
     save_secret(pem, keys / f"receipt-{_RECEIPT_KEY_ID}.pem")
     save_secret(secrets.token_bytes(32), keys / IDENTIFIER_KEY)
-    (folder / FILE_NAME).write_text(_CONFIGURATION.format(url=json.dumps(plan.database_url or _BOOKS), audience=plan.audience), "utf-8")
+    configuration = _CONFIGURATION.format(url=json.dumps(plan.database_url or _BOOKS), audience=plan.audience)
+    (folder / FILE_NAME).write_text(configuration, "utf-8")
     url = make_url(plan.database_url or _BOOKS)
     if plan.database_url is None:
         url = url.set(database=str(folder / str(url.database)))

@@ -142,7 +142,7 @@ def _check_other_hand(proposer: Operator | None, decision: Decision, hand: Hand)
     if decision.proposal.operator_id == hand.operator_id or (proposer and proposer.public_key == hand.key.public_bytes()):
         raise DecisionRefused(
             "DUAL_CONTROL_REQUIRED",
-            f"{decision.proposal.operator_id} proposed {decision.decision_id}; another operator must approve it, with another key",
+            f"{decision.proposal.operator_id} proposed {decision.decision_id}; another operator approves, with another key",
         )
 
 

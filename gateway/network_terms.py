@@ -63,9 +63,11 @@ def propose_network_terms(
 def too_early(connection: Connection, effective_from: date, *, last: date, today: date) -> str | None:
     """Why a version cannot replace the last one from this date: entries of past dates keep their prices."""
     if effective_from < last:
-        return f"effective from {effective_from}: the last version is effective from {last}; a new one cannot begin before it"
+        return f"effective from {effective_from}: the last version began on {last}; a new one cannot begin before it"
     if effective_from < today and has_entries(connection):
-        return f"effective from {effective_from}: that date has passed ({today} today), and what was booked since keeps its prices"
+        return (
+            f"effective from {effective_from}: that date has passed ({today} today), and what was booked since keeps its prices"
+        )
     return None
 
 

@@ -72,7 +72,7 @@ def show(context: Context, partner_id: str) -> None:
     facts = [(name.replace("_", " "), _text(application[name])) for name in _SHOWN]
     facts += [
         ("status", f"{partner.status.value} (decision {standing.decision_id})"),
-        ("net debit cap", "none" if limit is None else f"{format_amount(limit, partner.settlement_currency)} {partner.settlement_currency}"),
+        ("net debit cap", "none" if limit is None else format_amount(limit, partner.settlement_currency)),
         ("open points", liability_words(liability)),
     ]
     print_table(f"Partner {partner_id}", ("what", "value"), facts)
@@ -110,7 +110,8 @@ def close(context: Context, partner_id: str, operator: str, key_file: Path) -> N
         known_standing(connection, partner_id)
         liability = load_liability(connection, partner_id)
     click.echo(f"{partner_id} leaves {liability_words(liability)}.")
-    click.echo(f"These points stay valid at the other partners until they expire; {partner_id} stays liable for them.")
+    if liability:
+        click.echo(f"They stay valid at the other partners until they expire; {partner_id} stays liable for them.")
     _change(context, partner_id, PartnerStatus.CLOSED, operator, key_file)
 
 

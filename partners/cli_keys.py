@@ -37,11 +37,11 @@ def add(context: Context, file: Path, operator: str, key_file: Path) -> None:
 
 @keys.command()
 @click.argument("key_id")
-@click.option("--after-days", type=click.IntRange(0, 366), default=7, show_default=True, help="How long it still signs, so that tills can change over.")
+@click.option("--after-days", type=click.IntRange(0, 366), default=7, show_default=True, help="How long it still signs.")
 @acting
 @pass_context
 def retire(context: Context, key_id: str, after_days: int, operator: str, key_file: Path) -> None:
-    """End a key in order. Add its successor first."""
+    """End a key in order: add its successor first, and leave the tills some days to change over."""
     hand = hand_of(operator, key_file)
     now_ms = context.clock()
     with writing(context.engine) as connection:

@@ -22,7 +22,7 @@ FILE_BYTES_MAX = 65_536  # an application has some 1,000
 @click.option("--dry-run", is_flag=True, help="Only check; write nothing.")
 @acting
 @pass_context
-def onboard(context: Context, paths: tuple[Path, ...], dry_run: bool, operator: str, key_file: Path) -> None:  # noqa: FBT001 - click passes flags so
+def onboard(context: Context, paths: tuple[Path, ...], *, dry_run: bool, operator: str, key_file: Path) -> None:
     """Propose to take in the partners that applied with these files (or all *.toml of a folder).
 
     Names every error of every file; if there is one, nothing is written. Safe to repeat: what was proposed or approved
@@ -49,7 +49,7 @@ def onboard(context: Context, paths: tuple[Path, ...], dry_run: bool, operator: 
     for decision in proposed:
         click.echo(f"Proposed {decision.decision_id}: {in_words(decision)}.")
     if proposed:
-        click.echo(f"{len(proposed)} proposed. Another operator approves: tallystick operators approve --all --operator ID --key FILE")
+        click.echo("Another operator approves: tallystick operators approve --all --operator ID --key FILE")
 
 
 def _read(paths: Iterable[Path]) -> dict[str, str]:

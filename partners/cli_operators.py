@@ -18,6 +18,9 @@ from partners.proposals import add_operator
 from partners.rulings import RULINGS
 from partners.words import in_words
 
+_ED25519_BYTES = 32
+_UNCOMPRESSED = b"\x04"
+
 
 @click.group()
 def operators() -> None:
@@ -41,7 +44,7 @@ def keygen(out: Path) -> None:
 @click.argument("operator_id", metavar="ID")
 @click.option("--name", required=True, help="The person's name.")
 @click.option("--public-key", help="Public key in hex, or a file that holds it [default: the public half of --key].")
-@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), envvar="TALLYSTICK_OPERATOR_KEY", show_envvar=True, help="Private key of who proposes.")
+@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="Private key of who proposes.")
 @click.option("--operator", help="Who proposes [default: the new operator, who founds the network].")
 @pass_context
 def add(context: Context, operator_id: str, name: str, public_key: str | None, key_file: Path, operator: str | None) -> None:
@@ -75,7 +78,7 @@ def list_operators(context: Context) -> None:
 @operators.command()
 @click.option("--all", "with_all", is_flag=True, help="Also those that were applied or went stale.")
 @pass_context
-def proposals(context: Context, with_all: bool) -> None:  # noqa: FBT001 - click passes flags so
+def proposals(context: Context, *, with_all: bool) -> None:
     """Show what waits for approval, in words: read before you sign."""
     with reading(context.engine) as connection:
         found = load_decisions(connection, state=None if with_all else DecisionState.PROPOSED)
@@ -92,9 +95,7 @@ def proposals(context: Context, with_all: bool) -> None:  # noqa: FBT001 - click
 @click.option("--all", "with_all", is_flag=True, help="All that wait for approval and were proposed by others.")
 @acting
 @pass_context
-def approve_decisions(
-    context: Context, decision_ids: tuple[str, ...], with_all: bool, operator: str, key_file: Path  # noqa: FBT001 - click passes flags so
-) -> None:
+def approve_decisions(context: Context, decision_ids: tuple[str, ...], *, with_all: bool, operator: str, key_file: Path) -> None:
     """Approve proposals of other operators. Each is applied at once, or not at all.
 
     Refused with DUAL_CONTROL_REQUIRED: it is your own proposal, or made with your key. Refused with APPROVAL_STALE: what
@@ -108,7 +109,7 @@ def approve_decisions(
             waiting = load_decisions(connection, state=DecisionState.PROPOSED)
         decision_ids = tuple(one.decision_id for one in waiting if one.proposal.operator_id != operator)
         if waiting and not decision_ids:
-            raise DecisionRefused("DUAL_CONTROL_REQUIRED", f"{operator} proposed all that waits; another operator must approve it")
+            raise DecisionRefused("DUAL_CONTROL_REQUIRED", f"{operator} proposed all that waits; another operator approves")
     refused = [message for decision_id in decision_ids if (message := _approve(context, decision_id, hand))]
     if not decision_ids:
         click.echo("Nothing waits for approval.")
@@ -133,12 +134,11 @@ def read_public_key(text: str) -> bytes:
     """A public key in hex, or from a file that holds it in hex. Raises InvalidValue."""
     try:
         path = Path(text)
-        content = path.read_text("ascii").strip() if len(text) < 256 and path.is_file() else text
-        return bytes.fromhex(content)
+        return bytes.fromhex(path.read_text("ascii").strip() if path.is_file() else text)
     except (ValueError, OSError):
         raise InvalidValue(f"public key {text!r}: must be hex, or a file that holds hex") from None
 
 
 def algorithm_of(public_key: bytes) -> Algorithm:
     """Told by the length: 32 bytes are Ed25519, 65 are P-256."""
-    return Algorithm.ED25519 if len(public_key) == 32 else Algorithm.P256
+    return Algorithm.P256 if public_key[:1] == _UNCOMPRESSED and len(public_key) > _ED25519_BYTES else Algorithm.ED25519

@@ -31,14 +31,23 @@ def rates() -> None:
 @click.argument("partner_id", metavar="PARTNER")
 @click.argument("file", type=_file, required=False)
 @click.option("--effective-from", help="First business date, YYYY-MM-DD.")
-@click.option("--issue-rate", "issue_rates", multiple=True, metavar="UNIT=RATE", help="Points per unit, such as EUR=1/2. Replaces that unit's rate; a rate of 'none' takes the unit off.")
+@click.option(
+    "--issue-rate", "issue_rates", multiple=True, metavar="UNIT=RATE", help="Such as EUR=1/2; EUR=none takes the unit off."
+)
 @click.option("--issue-price", help="Minor units that the partner owes per point it issues.")
 @click.option("--face-value", help="Minor units that a member gets per point here.")
 @click.option("--reimbursement-rate", help="Minor units that the partner gets per point redeemed here.")
 @acting
 @pass_context
 def propose_rates(
-    context: Context, partner_id: str, file: Path | None, issue_rates: tuple[str, ...], operator: str, key_file: Path, **prices: str | None
+    context: Context,
+    /,
+    partner_id: str,
+    file: Path | None,
+    issue_rates: tuple[str, ...],
+    operator: str,
+    key_file: Path,
+    **prices: str | None,
 ) -> None:
     """Propose a partner's next rate card, from FILE (a table as [rate_card] of an application) or from options.
 
@@ -46,7 +55,7 @@ def propose_rates(
     past once the network has booked anything.
     """
     hand = hand_of(operator, key_file)
-    content = read_toml(file.read_text("utf-8", errors="replace")) if file else {}
+    content = read_toml(_text(file)) if file else {}
     if isinstance(content, str):
         raise Refused(f"{file}: {content}")
     with writing(context.engine) as connection:
@@ -116,7 +125,7 @@ def offers() -> None:
 
 @offers.command("propose")
 @click.argument("file", type=_file)
-@click.option("--consent", "consents", multiple=True, type=_file, help="A funder's consent, made with 'tallystick pos consent'. Once for each.")
+@click.option("--consent", "consents", multiple=True, type=_file, help="A funder's consent, from 'tallystick pos consent'.")
 @acting
 @pass_context
 def propose_offers(context: Context, file: Path, consents: tuple[Path, ...], operator: str, key_file: Path) -> None:
@@ -133,9 +142,9 @@ def propose_offers(context: Context, file: Path, consents: tuple[Path, ...], ope
     [shares]                       # who pays; they sum to 1
     acme = "1/2"
     books = "1/2"
-    """
+    """  # noqa: D301 - click takes a backspace for "keep these lines"
     hand = hand_of(operator, key_file)
-    parsed = parse_offer(file.read_text("utf-8", errors="replace"), [one.read_text("utf-8", errors="replace") for one in consents])
+    parsed = parse_offer(_text(file), [_text(one) for one in consents])
     if not isinstance(parsed, OfferFile):
         raise Refused("\n".join(f"{file}: {error}" for error in parsed))
     with writing(context.engine) as connection:
@@ -149,7 +158,13 @@ def list_offers(context: Context) -> None:
     """Show all offers that were ever approved."""
     with reading(context.engine) as connection:
         audience, terms = load_network(connection).audience, load_terms(connection)
-    print_table(f"Offers of {audience}", ("offer", "what"), [(offer.offer_id, offer_words(offer)) for offer in terms.offers.values()])
+    rows = [(offer.offer_id, offer_words(offer)) for offer in terms.offers.values()]
+    print_table(f"Offers of {audience}", ("offer", "what"), rows)
+
+
+def _text(file: Path) -> str:
+    # What is not UTF-8 fails as TOML, with the line.
+    return file.read_text("utf-8", errors="replace")
 
 
 def _changed_rates(rates_so_far: object, changes: tuple[str, ...]) -> object:

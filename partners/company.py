@@ -10,8 +10,8 @@ from gateway.domain.units import is_currency
 
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 # Lengths of countries that most partners bank in; ISO 13616. Others are checked by their check digits alone.
-_IBAN_LENGTHS = {"AT": 20, "BE": 16, "CH": 21, "CZ": 24, "DE": 22, "DK": 18, "ES": 24, "FR": 27, "GB": 22, "IE": 22, "IT": 27, "LU": 20}
-_IBAN_LENGTHS |= {"NL": 18, "NO": 15, "PL": 28, "PT": 25, "SE": 24}
+_IBAN_LENGTHS = {"AT": 20, "BE": 16, "CH": 21, "CZ": 24, "DE": 22, "DK": 18, "ES": 24, "FR": 27, "GB": 22, "IE": 22, "IT": 27}
+_IBAN_LENGTHS |= {"LU": 20, "NL": 18, "NO": 15, "PL": 28, "PT": 25, "SE": 24}
 
 # Forms of the European VAT Information Exchange System; other countries by a loose rule.
 _VAT_FORMS = {

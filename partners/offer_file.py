@@ -101,7 +101,7 @@ def _shares(fields: Fields) -> tuple[tuple[str, Rate], ...]:
     if content and (total != 1 or any(share.numerator == 0 for _, share in shares)):
         fields.error("shares", f"must be above 0 and sum to 1, not to {total}")
     if not 1 <= len(shares) <= FUNDERS_MAX:
-        fields.error("shares", f"must name 1 to {FUNDERS_MAX} partners that pay, such as acme = \"1/2\"")
+        fields.error("shares", f'must name 1 to {FUNDERS_MAX} partners that pay, such as acme = "1/2"')
     return shares
 
 

@@ -93,8 +93,7 @@ def _step(standing: Standing | None, application: Application) -> tuple[Step | N
     if is_same:
         return Step.DONE, []
     return None, [
-        f"partner_id: {application.partner_id} is {standing.status} already, with another application; "
-        "change its rates with 'tallystick partners rates propose' and its keys with 'tallystick partners keys add'"
+        f"partner_id: {application.partner_id} is {standing.status} already; see 'partners rates' and 'partners keys'"
     ]
 
 

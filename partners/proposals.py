@@ -57,9 +57,7 @@ def add_operator(
     return propose(connection, RULINGS, DecisionKind.ADD_OPERATOR, document, hand=hand, now_ms=now_ms)
 
 
-def change_status(
-    connection: Connection, partner_id: str, target: PartnerStatus, *, hand: Hand, now_ms: int
-) -> Decision | None:
+def change_status(connection: Connection, partner_id: str, target: PartnerStatus, *, hand: Hand, now_ms: int) -> Decision | None:
     """Suspends or resumes at once, or proposes to close. None: the partner stands there already."""
     standing = known_standing(connection, partner_id)
     if standing.status is target:

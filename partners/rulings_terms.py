@@ -83,7 +83,8 @@ def stale_offer(connection: Connection, document: Document, _decision_id: str, a
         raise DecisionRefused("OFFER_EXISTS", f"{offer.offer_id} exists already; an offer is never changed, so make a new one")
     audience = load_network(connection).audience
     keys = load_keys(connection)
-    active = set(connection.execute(select(partners.c.partner_id).where(partners.c.status == PartnerStatus.ACTIVE.value)).scalars())
+    is_active = partners.c.status == PartnerStatus.ACTIVE.value
+    active = set(connection.execute(select(partners.c.partner_id).where(is_active)).scalars())
     for party in (offer.partner_id, *(partner_id for partner_id, _ in offer.shares)):
         if party not in active:
             raise DecisionRefused("PARTNER_NOT_ACTIVE", f"{party} is no active partner")

@@ -74,9 +74,7 @@ def mark_applied(connection: Connection, decision_id: str, approval: Mark) -> No
 
 def mark_stale(connection: Connection, decision_ids: Sequence[str]) -> None:
     """Notes that the decisions were written for terms that moved on."""
-    connection.execute(
-        update(decisions).where(decisions.c.decision_id.in_(decision_ids)).values(state=DecisionState.STALE.value)
-    )
+    connection.execute(update(decisions).where(decisions.c.decision_id.in_(decision_ids)).values(state=DecisionState.STALE.value))
 
 
 def _decision(row: Any) -> Decision:
