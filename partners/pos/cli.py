@@ -4,8 +4,9 @@ import click
 
 from gateway.domain.errors import DomainError
 from gateway.terminal import Refused
-from partners.pos.cli_apply import apply, keygen, profile
+from partners.pos.cli_apply import apply, keygen, profile, request_key
 from partners.pos.cli_book import enrol, issue, redeem, reverse, transfer
+from partners.pos.cli_consent import consent
 from partners.pos.cli_read import balance, entry, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
@@ -40,6 +41,7 @@ def pos() -> None:
 
 
 for _command in (
-    keygen, apply, profile, sign, issue, redeem, reverse, transfer, enrol, balance, entry, statement, replay,
+    keygen, apply, request_key, profile, consent, sign,
+    issue, redeem, reverse, transfer, enrol, balance, entry, statement, replay,
 ):  # fmt: skip
     pos.add_command(_command)

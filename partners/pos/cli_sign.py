@@ -11,6 +11,7 @@ from gateway.terminal import Clock, pass_clock
 from partners.pos.channel import random_nonce
 from partners.pos.cli_options import profile_option
 from partners.pos.errors import PosError
+from partners.pos.files import bytes_of_hex
 from partners.pos.profile import Profile
 from partners.pos.requests import method_named
 
@@ -51,7 +52,7 @@ def sign(
       tallystick pos sign --explain GetBalance '{"member": {"card_number": "1234-5678"}}'
     """  # noqa: D301 - click takes a backspace for "keep these lines"
     path = method_named(method).path
-    message = _bytes_of(body) if is_hex else _message_of(method, body)
+    message = bytes_of_hex(body, "BODY") if is_hex else _message_of(method, body)
     header = RequestHeader(
         key_id=key_id or profile.key_id,
         created=created or f"{clock():013d}",
@@ -73,13 +74,6 @@ def sign(
     click.echo(f"tally-sig-bin: {base64.b64encode(signature).decode()}")
     if explain:
         click.echo("\ntally-sig-bin is shown in base64, as it goes over the wire; gRPC libraries take the 64 raw bytes.")
-
-
-def _bytes_of(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise PosError("BODY is not hex") from None
 
 
 def _message_of(method: str, text: str) -> bytes:

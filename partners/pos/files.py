@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+from gateway.domain.errors import InvalidValue
 from partners.pos.errors import ProfileError
 
 
@@ -31,3 +32,11 @@ def read_text(path: Path) -> str:
         raise ProfileError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ProfileError(f"{path}: not UTF-8") from None
+
+
+def bytes_of_hex(text: str, option: str) -> bytes:
+    """What an option gives in hex. Raises InvalidValue."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidValue(f"{option}: must be hex") from None
