@@ -43,6 +43,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """The same for many statements that must agree with each other, however long they take. Blocks no writer."""
+    # SQLite's readers have a snapshot anyway; PostgreSQL's only from this level on.
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with engine.connect().execution_options(**level) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that may write; commits at the end, rolls back on an exception. SQLite: takes the write lock at once."""
     with engine.connect() as connection, writing_on(connection):

@@ -272,3 +272,17 @@ window_ranges = Table(
     CheckConstraint("last_sequence >= first_sequence - 1", name="range"),
     info=LEDGER,
 )
+
+# Up to where the audit has proven each lane, so that the next one goes on from there. Only `audit --full` asks it nothing.
+proofs = Table(
+    "proofs",
+    metadata,
+    Column("lane", Integer, nullable=False, autoincrement=False),
+    Column("window_id", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+    Column("refusals", BigInteger, nullable=False),
+    Column("refusals_hash", LargeBinary(32), nullable=False),
+    Column("proven_at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("lane"),
+)

@@ -327,6 +327,17 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "proofs",
+        sa.Column("lane", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("window_id", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("chain_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("refusals", sa.BigInteger(), nullable=False),
+        sa.Column("refusals_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("proven_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("lane", name=op.f("pk_proofs")),
+    )
+    op.create_table(
         "rate_cards",
         sa.Column("partner_id", sa.String(length=32), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
