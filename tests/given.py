@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from gateway.domain.decision import Decision
 from gateway.domain.derivation import Consent
@@ -28,9 +28,10 @@ from gateway.domain.terms import ExpiryRule, Offer, parse_date
 from gateway.domain.units import Rate, parse_micros
 from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand, approve
-from gateway.key_file import new_key
+from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage.engine import open_engine, writing
+from gateway.storage.tables import entries
 from partners.application import Application, read_application
 from partners.fields import Fields
 from partners.onboarding import onboard
@@ -38,6 +39,7 @@ from partners.proposals import add_operator, next_version, propose_cap, propose_
 from partners.rate_card_file import read_rate_card
 from partners.rulings import RULINGS
 
+_NUMBERS = [column.name for column in entries.columns if column.type.python_type is int]
 AUDIENCE = "coalition.example:test"
 ZONE = ZoneInfo("Europe/Berlin")
 KEY_SUFFIX = "till-1/1"
@@ -54,7 +56,10 @@ START_MS = at("2026-05-31")
 
 @dataclass
 class GivenNetwork:
-    """A network on a SQLite file, with two operators; `keys` are the partners' private keys by partner id."""
+    """A network on a SQLite file, with two operators; `keys` are the partners' private keys by partner id.
+
+    The operators' keys also lie in its folder, as ada.pem and bob.pem, for commands.
+    """
 
     folder: Path
     now_ms: int = START_MS
@@ -69,6 +74,13 @@ class GivenNetwork:
     def clock(self) -> int:
         """The test's time."""
         return self.now_ms
+
+    def pretend_an_entry(self) -> None:
+        """A row in the ledger: from now on the past is closed to new terms."""
+        zero = bytes(32)
+        row = dict.fromkeys(entries.columns.keys(), "") | dict.fromkeys(_NUMBERS, 1) | {"fingerprint": zero, "entry_hash": zero}
+        with writing(self.engine) as connection:
+            connection.execute(insert(entries).values(row))
 
     def approve(self, decision: Decision) -> Decision:
         """The second operator's approval of what the first one proposed."""
@@ -221,18 +233,33 @@ def consent(offer: Offer, partner_id: str, key: PrivateKey) -> Consent:
     return Consent(partner_id, key_id, key.sign(consent_string(audience=AUDIENCE, key_id=key_id, offer=offer)))
 
 
+def network_plan(
+    audience: str,
+    *,
+    expiry: str = "on 2027-06-30",
+    model: str = "at_redemption",
+    change: TermsChange | None = None,
+    database_url: str | None = None,
+) -> NetworkPlan:
+    """What the tests' networks are."""
+    return NetworkPlan(
+        audience=audience,
+        currency="EUR",
+        time_zone=ZONE.key,
+        settlement_model=SettlementModel(model),
+        terms=next_terms(DEFAULT_TERMS, date(2026, 6, 1), replace(change or TermsChange(), expiry_rule=ExpiryRule.parse(expiry))),
+        database_url=database_url,
+    )
+
+
 @functools.cache
 def _template(expiry: str, model: str, change: TermsChange) -> tuple[Path, tuple[Hand, ...]]:
     """Founded once a process; each test gets a copy of the folder."""
     parent = tempfile.mkdtemp(prefix="tallystick-given-")
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
     folder = Path(parent) / "net"
-    terms = next_terms(DEFAULT_TERMS, date(2026, 6, 1), replace(change, expiry_rule=ExpiryRule.parse(expiry)))
-    plan = NetworkPlan(
-        audience=AUDIENCE, currency="EUR", time_zone="Europe/Berlin", settlement_model=SettlementModel(model), terms=terms
-    )
-    found_network(folder, plan, now_ms=START_MS)
-    hands = tuple(Hand(name, new_key()[0]) for name in ("ada", "bob"))
+    found_network(folder, network_plan(AUDIENCE, expiry=expiry, model=model, change=change), now_ms=START_MS)
+    hands = tuple(Hand(name, _key_in(folder / f"{name}.pem")) for name in ("ada", "bob"))
     engine = open_engine(f"sqlite:///{folder / 'books.db'}")
     with writing(engine) as connection:
         for hand in hands:
@@ -247,3 +274,9 @@ def _template(expiry: str, model: str, change: TermsChange) -> tuple[Path, tuple
             )
     engine.dispose()
     return folder, hands
+
+
+def _key_in(file: Path) -> PrivateKey:
+    key, pem = new_key()
+    save_secret(pem, file)
+    return key
