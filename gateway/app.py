@@ -30,7 +30,6 @@ from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
 from gateway.storage.directory import load_receipt_keys
 from gateway.storage.engine import open_engine, reading
-from gateway.storage.errors import StoreError
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
@@ -132,15 +131,18 @@ class App:
         )
         self._server = Server(services, doorkeeper, reflects=self._reflects)
 
+    async def look_around(self) -> None:
+        """Notices changed keys and terms, and has bad signatures written."""
+        self._failures.flush()
+        try:
+            await self._reading.refresh_directory()
+        except Exception as error:  # noqa: BLE001 - whoever stops looking takes revoked keys for ever; logged, tried again
+            self._log.error(at_ms=self._clock(), error_id="", method="refresh of the directory", traceback=repr(error))
+
     async def _keep_house(self) -> None:
-        """Notices changed keys and terms, and has bad signatures written. An unreachable store is met again next time."""
         while True:
             await asyncio.sleep(self._config.gateway.directory_refresh_ms / 1_000)
-            self._failures.flush()
-            try:
-                await self._reading.refresh_directory()
-            except StoreError as error:
-                self._log.error(at_ms=self._clock(), error_id="", method="refresh of the directory", traceback=str(error))
+            await self.look_around()
 
 
 def _run(clock: Clock, settings: BatchSettings, connection: Connection, commands: Sequence[Command]) -> list[Result]:

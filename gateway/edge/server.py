@@ -21,6 +21,9 @@ METADATA_BYTES_MAX = 16 * 1024
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_concurrent_streams", 100),
+    # On by default, and it would count calls that are answered but not yet freed: a caller well within its 100 streams then
+    # gets some of them reset.
+    ("grpc.http.overload_protection", 0),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.keepalive_time_ms", 60_000),

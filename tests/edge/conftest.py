@@ -1,4 +1,8 @@
-"""What the edge's tests stand on: a running gateway of two partners, and their tills."""
+"""What the edge's tests stand on: a running gateway of two partners, and their tills.
+
+`acme` and `globex` call one gateway that a file's tests share: they use keys and cards of their own. A test that changes
+the network itself, or its clock, takes `network`, or `own_acme` for a gateway of its own.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,21 +12,22 @@ import pytest
 from tests.edge.running import Caller, RunningGateway
 from tests.given import GivenNetwork, create_network
 
+DAY_MS = 86_400_000
 
-@pytest.fixture
-def network(tmp_path: Path) -> GivenNetwork:
-    """Two partners, acme and globex; one point a euro."""
-    network = create_network(tmp_path / "net")
-    network.onboard("acme", {"EUR": "1"})
+
+def two_partners(folder: Path) -> GivenNetwork:
+    """acme and globex; one point a euro, or a point for each of acme's stars; their rate cards are in force."""
+    network = create_network(folder)
+    network.onboard("acme", {"EUR": "1", "acme:STAR": "1"})
     network.onboard("globex", {"EUR": "1"})
-    network.now_ms += 86_400_000  # their rate cards are in force
+    network.now_ms += DAY_MS
     return network
 
 
-@pytest.fixture
-def gateway(network: GivenNetwork) -> Iterator[RunningGateway]:
-    """A gateway of that network, on loopback without TLS."""
-    with RunningGateway(network) as running:
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """On loopback without TLS, shared by a file's tests."""
+    with RunningGateway(two_partners(tmp_path_factory.mktemp("shared") / "net")) as running:
         yield running
 
 
@@ -36,3 +41,16 @@ def acme(gateway: RunningGateway) -> Caller:
 def globex(gateway: RunningGateway) -> Caller:
     """A till of globex's."""
     return Caller(gateway, "globex", gateway.network.keys["globex"])
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> GivenNetwork:
+    """A network of the test's own."""
+    return two_partners(tmp_path / "net")
+
+
+@pytest.fixture
+def own_acme(network: GivenNetwork) -> Iterator[Caller]:
+    """A till of acme's at a gateway of the test's own."""
+    with RunningGateway(network) as running:
+        yield Caller(running, "acme", network.keys["acme"])
