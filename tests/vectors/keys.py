@@ -37,11 +37,11 @@ class VectorKey:
     @cached_property
     def public_key(self) -> bytes:
         """As a key record has it."""
-        return PrivateKey(self._private()).public_bytes()
+        return PrivateKey(self.private_key()).public_bytes()
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes, the same at each run. P-256: with the smaller of the two possible s."""
-        key = self._private()
+        key = self.private_key()
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return key.sign(message)
         r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(SHA256(), deterministic_signing=True)))
@@ -53,7 +53,8 @@ class VectorKey:
         scalar = int.from_bytes(digest[:32], "little") & ((1 << 254) - 8) | (1 << 254)
         return r + (_challenge(r, self.public_key, message) * scalar % ED25519_ORDER).to_bytes(32, "little")
 
-    def _private(self) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+    def private_key(self) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+        """As the library has it."""
         if self.algorithm is Algorithm.ED25519:
             return ed25519.Ed25519PrivateKey.from_private_bytes(self.secret)
         return ec.derive_private_key(int.from_bytes(self.secret, "big"), ec.SECP256R1())

@@ -8,7 +8,8 @@ from tests.vectors.keys import ED25519_PRIME, P256_PRIME, VectorKey, forge_under
 from tests.vectors.request_cases import AUDIENCE, INVALID, VALID, Vector
 
 REFUSED = "PUBLIC_KEY_REFUSED"
-DOCUMENT = b'partner_id = "globex"\nlegal_name = "Globex Books Ltd"\n'
+# Canonical JSON, like a real one, which has all the fields of an application.
+DOCUMENT = b'{"form":"TS1-APPLICATION","legal_name":"Globex Books Ltd","partner_id":"globex"}'
 KEY_ID = "globex/till-1/2026a"
 KEYS = (VectorKey("globex ed25519", KEY_ID, Algorithm.ED25519), VectorKey("globex p256", KEY_ID, Algorithm.P256))
 ED25519, P256 = KEYS

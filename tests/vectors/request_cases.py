@@ -318,6 +318,7 @@ def _malformed() -> list[Vector]:
         "four-parts": ("four parts", "acme/till-1/2026a/x"),
         "upper-case": ("a partner in upper case", "ACME/till-1/2026a"),
         "path": ("a part of `../`", "acme/../../etc/passwd"),
+        "dots": ("a part of two dots", "acme/../2026a"),
         "empty-part": ("an empty part", "acme//2026a"),
         "nul": ("a NUL", "acme/till-1/2026a\x00"),
         "lf": ("a line feed, and what would be the next line", f"acme/till-1/2026a\n{CREATED}"),
