@@ -46,7 +46,8 @@ def test_a_key_id_has_parts_of_up_to_32_characters(part: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "acme", "acme/till", "acme/till/a/b", "acme//a", "/till/a", "acme/till/", "Acme/till/a", "acme/till 1/a",
-     "acme/../x", "acme/.till/a", "acme/till/.a", "acme/till/a\n", "acme/till/a\x00", "acme/till/" + "a" * 33, "acme/" + "a" * 33 + "/a"],
+     "acme/../x", "acme/.till/a", "acme/till/.a",
+     "acme/till/a\n", "acme/till/a\x00", "acme/till/" + "a" * 33, "acme/" + "a" * 33 + "/a"],
 )  # fmt: skip
 def test_a_key_id_of_another_form_is_refused(text: str) -> None:
     """Nothing of it can reach a signed string, a file name or a log line."""
