@@ -30,7 +30,7 @@ def booked_plain(booked: Booked) -> dict[str, Any]:
     return {
         "receipt": plain(booked.receipt),
         "replayed": booked.is_replayed,
-        "signed_receipt": base64.b64encode(booked.signed_receipt.SerializeToString()).decode(),
+        "signed_receipt": _encoded(booked.signed_receipt),
     }
 
 
@@ -42,6 +42,7 @@ def refusal_plain(refused: Refused) -> dict[str, Any]:
         "details": dict(facts.details),
         "field_violations": [{"field": path, "description": what} for path, what in facts.field_violations],
         "receipt": plain(facts.receipt) if facts.receipt is not None else None,
+        "signed_receipt": _encoded(facts.signed_receipt) if facts.signed_receipt is not None else None,
     }
 
 
@@ -69,3 +70,7 @@ def print_booked(booked: Booked, *, as_json: bool) -> None:
         withheld = receipt.cash_to_withhold
         lines.insert(1, f"keep back from the refund: {format_amount(withheld.minor_units, withheld.unit)} {withheld.unit}")
     click.echo("\n".join(lines))
+
+
+def _encoded(signed: types_pb2.SignedReceipt) -> str:
+    return base64.b64encode(signed.SerializeToString()).decode()

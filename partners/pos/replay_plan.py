@@ -5,6 +5,7 @@ Pure. `docs/replay.md` states the rule in words, so that anybody can compute the
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,6 +20,7 @@ ERRORS_SHOWN_MAX = 20
 QUARTERS = 4
 DELAYS = 4  # a return comes with the basket itself, or up to three baskets later
 _MILLION = 1_000_000
+_UNQUOTED = re.compile(r"[^A-Za-z0-9.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Naming:
         return self.card_prefix + household_id
 
     def key(self, subject_id: str, action: str) -> str:
-        """The idempotency key of what happens to a basket or a household."""
-        return f"{self.run}:{subject_id}:{action}"
+        """The idempotency key of what happens to a basket or a household; what a key cannot hold stands in it as _2B."""
+        return f"{self.run}:{_UNQUOTED.sub(_quoted, subject_id)}:{action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,16 @@ def _read_row(row: Mapping[str, str | None], columns: Columns, unit: str, naming
     if CARD_NUMBER.fullmatch(naming.card(basket.household_id)) is None:
         raise InvalidValue(f"card number {naming.card(basket.household_id)!r}: must be 4 to 32 of A-Z, a-z, 0-9 and -")
     if IDEMPOTENCY_KEY.fullmatch(naming.key(basket.basket_id, "redeem")) is None:
-        raise InvalidValue(f"basket {basket.basket_id!r}: cannot stand in an idempotency key")
+        raise InvalidValue(f"basket {basket.basket_id!r}: is too long for an idempotency key")
     if basket.basket_id in seen:
         raise InvalidValue(f"basket {basket.basket_id} stands in the file twice")
     seen.add(basket.basket_id)
     _ = basket.day  # raises ValueError unless it is a date
     return basket
+
+
+def _quoted(match: re.Match[str]) -> str:
+    return "".join(f"_{byte:02X}" for byte in match[0].encode())
 
 
 def _is_within(number: int, share: Rate) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.ids import IDEMPOTENCY_KEY
 from gateway.domain.units import Rate
 from partners.pos import keys
 from partners.pos.errors import PosError, ProfileError
@@ -181,6 +182,16 @@ def test_a_file_without_a_column_says_what_it_has() -> None:
         read_baskets([",".join(csv_header())], Columns(), unit="USD", naming=Naming())
 
     assert read_baskets([",".join(csv_header())], Columns(discount=""), unit="USD", naming=Naming()) == []
+
+
+def test_ids_of_a_file_become_keys_that_differ() -> None:
+    """The real file has a basket that some spreadsheet has written as 4.0128e+10."""
+    ids = ["4.0128e+10", "4.0128e_2B10", "4.0128e10", "käse", "a b"]
+    made = [Naming().key(one, "issue") for one in ids]
+
+    assert made[0] == "replay:4.0128e_2B10:issue"
+    assert len(set(made)) == len(ids)
+    assert all(IDEMPOTENCY_KEY.fullmatch(one) for one in made)
 
 
 def csv_header() -> list[str]:
