@@ -63,7 +63,7 @@ class Rate:
         """Raises InvalidValue when out of range."""
         if not (1 <= self.denominator <= RATE_TERM_MAX and 0 <= self.numerator <= RATE_TERM_MAX * self.denominator):
             raise InvalidValue(
-                f"rate {self.numerator}/{self.denominator}: must be at most {RATE_TERM_MAX}, over a denominator of at most {RATE_TERM_MAX}"
+                f"rate {self.numerator}/{self.denominator}: must be at most {RATE_TERM_MAX}, and its denominator as well"
             )
 
     @classmethod
