@@ -16,7 +16,7 @@ from partners.offer_file import OfferFile, parse_offer
 from partners.options import acting, hand_of, say
 from partners.proposals import propose_cap, propose_offer, propose_rate_card
 from partners.rate_card_file import rate_card_table, read_rate_card
-from partners.rulings_partner import known_standing
+from partners.rulings_partner import known_standing, load_currency
 from partners.words import offer_words
 
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -112,7 +112,7 @@ def set_cap(context: Context, partner_id: str, amount: str, operator: str, key_f
     hand = hand_of(operator, key_file)
     with writing(context.engine) as connection:
         known_standing(connection, partner_id)
-        currency = load_terms(connection).partners[partner_id].settlement_currency
+        currency = load_currency(connection, partner_id)
         minor_units = None if amount == "none" else parse_amount(amount, currency)
         decision = propose_cap(connection, partner_id, minor_units, hand=hand, now_ms=context.clock())
     say(decision)

@@ -92,9 +92,7 @@ def _step(standing: Standing | None, application: Application) -> tuple[Step | N
         return Step.WAITING if is_same else Step.REPLACE, []
     if is_same:
         return Step.DONE, []
-    return None, [
-        f"partner_id: {application.partner_id} is {standing.status} already; see 'partners rates' and 'partners keys'"
-    ]
+    return None, [f"partner_id: {application.partner_id} is {standing.status} already; see 'partners rates' and 'partners keys'"]
 
 
 def _key_errors(connection: Connection, application: Application, waiting: Mapping[str, str]) -> list[str]:

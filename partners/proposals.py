@@ -21,7 +21,7 @@ from gateway.governance import Hand, propose, propose_founder
 from gateway.storage.directory import load_operators
 from partners.key_request import KeyRequest
 from partners.rulings import RULINGS
-from partners.rulings_partner import known_standing
+from partners.rulings_partner import known_standing, load_currency
 from partners.rulings_terms import last_card
 
 FOUNDERS = 2
@@ -74,6 +74,7 @@ def propose_cap(connection: Connection, partner_id: str, cap: int | None, *, han
         "base": known_standing(connection, partner_id).decision_id,
         "partner_id": partner_id,
         "net_debit_cap": cap,
+        "currency": load_currency(connection, partner_id),
     }
     return propose(connection, RULINGS, DecisionKind.NET_DEBIT_CAP, document, hand=hand, now_ms=now_ms)
 

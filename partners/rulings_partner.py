@@ -40,6 +40,11 @@ def known_standing(connection: Connection, partner_id: str) -> Standing:
     return standing
 
 
+def load_currency(connection: Connection, partner_id: str) -> str:
+    """Settlement currency of a partner that exists."""
+    return str(connection.execute(select(partners.c.settlement_currency).where(partners.c.partner_id == partner_id)).scalar_one())
+
+
 def insert_applicant(connection: Connection, application: Document, decision_id: str) -> None:
     """Keeps a partner that has applied, beside the proposal to take it in."""
     partner = applicant_of(application, status=PartnerStatus.APPLIED)

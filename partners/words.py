@@ -54,8 +54,10 @@ def _onboard(document: Document) -> str:
 
 
 def _cap(document: Document) -> str:
-    cap = document["net_debit_cap"]
-    return f"lift the cap of {document['partner_id']}" if cap is None else f"cap {document['partner_id']} at {cap} minor units"
+    cap, currency = document["net_debit_cap"], document["currency"]
+    if cap is None:
+        return f"lift the cap of {document['partner_id']}"
+    return f"cap {document['partner_id']} at {format_amount(cap, currency)} {currency}"
 
 
 def _rate_card(document: Document) -> str:
