@@ -1,17 +1,21 @@
 """`tallystick settlement`: the night, and what came out of it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context, Refused, pass_context, print_table
 from gateway.domain.errors import InvalidValue
 from gateway.domain.window import PUBLISHED, Window, WindowState
 from gateway.storage.directory import load_network
 from gateway.storage.engine import reading
+from gateway.storage.errors import translate
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
@@ -87,11 +91,8 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
         progress=lambda text: click.echo(text, err=True),
         after_step=after_step,
     )
-    with only_run(context.engine):
-        try:
-            window = run_night(night)
-        except OSError as error:
-            raise Refused(f"cannot write the files of the window: {error}; mend that and run again, nothing is lost") from error
+    with only_run(context.engine), _faults_named():
+        window = run_night(night)
     if window is None:
         click.echo("Nothing came since the latest cut-off, which was not before that instant: nothing to do.")
         return
@@ -158,12 +159,20 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
         audience = load_network(connection).audience
     if window.state not in PUBLISHED:
         raise Refused(f"window {window_id} is {window.state}: 'tallystick settlement run' publishes it")
-    with only_run(context.engine):
-        try:
-            folder = write_window(context.engine, out_dir or context.config.statements_dir, audience=audience, window=window)
-        except OSError as error:
-            raise Refused(f"cannot write the files of the window: {error}") from error
+    with only_run(context.engine), _faults_named():
+        folder = write_window(context.engine, out_dir or context.config.statements_dir, audience=audience, window=window)
     _print_files(folder)
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    """What a mend and another run can cure: a disk, a folder, a database that does not answer."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(f"cannot write the files of the window: {error}; mend that and run again, nothing is lost") from error
+    except DBAPIError as error:
+        raise translate(error) from error
 
 
 def _instant(context: Context, text: str | None) -> int:

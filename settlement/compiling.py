@@ -5,28 +5,28 @@ What the entries say must agree with the running totals that the obligations cam
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from gateway.domain.entry import PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.statement import StatementLine
+from gateway.domain.terms import RateCard
 from gateway.domain.window import Window
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.statements import load_previous_sha256, save_statement_lines, save_statements
 from settlement import store
-from settlement.netting import NetPosition
-from settlement.obligation import Cards, Obligation, Total, card_of
+from settlement.obligation import Cards, Total, card_of
 from settlement.statement import ControlTotals, Event, StatementParts, make_line, make_statement, readers
 
 # Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
 _ENTRIES_PER_READ = 1_000
 _ENTRIES_PER_PROGRESS = 100_000
-_LINES_PER_WRITE = 1_000
+_LINES_PER_WRITE = 500
 _STATEMENTS_PER_WRITE = 10
 
 Controls = Mapping[str, ControlTotals]
@@ -61,24 +61,30 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
     """Writes the statement of every partner that has part in the window, chained to the one before."""
     with reading(engine) as connection:
         network = load_network(connection)
-        material = _Material(
-            cards=store.cards_of(load_terms(connection)),
-            totals=store.load_totals(connection, window.window_id),
-            obligations=store.load_obligations(connection, window.window_id),
-            positions=store.load_positions(connection, window.window_id),
+        cards = store.cards_of(load_terms(connection))
+        movements = _by_partner(
+            store.load_totals(connection, window.window_id), lambda total: {total.issuer_id, total.counterparty_id}
         )
-    partners = iter(material.partners())
+        obligations = _by_partner(
+            store.load_obligations(connection, window.window_id), lambda line: {line.payer_id, line.payee_id}
+        )
+        positions = _by_partner(store.load_positions(connection, window.window_id), lambda position: {position.party_id})
+    partners = iter(sorted(movements))
     while chunk := list(islice(partners, _STATEMENTS_PER_WRITE)):
         with reading(engine) as connection:
             previous = {partner_id: load_previous_sha256(connection, window.window_id, partner_id) for partner_id in chunk}
         made = [
             make_statement(
-                material.parts(
-                    partner_id,
+                StatementParts(
                     audience=network.audience,
                     model=network.settlement_model.value,
+                    partner_id=partner_id,
                     window=window,
                     previous_sha256=previous[partner_id],
+                    cards=_cards_used(movements[partner_id], cards),
+                    obligations=obligations[partner_id],
+                    positions=positions[partner_id],
+                    movements=movements[partner_id],
                     control=controls.get(partner_id) or ControlTotals(),
                 )
             )
@@ -89,38 +95,21 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
 
 
 _Key = tuple[str, str, int, PostingKind]
+_Value = TypeVar("_Value")
 _KINDS = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
 
 
-@dataclass(frozen=True, slots=True)
-class _Material:
-    """All that a window's statements say, of which each partner gets its own part."""
+def _by_partner(values: Iterable[_Value], partners: Callable[[_Value], set[str]]) -> defaultdict[str, list[_Value]]:
+    found: defaultdict[str, list[_Value]] = defaultdict(list)
+    for value in values:
+        for partner_id in partners(value):
+            found[partner_id].append(value)
+    return found
 
-    cards: Cards
-    totals: Sequence[Total]
-    obligations: Sequence[Obligation]
-    positions: Sequence[NetPosition]
 
-    def partners(self) -> list[str]:
-        return sorted({total.issuer_id for total in self.totals} | {total.counterparty_id for total in self.totals})
-
-    def parts(
-        self, partner_id: str, *, audience: str, model: str, window: Window, previous_sha256: bytes | None, control: ControlTotals
-    ) -> StatementParts:
-        movements = [total for total in self.totals if partner_id in (total.issuer_id, total.counterparty_id)]
-        used = {(total.counterparty_id, total.rate_card_version) for total in movements if total.kind in _KINDS}
-        return StatementParts(
-            audience=audience,
-            model=model,
-            partner_id=partner_id,
-            window=window,
-            previous_sha256=previous_sha256,
-            cards=[card_of(self.cards, *key) for key in sorted(used)],
-            obligations=[line for line in self.obligations if partner_id in (line.payer_id, line.payee_id)],
-            positions=[position for position in self.positions if position.party_id == partner_id],
-            movements=movements,
-            control=control,
-        )
+def _cards_used(movements: Iterable[Total], cards: Cards) -> list[RateCard]:
+    used = {(total.counterparty_id, total.rate_card_version) for total in movements if total.kind in _KINDS}
+    return [card_of(cards, *key) for key in sorted(used)]
 
 
 def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Callable[[str], None]) -> Iterator[Event]:

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from gateway.domain.canonical import canonical
 from gateway.domain.units import format_amount
 from gateway.domain.window import Window
 from settlement.netting import Payment
+from settlement.plain import plain
 from settlement.text import table
 
 
@@ -49,7 +50,7 @@ def instructions_document(*, audience: str, window: Window, instructions: Iterab
             "audience": audience,
             "window_id": window.window_id,
             "cut_off_date": window.cut_off_date,
-            "instructions": [asdict(instruction) for instruction in instructions],
+            "instructions": [plain(instruction) for instruction in instructions],
         }
     )
 

@@ -25,7 +25,7 @@ from settlement.window import changes_state, is_another_night, is_same_cut_off
 
 # Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
 _LOTS_PER_WRITE = 50
-_OBLIGATIONS_PER_WRITE = 1_000
+_OBLIGATIONS_PER_WRITE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

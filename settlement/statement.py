@@ -6,7 +6,7 @@ A redeemer can recompute it from its own receipts. Nothing in it comes from the 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.canonical import canonical
@@ -17,6 +17,7 @@ from gateway.domain.units import format_amount, format_micros
 from gateway.domain.window import Window
 from settlement.netting import NetPosition
 from settlement.obligation import Obligation, Total
+from settlement.plain import plain
 from settlement.text import table
 
 LINE_COLUMNS = (
@@ -145,9 +146,9 @@ def make_statement(parts: StatementParts) -> PublishedStatement:
                 }
                 for card in parts.cards
             ],
-            "obligations": [asdict(line) for line in parts.obligations],
+            "obligations": [plain(line) for line in parts.obligations],
             "net": [{"currency": position.currency, "amount": position.amount} for position in parts.positions],
-            "movements": [{**asdict(total), "kind": total.kind.name.lower()} for total in parts.movements],
+            "movements": [{**plain(total), "kind": total.kind.name.lower()} for total in parts.movements],
             "control": {
                 "lines": parts.control.lines,
                 "points": parts.control.points,

@@ -1,7 +1,6 @@
 """What the night reads of the books and keeps for itself. Each function takes a Connection; short ranges, short writes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
 
@@ -16,6 +15,7 @@ from gateway.storage.windows import load_window, load_windows
 from settlement.instruction import Instruction
 from settlement.netting import NetPosition
 from settlement.obligation import Cards, Obligation, Total
+from settlement.plain import plain
 from settlement.statement import Event
 
 
@@ -85,7 +85,7 @@ def load_obligations(connection: Connection, window_id: int) -> list[Obligation]
 
 def save_obligations(connection: Connection, window_id: int, lines: Sequence[Obligation]) -> None:
     """Stores lines of a window; the same ones again change nothing."""
-    rows = [{"window_id": window_id, **asdict(line)} for line in lines]
+    rows = [{"window_id": window_id, **plain(line)} for line in lines]
     upsert(connection, obligations, rows, replace=("currency", "points", "amount_micros", "amount"))
 
 
@@ -99,7 +99,7 @@ def load_positions(connection: Connection, window_id: int) -> list[NetPosition]:
 def save_positions(connection: Connection, window_id: int, positions: Iterable[NetPosition]) -> None:
     """Stores the window's net positions in place of what an interrupted night left."""
     connection.execute(delete(net_positions).where(net_positions.c.window_id == window_id))
-    rows = [{"window_id": window_id, **asdict(position)} for position in positions]
+    rows = [{"window_id": window_id, **plain(position)} for position in positions]
     if rows:
         connection.execute(insert(net_positions), rows)
 
@@ -115,7 +115,7 @@ def load_instructions(connection: Connection, window_id: int) -> list[Instructio
 def save_instructions(connection: Connection, window_id: int, made: Iterable[Instruction]) -> None:
     """Stores the window's instructions in place of what an interrupted night left."""
     connection.execute(delete(instructions).where(instructions.c.window_id == window_id))
-    rows = [asdict(instruction) for instruction in made]
+    rows = [plain(instruction) for instruction in made]
     if rows:
         connection.execute(insert(instructions), rows)
 

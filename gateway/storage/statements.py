@@ -1,7 +1,6 @@
 """Published statements: settlement writes them, the gateway serves each partner its own."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
@@ -58,7 +57,7 @@ def load_previous_sha256(connection: Connection, window_id: int, partner_id: str
 
 def save_statements(connection: Connection, made: Sequence[PublishedStatement]) -> None:
     """Stores statements; they are visible once their window is netted. The same ones again change nothing."""
-    upsert(connection, statements, [asdict(statement) for statement in made], replace=("statement", "sha256", "lines"))
+    upsert(connection, statements, [_fields(statement) for statement in made], replace=("statement", "sha256", "lines"))
 
 
 def save_statement_lines(connection: Connection, window_id: int, lines: Sequence[tuple[str, StatementLine]]) -> None:
@@ -76,4 +75,8 @@ def _is_published() -> ColumnElement[bool]:
 
 
 def _line_row(window_id: int, partner_id: str, line: StatementLine) -> dict[str, object]:
-    return {"window_id": window_id, "partner_id": partner_id} | {name: getattr(line, name) for name in _LINE_COLUMNS}
+    return {"window_id": window_id, "partner_id": partner_id, **_fields(line)}
+
+
+def _fields(value: StatementLine | PublishedStatement) -> dict[str, object]:
+    return {name: getattr(value, name) for name in type(value).__slots__}
