@@ -5,7 +5,7 @@ stand in the offer's file or in files of their own, as a list [[consents]].
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,10 +13,8 @@ from typing import Any
 import tomli_w
 
 from gateway.domain.derivation import Consent
-from gateway.domain.documents import consent_string
 from gateway.domain.errors import InvalidValue
-from gateway.domain.ids import check_key_id, check_partner_id
-from gateway.domain.signing import PrivateKey
+from gateway.domain.ids import check_partner_id
 from gateway.domain.terms import Offer
 from gateway.domain.units import POINTS_MAX, Rate, check_unit, parse_amount
 from partners.application import parse_hex
@@ -55,12 +53,6 @@ def parse_offer(text: str, consent_texts: Iterable[str] = ()) -> OfferFile | tup
         if isinstance(other, str):
             errors.append(other)
     return tuple(errors) if errors else OfferFile(offer, tuple(consents))
-
-
-def sign_consent(offer: Offer, *, audience: str, key_id: str, key: PrivateKey) -> Consent:
-    """A funder's consent, by a key of its office."""
-    signature = key.sign(consent_string(audience=audience, key_id=key_id, offer=offer))
-    return Consent(check_key_id(key_id)[0], key_id, signature)
 
 
 def consent_toml(consent: Consent) -> str:
@@ -117,9 +109,3 @@ def _check_offer_id(text: str) -> str:
     if _OFFER_ID.fullmatch(text) is None:
         raise InvalidValue(f"offer id {text!r}: must be 2 to 64 characters of a-z, 0-9 and -")
     return text
-
-
-def missing_consents(offer: Offer, consents: Sequence[Consent]) -> list[str]:
-    """Funders that have not signed yet."""
-    signed = {consent.partner_id for consent in consents}
-    return [funder for funder, _ in offer.shares if funder not in signed]
