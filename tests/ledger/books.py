@@ -1,0 +1,142 @@
+"""Books on a real SQLite file, and short words to write in them: `books.issue("ann", "120.00")`.
+
+The partners are those of the oracle's month (tests.given.month): alpha issues 1 point for 2 EUR, bravo 1 for 1, charlie
+2 for 1; delta only redeems. Time stands still until a test moves `books.now_ms`.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+
+from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.receipt import Answer, Receipt, Result
+from gateway.domain.units import parse_amount
+from gateway.ledger.batch import BatchSettings, expire_lots, run_batch
+from gateway.storage.directory import load_terms
+from gateway.storage.engine import reading
+from gateway.storage.tables import lots, member_identifiers, members, metadata
+from tests.given import GivenNetwork, at
+
+NOON = at("2026-06-05")
+
+
+@dataclass
+class Receipts:
+    """Keeps what the ledger said, by the bytes that stand for it in these tests."""
+
+    by_bytes: dict[bytes, Receipt] = field(default_factory=dict)
+
+    def encode(self, receipt: Receipt) -> bytes:
+        """Bytes that differ whenever the receipt does."""
+        encoded = hashlib.sha256(repr(receipt).encode()).digest()
+        self.by_bytes[encoded] = receipt
+        return encoded
+
+
+class Books:
+    """The ledger of a network, one command a batch unless a test says otherwise."""
+
+    def __init__(self, network: GivenNetwork, *, now_ms: int = NOON) -> None:
+        """Opens one connection, as the writer does."""
+        self.network = network
+        self.now_ms = now_ms
+        self.receipts = Receipts()
+        self.connection: Connection = network.engine.connect()
+        self.settings = BatchSettings(load_terms, self.receipts.encode, "receipts-1")
+        self._numbers = itertools.count(1)
+
+    def run(self, *commands: Command) -> list[Result]:
+        """One batch."""
+        return run_batch(self.connection, commands, now_ms=self.now_ms, settings=self.settings)
+
+    def book(self, command: Command) -> Receipt:
+        """Carries out a command that must be booked."""
+        answer = self.run(command)[0]
+        assert isinstance(answer, Answer), answer
+        assert answer.refusal is None, answer.refusal
+        return self.receipts.by_bytes[answer.receipt]
+
+    def refused(self, command: Command) -> Reason:
+        """Carries out a command that must be refused."""
+        return refusal_of(self.run(command)[0]).reason
+
+    def enrol(self, *names: str, partner: str = "alpha") -> None:
+        """New members; a name is what stands for the hash of the card."""
+        for name in names:
+            self.book(Enrol(partner_id=partner, key_id=f"{partner}/till-1/1", idempotency_key=f"enrol-{name}", card_hash=name))
+
+    def issue(self, member: str, amount: str, *, partner: str = "alpha", unit: str = "EUR", **asked: Any) -> Issue:
+        """The command to issue on an amount in major units."""
+        eligible = AmountAsked(unit, parse_amount(amount, unit))
+        return Issue(**self._caller(partner), member=card(member), eligible=eligible, **asked)
+
+    def redeem(self, member: str, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> Redeem:
+        """The command to redeem points."""
+        return Redeem(**self._caller(partner), member=card(member), points=points, **asked)
+
+    def reverse(self, original: Command, *, amount: str | None = None, points: int | None = None, **asked: Any) -> Reverse:
+        """The command to reverse what another one booked, by the same partner."""
+        part = None if amount is None else AmountAsked("EUR", parse_amount(amount, "EUR"))
+        caller = self._caller(original.partner_id)
+        return Reverse(**caller, original_entry_id=original.entry_id, eligible=part, points=points, **asked)
+
+    def transfer(self, source: str, target: str, points: int, *, partner: str = "alpha") -> Transfer:
+        """The command to move points."""
+        return Transfer(**self._caller(partner), source=card(source), target=card(target), points=points)
+
+    def expire(self, day: str) -> int:
+        """The night's expiry at noon of a day."""
+        self.now_ms = at(day)
+        overdue = select(lots.c.member_id, lots.c.lot_id).where(lots.c.expires_on < day, lots.c.open_points > 0)
+        rows = [(row.member_id, row.lot_id) for row in self.rows(overdue)]
+        return expire_lots(self.connection, rows, now_ms=self.now_ms, load_terms=load_terms)
+
+    def rows(self, statement: Any) -> Sequence[Any]:
+        """What a query finds."""
+        with reading(self.network.engine) as connection:
+            return connection.execute(statement).all()
+
+    def balance(self, name: str) -> tuple[int, int]:
+        """A member's open points and debt."""
+        joined = select(members.c.open_points, members.c.debt_points).join(
+            member_identifiers, member_identifiers.c.member_id == members.c.member_id
+        )
+        row = self.rows(joined.where(member_identifiers.c.identifier_hash == name))[0]
+        return row.open_points, row.debt_points
+
+    def open_lots(self, name: str) -> list[tuple[str, int]]:
+        """Issuer and open points of a member's lots, in the order in which they are taken."""
+        joined = select(lots.c.issuer_id, lots.c.open_points).join(
+            member_identifiers, member_identifiers.c.member_id == lots.c.member_id
+        )
+        found = joined.where(member_identifiers.c.identifier_hash == name, lots.c.open_points > 0)
+        return [tuple(row) for row in self.rows(found.order_by(lots.c.expires_on, lots.c.arrival))]
+
+    def contents(self) -> dict[str, list[Any]]:
+        """All rows of the ledger's tables."""
+        return {table.name: sorted(map(tuple, self.rows(select(table)))) for table in ledger_tables()}
+
+    def _caller(self, partner: str) -> dict[str, Any]:
+        return {"partner_id": partner, "key_id": f"{partner}/till-1/1", "idempotency_key": f"key-{next(self._numbers)}"}
+
+
+def card(name: str) -> MemberRef:
+    """A member by card."""
+    return MemberRef(card_hash=name)
+
+
+def ledger_tables() -> list[Table]:
+    """Tables that hold the books."""
+    return [table for table in metadata.sorted_tables if table.info.get("ledger")]
+
+
+def refusal_of(result: Result) -> Refusal:
+    """The refusal that a result is, or carries."""
+    refusal = result if isinstance(result, Refusal) else result.refusal
+    assert refusal is not None, "it was booked"
+    return refusal
