@@ -3,9 +3,11 @@
 What the entries say must agree with the running totals that the obligations came from. Writes are short.
 """
 
+import gc
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -13,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway.domain.entry import PostingKind
 from gateway.domain.errors import BooksBroken
-from gateway.domain.statement import StatementLine
+from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.window import Window
 from gateway.storage.directory import load_network, load_terms
@@ -45,14 +47,16 @@ def compile_lines(engine: Engine, window: Window, *, progress: Callable[[str], N
     found: Counter[_Key] = Counter()
     controls: defaultdict[str, ControlTotals] = defaultdict(ControlTotals)
     lines = (line for event in _events(engine, window, found, progress) for line in _lines_of(event, cards, controls))
-    while chunk := list(islice(lines, _LINES_PER_WRITE)):
-        with writing(engine) as connection:
-            save_statement_lines(connection, window.window_id, chunk)
+    with _unscanned():
+        while chunk := list(islice(lines, _LINES_PER_WRITE)):
+            with writing(engine) as connection:
+                save_statement_lines(connection, window.window_id, chunk)
     if found != expected:
-        issuer_id, redeemer_id, version, kind = min(key for key in found.keys() | expected.keys() if found[key] != expected[key])
+        differing = min(key for key in found.keys() | expected.keys() if found[key] != expected[key])
+        issuer_id, redeemer_id, version, kind = differing
         raise BooksBroken(
-            f"window {window.window_id}: entries and totals differ for {kind.name} of {issuer_id}'s points at {redeemer_id}, "
-            f"card {version}: nothing is published"
+            f"window {window.window_id}: entries and totals differ for {PostingKind(kind).name} of {issuer_id}'s points "
+            f"at {redeemer_id}, card {version}: nothing is published"
         )
     return controls
 
@@ -69,32 +73,34 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
             store.load_obligations(connection, window.window_id), lambda line: {line.payer_id, line.payee_id}
         )
         positions = _by_partner(store.load_positions(connection, window.window_id), lambda position: {position.party_id})
-    partners = iter(sorted(movements))
-    while chunk := list(islice(partners, _STATEMENTS_PER_WRITE)):
-        with reading(engine) as connection:
-            previous = {partner_id: load_previous_sha256(connection, window.window_id, partner_id) for partner_id in chunk}
-        made = [
-            make_statement(
-                StatementParts(
-                    audience=network.audience,
-                    model=network.settlement_model.value,
-                    partner_id=partner_id,
-                    window=window,
-                    previous_sha256=previous[partner_id],
-                    cards=_cards_used(movements[partner_id], cards),
-                    obligations=obligations[partner_id],
-                    positions=positions[partner_id],
-                    movements=movements[partner_id],
-                    control=controls.get(partner_id) or ControlTotals(),
-                )
+
+    def make(partner_id: str, previous_sha256: bytes | None) -> PublishedStatement:
+        return make_statement(
+            StatementParts(
+                audience=network.audience,
+                model=network.settlement_model.value,
+                partner_id=partner_id,
+                window=window,
+                previous_sha256=previous_sha256,
+                cards=_cards_used(movements[partner_id], cards),
+                obligations=obligations[partner_id],
+                positions=positions[partner_id],
+                movements=movements[partner_id],
+                control=controls.get(partner_id) or ControlTotals(),
             )
-            for partner_id in chunk
-        ]
-        with writing(engine) as connection:
-            save_statements(connection, made)
+        )
+
+    partners = iter(sorted(movements))
+    with _unscanned():
+        while chunk := list(islice(partners, _STATEMENTS_PER_WRITE)):
+            with reading(engine) as connection:
+                previous = [load_previous_sha256(connection, window.window_id, partner_id) for partner_id in chunk]
+            made = list(map(make, chunk, previous))
+            with writing(engine) as connection:
+                save_statements(connection, made)
 
 
-_Key = tuple[str, str, int, PostingKind]
+_Key = tuple[str, str, int, int]
 _Value = TypeVar("_Value")
 _KINDS = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
 
@@ -112,6 +118,16 @@ def _cards_used(movements: Iterable[Total], cards: Cards) -> list[RateCard]:
     return [card_of(cards, *key) for key in sorted(used)]
 
 
+@contextmanager
+def _unscanned() -> Iterator[None]:
+    """What is loaded by now is not scanned for garbage: a scan in the middle of a write would hold up the gateway."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Callable[[str], None]) -> Iterator[Event]:
     """The window's events in the order of the books, counted into `found`."""
     read = 0
@@ -120,7 +136,7 @@ def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Call
             with reading(engine) as connection:
                 events = list(store.load_events(connection, lane.lane, first, last))
             for event in events:
-                found[event.issuer_id, event.redeemer_id, event.rate_card_version, event.kind] += event.points
+                found[event.issuer_id, event.redeemer_id, event.rate_card_version, event.kind.value] += event.points
                 yield event
             read += last - first + 1
             if read % _ENTRIES_PER_PROGRESS < _ENTRIES_PER_READ:
@@ -140,4 +156,4 @@ def _lines_of(event: Event, cards: Cards, controls: defaultdict[str, ControlTota
 
 
 def _key(total: Total) -> _Key:
-    return total.issuer_id, total.counterparty_id, total.rate_card_version, total.kind
+    return total.issuer_id, total.counterparty_id, total.rate_card_version, total.kind.value
