@@ -206,3 +206,30 @@ def test_totals_that_disagree_with_the_entries_stop_the_night(engine: Engine, tm
         run(engine, tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_night_that_was_killed_while_writing_files_left_is_swept_away(engine: Engine, tmp_path: Path) -> None:
+    """A folder appears whole."""
+    partial = tmp_path / "out" / ".window-0001.partial"
+    partial.mkdir(parents=True)
+    (partial / "alpha.json").write_text("half a statem")
+
+    run(engine, tmp_path / "out")
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["window-0001"]
+
+
+def test_all_overdue_lots_expire_however_many(engine: Engine, tmp_path: Path) -> None:
+    """In several writes; a lot is usable through its last day."""
+    shop = Shop(engine)
+    number = 120
+    shop.book_all([issue(f"e{index}", "alpha", "m2", 2_00) for index in range(number)], now_ms=at("2027-06-30"))
+
+    run(engine, tmp_path / "early", at_ms=at("2027-06-30", "23:59:59"))
+    with reading(engine) as connection:
+        before = store.load_overdue_lots(connection, "2027-07-01", after=("", ""), limit=1_000)
+    run(engine, tmp_path / "late", at_ms=at("2027-07-01", "00:00:01"))
+    with reading(engine) as connection:
+        after = store.load_overdue_lots(connection, "2027-07-01", after=("", ""), limit=1_000)
+
+    assert (len(before) > number, after) == (True, [])
