@@ -22,7 +22,7 @@ from settlement import store
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import FORMS, net_positions
-from settlement.nightly import STEPS, Night, run_night, window_obligations
+from settlement.nightly import STEPS, Night, expire_overdue, run_night, window_obligations
 from settlement.report import Sheet, sheets, window_title, windows_sheet
 from settlement.statement import statement_text
 
@@ -98,6 +98,20 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
         return
     _print_window(context, window)
     _print_files(window_folder(out_dir, window.window_id))
+
+
+@settlement.command()
+@click.option("--at", "at_text", metavar="INSTANT", help="What is overdue then expires; not in the future [default: now].")
+@pass_context
+def expire(context: Context, at_text: str | None) -> None:
+    """Let overdue lots expire without closing a window: on the days between two nights.
+
+    The night does the same by itself. Safe to repeat, and nobody can redeem an overdue lot before it has run either.
+    """
+    at_ms = _instant(context, at_text)
+    with only_run(context.engine), _faults_named():
+        points = expire_overdue(context.engine, at_ms=at_ms)
+    click.echo(f"{points} points expired.")
 
 
 @settlement.command()

@@ -77,6 +77,22 @@ def run_night(night: Night) -> Window | None:
     return _window(night, window_id)
 
 
+def expire_overdue(engine: Engine, *, at_ms: int) -> int:
+    """Lets all lots expire that are overdue by the network's date at that instant; answers the points. Safe to repeat."""
+    with reading(engine) as connection:
+        network_date = date_at(at_ms, load_network(connection).time_zone).isoformat()
+    after, expired_points = ("", ""), 0
+    with engine.connect() as ledger:
+        while True:
+            with reading(engine) as connection:
+                overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_WRITE)
+            if not overdue:
+                return expired_points
+            lots = [(member_id, lot_id) for _, lot_id, member_id in overdue]
+            expired_points += expire_lots(ledger, lots, now_ms=at_ms, load_terms=load_terms)
+            after = overdue[-1][:2]
+
+
 def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:
     """Who owes whom by the totals of a window, so far where it is open, under the network's model. Raises InvalidValue."""
     price = model(load_network(connection).settlement_model)
@@ -98,19 +114,7 @@ def _prove(night: Night, window_id: int, step: str) -> None:
 
 
 def _expire(night: Night, window_id: int, step: str) -> None:
-    with reading(night.engine) as connection:
-        network_date = date_at(night.at_ms, load_network(connection).time_zone).isoformat()
-    after, expired_points = ("", ""), 0
-    with night.engine.connect() as ledger:
-        while True:
-            with reading(night.engine) as connection:
-                overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_WRITE)
-            if not overdue:
-                break
-            lots = [(member_id, lot_id) for _, lot_id, member_id in overdue]
-            expired_points += expire_lots(ledger, lots, now_ms=night.at_ms, load_terms=load_terms)
-            after = overdue[-1][:2]
-    night.progress(f"  {expired_points} points expired")
+    night.progress(f"  {expire_overdue(night.engine, at_ms=night.at_ms)} points expired")
     _mark(night, window_id, step)
 
 
