@@ -12,7 +12,7 @@ from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Result
 from gateway.edge.caller import Caller
 from gateway.edge.refused import Rejected
-from gateway.edge.status import VIOLATIONS_MAX, code_number
+from gateway.edge.status import VIOLATIONS_MAX, code_number, violations_of
 from gateway.edge.validate import REQUIRED, Fields
 from tallystick.v1 import errors_pb2, member_pb2, points_pb2, types_pb2
 
@@ -85,7 +85,7 @@ def command_answer(result: Result | Rejected, *, signed: Callable[[Answer], type
             answer=signed(refused.answer) if refused.answer is not None else None,
             field_violations=[
                 points_pb2.FieldViolation(field=violation.field, description=violation.description)
-                for violation in refused.violations[:VIOLATIONS_MAX]
+                for violation in (refused.violations or violations_of(reason))[:VIOLATIONS_MAX]
             ],
         )
     )

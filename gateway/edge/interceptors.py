@@ -60,6 +60,8 @@ class Doorkeeper(aio.ServerInterceptor):
     ) -> None:
         """`clock` gives unix milliseconds; `sign_answer` makes the signed answer that a remembered refusal carries."""
         self.is_draining = False
+        self.calls = 0  # so far
+        self.running = 0  # now
         self._gate = gate
         self._limits = limits
         self._quota = RateLimit(per_s=limits.partner_calls_per_s_max)
@@ -87,6 +89,8 @@ class Doorkeeper(aio.ServerInterceptor):
         async def handle(_messages: object, context: Context) -> Any:
             started_ns = time.monotonic_ns()
             line = RequestLine(method)
+            self.calls += 1
+            self.running += 1
             try:
                 request = await self._admit(context, line, rule, original.request_deserializer)
                 return await original.unary_unary(request, context)
@@ -98,6 +102,7 @@ class Doorkeeper(aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - the last resort: grpc would send the exception's text to the caller
                 return await self._refuse(context, line, self._unforeseen(error, method))
             finally:
+                self.running -= 1
                 took_us = (time.monotonic_ns() - started_ns) // 1_000
                 self._log.request(line, at_ms=self._clock(), took_us=took_us)
 

@@ -1,5 +1,6 @@
 """Builds the grpc.aio server: its options, its services, TLS. Plaintext is taken on loopback alone, and only when asked for."""
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, p
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
+QUIET_S = 0.05  # without a call, after which a draining server stops listening
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -84,10 +86,21 @@ class Server:
         return f"{host}:{bound}"
 
     async def stop(self, grace_s: float) -> None:
-        """Reports NOT_SERVING, refuses new bookings, and gives the calls that run `grace_s` seconds to finish."""
-        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        """Reports NOT_SERVING, refuses new bookings, and gives the calls that run `grace_s` seconds to finish.
+
+        gRPC cancels calls that it holds but has not yet handed over, so it is told to stop once no more of them come.
+        """
         self._doorkeeper.is_draining = True
-        await self._server.stop(grace_s)
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        loop = asyncio.get_running_loop()
+        stop_at = loop.time() + grace_s
+        while True:
+            seen = self._doorkeeper.calls
+            await asyncio.sleep(min(QUIET_S, grace_s))
+            is_quiet = self._doorkeeper.calls == seen and not self._doorkeeper.running
+            if is_quiet or loop.time() > stop_at - grace_s / 2:
+                break
+        await self._server.stop(max(stop_at - loop.time(), 0))
 
     def _add_port(self, listen: str, tls: TlsFiles | None) -> int:
         if tls is None:

@@ -23,11 +23,15 @@ VIOLATIONS_MAX = 20  # keeps the status under 4 KiB, which is what clients take 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How a reason is answered: the status code, after how many milliseconds to try again (None: do not), a sentence."""
+    """How a reason is answered: the status code, a sentence, after how many milliseconds to try again (None: do not).
+
+    `violation`: the field that the books found wrong, where the reason always means the same one.
+    """
 
     code: grpc.StatusCode
     sentence: str
     retry_ms: int | None = None
+    violation: Violation | None = None
 
 
 ANSWERS: dict[Reason, Answered] = {
@@ -63,11 +67,19 @@ ANSWERS: dict[Reason, Answered] = {
         grpc.StatusCode.ALREADY_EXISTS, "the idempotency key belongs to another command that was booked"
     ),
     Reason.PARTNER_NOT_ACTIVE: Answered(grpc.StatusCode.PERMISSION_DENIED, "the partner is not active"),
-    Reason.EVENT_TIME_IN_FUTURE: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the occurrence lies in the future"),
+    Reason.EVENT_TIME_IN_FUTURE: Answered(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the occurrence lies in the future",
+        violation=Violation("occurred_at_ms", "OUT_OF_RANGE", "not after the gateway's time"),
+    ),
     Reason.EVENT_TOO_OLD: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the occurrence lies too far back"),
     Reason.RATE_CARD_MISSING: Answered(grpc.StatusCode.FAILED_PRECONDITION, "no rate card is in force on the business date"),
     Reason.RATE_VERSION_STALE: Answered(grpc.StatusCode.FAILED_PRECONDITION, "another rate card version is in force"),
-    Reason.UNIT_UNSUPPORTED: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the rate card has no rate for the unit"),
+    Reason.UNIT_UNSUPPORTED: Answered(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the rate card has no rate for the unit",
+        violation=Violation("unit", "UNSUPPORTED", "a unit of the rate card in force"),
+    ),
     Reason.OFFER_NOT_IN_FORCE: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the offer is not in force"),
     Reason.MEMBER_NOT_FOUND: Answered(grpc.StatusCode.NOT_FOUND, "no such member"),
     Reason.CARD_ALREADY_ENROLLED: Answered(grpc.StatusCode.ALREADY_EXISTS, "the card belongs to a member already"),
@@ -96,8 +108,9 @@ def rich_status(
     """
     answered = ANSWERS[refusal.reason]
     packed = [_packed(error_details_pb2.ErrorInfo(reason=refusal.reason.name, domain=ERROR_DOMAIN, metadata=refusal.details))]
-    if violations:
-        packed.append(_packed(_bad_request(violations)))
+    wrong = violations or violations_of(refusal.reason)
+    if wrong:
+        packed.append(_packed(_bad_request(wrong)))
     if answered.retry_ms is not None:
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(answered.retry_ms))))
     if refusal.reason is Reason.NET_DEBIT_CAP_EXCEEDED:
@@ -114,6 +127,12 @@ def code_number(reason: Reason) -> int:
     """The status code as it goes over the wire."""
     number: int = ANSWERS[reason].code.value[0]
     return number
+
+
+def violations_of(reason: Reason) -> tuple[Violation, ...]:
+    """The field that a refusal of the books is about; mostly none."""
+    violation = ANSWERS[reason].violation
+    return () if violation is None else (violation,)
 
 
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:

@@ -1,9 +1,9 @@
 """A gateway in the process, on a real port with real SQLite, and a caller that signs byte by byte, so that it can do wrong.
 
-    with RunningGateway(network) as gateway:
-        caller = Caller(gateway, "acme", network.keys["acme"])
-        answer = caller.call(ISSUE, message)
-        seen = refusal(lambda: caller.call(ISSUE, other))
+with RunningGateway(network) as gateway:
+    caller = Caller(gateway, "acme", network.keys["acme"])
+    answer = caller.call(ISSUE, message)
+    seen = refusal(lambda: caller.call(ISSUE, other))
 """
 
 import asyncio
@@ -36,7 +36,13 @@ class RunningGateway:
     """Runs an App in a thread of its own. `limits` override the configuration's."""
 
     def __init__(
-        self, network: GivenNetwork, *, is_plaintext: bool = True, reflects: bool = False, listen: str = "127.0.0.1:0", **limits: int
+        self,
+        network: GivenNetwork,
+        *,
+        is_plaintext: bool = True,
+        reflects: bool = False,
+        listen: str = "127.0.0.1:0",
+        **limits: int,
     ) -> None:
         config = load_config(network.folder / "tallystick.toml", {})
         if not is_plaintext:
@@ -135,7 +141,7 @@ class Caller:
 
     def enrol(self, card: str) -> str:
         """A member under the card; answers its id."""
-        asked = member_pb2.EnrolMemberRequest(idempotency_key=f"enrol-{card}", card_number=card)
+        asked = member_pb2.EnrolMemberRequest(idempotency_key=f"enrol-{secrets.token_hex(8)}", card_number=card)
         return receipt_of(self.call(ENROL, asked).answer).member_id
 
     def issue(self, member_id: str, cents: int, key: str, **fields: Any) -> types_pb2.Answer:

@@ -184,9 +184,7 @@ def test_an_ed25519_signature_with_a_larger_s_is_refused(acme: Caller) -> None:
     signature = acme.key.sign(request_string(audience=acme.audience, method=ISSUE.path, header=header, body=BODY))
     larger = int.from_bytes(signature[32:], "little") + ED25519_ORDER
 
-    assert_refused_like_any_other(
-        acme, acme.metadata(ISSUE.path, BODY, header, signature[:32] + larger.to_bytes(32, "little"))
-    )
+    assert_refused_like_any_other(acme, acme.metadata(ISSUE.path, BODY, header, signature[:32] + larger.to_bytes(32, "little")))
 
 
 def test_an_ed25519_signature_with_an_r_of_small_order_is_refused(acme: Caller) -> None:
@@ -300,9 +298,11 @@ def test_a_key_is_refused_for_a_method_it_is_not_meant_for(network: GivenNetwork
     with RunningGateway(network) as gateway:
         caller = Caller(gateway, "acme", key, key_id)
         got = refusal(
-            lambda: caller.call(LIST_WINDOWS, statement_pb2.ListWindowsRequest())
-            if scope is KeyScope.TILL
-            else caller.call(ISSUE, issue_request("m1", 100, "k1"))
+            lambda: (
+                caller.call(LIST_WINDOWS, statement_pb2.ListWindowsRequest())
+                if scope is KeyScope.TILL
+                else caller.call(ISSUE, issue_request("m1", 100, "k1"))
+            )
         )
 
     assert (got.code, got.reason) == (StatusCode.PERMISSION_DENIED, "METHOD_NOT_ALLOWED_FOR_KEY")
