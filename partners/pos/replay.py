@@ -18,7 +18,7 @@ from typing import Self
 
 from gateway.domain.errors import DomainError
 from partners.pos.attempts import RetryPolicy
-from partners.pos.errors import PosError, ProfileError
+from partners.pos.errors import PosError, ProfileError, Refused
 from partners.pos.profile import Profile
 from partners.pos.replay_household import Household, Setting, Totals
 from partners.pos.replay_plan import (
@@ -176,7 +176,7 @@ class Replay:
                 except EOFError:
                     raise PosError("a process of the replay died; run the same command again, nothing is booked twice") from None
                 if isinstance(told, _Failed):
-                    raise PosError(f"{told.message}\nRun the same command again: nothing is booked twice.")
+                    raise PosError(told.message)
                 if isinstance(told, last):
                     waiting.discard(connection)
                 yield told
@@ -186,9 +186,15 @@ def _work(job: Job, part: int, parts: int, parent: Connection) -> None:
     try:
         asyncio.run(_play_part(job, part, parts, parent))
     except (PosError, DomainError) as error:
-        parent.send(_Failed(str(error)))
+        parent.send(_Failed(f"{error}\n{_advice(error)}"))
     except (EOFError, KeyboardInterrupt):
         pass  # the parent has gone
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, Refused) and error.reason == "IDEMPOTENCY_KEY_REUSED":
+        return "A replay is repeated with the same file, dates, shares and seed; anything else needs another --run."
+    return "Once this is cured, run the same command again: nothing is booked twice."
 
 
 async def _play_part(job: Job, part: int, parts: int, parent: Connection) -> None:

@@ -1,7 +1,9 @@
 """`tallystick pos`, as it is typed: what it prints, writes and exits with."""
 
+import base64
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -234,7 +236,7 @@ def test_a_funder_consents_to_an_offer_as_it_stands(pos: Command, gateway: Small
 
 @pytest.mark.usefixtures("profile")
 def test_nobody_consents_to_what_others_pay(pos: Command, tmp_path: Path) -> None:
-    """acme has no share."""
+    """The profile is acme's, which has no share."""
     (tmp_path / "offer.toml").write_text(OFFER.replace('acme = "1/2", bolt = "1/2"', 'bolt = "1"'))
 
     assert "acme pays no share of june" in pos("consent", "offer.toml", code=1)
@@ -242,46 +244,21 @@ def test_nobody_consents_to_what_others_pay(pos: Command, tmp_path: Path) -> Non
 
 def test_a_replay_from_the_command_line_by_week(pos: Command, gateway: SmallGateway, tmp_path: Path) -> None:
     """A mapping, a renamed column, dates, a command a week, balances that a naive script confirms."""
-    (tmp_path / "profiles").mkdir()
     for partner_id in ("fuel", "grocer"):
-        key, pem = keys.generate()
-        gateway.keys[f"{partner_id}/till-1/a"] = key
-        keys.save(pem, tmp_path / f"{partner_id}.pem")
-        pos(
-            "profile",
-            "--target",
-            gateway.target,
-            "--audience",
-            AUDIENCE,
-            "--key-id",
-            f"{partner_id}/till-1/a",
-            "--key-file",
-            f"{partner_id}.pem",
-            "--plaintext",
-            "--out",
-            f"profiles/{partner_id}.toml",
-        )
+        write_profile(pos, gateway, partner_id)
     sample = Path(__file__).with_name("baskets_sample.csv").read_text().splitlines()
     chosen = [line for line in sample[1:] if "2017-02-15" <= line[:10] <= "2017-03-15"]
-    stores = sorted({line.split(",")[2] for line in chosen})
-    (tmp_path / "map.csv").write_text(
-        "store_id,partner_id\n" + "".join(f"{store},{'fuel' if int(store) % 3 else 'grocer'}\n" for store in stores)
-    )
-    (tmp_path / "file.csv").write_text("\n".join([sample[0].replace("sales_usd", "turnover"), *sample[1:]]))
+    owners = {store: "fuel" if int(store) % 3 else "grocer" for store in (line.split(",")[2] for line in chosen)}
+    Path("map.csv").write_text("store_id,partner_id\n" + "".join(f"{store},{owner}\n" for store, owner in owners.items()))
+    Path("file.csv").write_text("\n".join([sample[0].replace("sales_usd", "turnover"), *sample[1:]]))
 
-    printed = pos(
-        "replay", "file.csv", "--profiles", "profiles", "--map", "map.csv", "--column", "sales=turnover", "--from", "2017-02-15", "--to", "2017-03-15",
-        "--each-week", "echo $TALLYSTICK_WEEK >> weeks.txt", "--processes", "1", "--balances-out", "balances.csv",
-    )  # fmt: skip
+    options = "--map map.csv --column sales=turnover --from 2017-02-15 --to 2017-03-15 --processes 1 --balances-out out.csv"
+    printed = pos("replay", "file.csv", "--profiles", ".", *options.split(), "--each-week", "echo $TALLYSTICK_WEEK >> weeks.txt")
 
-    assert (tmp_path / "weeks.txt").read_text().split() == ["2017-W07", "2017-W08", "2017-W09", "2017-W10", "2017-W11"]
-    with (tmp_path / "balances.csv").open() as lines:
-        told = {row["household_id"]: int(row["balance_points"]) for row in csv.DictReader(lines)}
+    told = {row["household_id"]: int(row["balance_points"]) for row in csv.DictReader((tmp_path / "out.csv").read_text().split())}
+    assert Path("weeks.txt").read_text().split() == [f"2017-W{week:02d}" for week in range(7, 12)]
     assert told == balances([sample[0], *chosen], {"one": (1, 1, 1_000_000)})
-    assert (
-        f"balances that equal the sum of their receipts{len(told):>6}" in printed.replace(" " * 4, "  ").replace("  ", " ")
-        or str(len(told)) in printed
-    )
+    assert re.search(rf"balances that equal the sum of their receipts +{len(told)}\b", printed)
 
 
 def test_a_replay_names_what_is_missing(pos: Command, tmp_path: Path) -> None:
@@ -290,6 +267,15 @@ def test_a_replay_names_what_is_missing(pos: Command, tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
 
     assert "no profile (*.toml) in profiles" in pos("replay", "file.csv", "--profiles", "profiles", code=1)
+
+
+def write_profile(pos: Command, gateway: SmallGateway, partner_id: str) -> None:
+    """A partner's key, which the gateway knows, and its profile, in the working directory."""
+    key, pem = keys.generate()
+    gateway.keys[f"{partner_id}/till-1/a"] = key
+    keys.save(pem, Path(f"{partner_id}.pem"))
+    whom = f"--key-id {partner_id}/till-1/a --key-file {partner_id}.pem --out {partner_id}.toml"
+    pos("profile", "--target", gateway.target, "--audience", AUDIENCE, "--plaintext", *whom.split())
 
 
 def verify(key: PrivateKey, signature: bytes, message: bytes) -> None:
@@ -304,6 +290,4 @@ def write_pem(path: Path, der: bytes) -> None:
 
 def base64_of(text: str) -> str:
     """Of what is given in hex."""
-    import base64
-
     return base64.b64encode(bytes.fromhex(text)).decode()

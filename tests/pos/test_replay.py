@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from partners.pos.replay_plan import Columns, Naming, Rule, Stores, by_household
 from tests.pos.naive import balances
 from tests.pos.small_gateway import AUDIENCE, SmallGateway
 
-# A sample of dunnhumby's "The Complete Journey" (CC0): all baskets of 30 households in 2017.
+# A sample of dunnhumby's "The Complete Journey" (CC0): all baskets of 16 households in 2017.
 SAMPLE = Path(__file__).with_name("baskets_sample.csv")
 RULE = Rule(Rate(1, 5), Rate(4, 25), 7)
 PARTNERS = ("fuel", "grocer", "books")
@@ -118,6 +119,14 @@ def test_another_run_books_the_file_once_more(make_job: MakeJob) -> None:
 
     assert second.totals.counts["booked before"] == 0
     assert (second.totals.counts["enrolled"], second.untied) == (0, [])
+
+
+def test_another_seed_under_the_same_run_is_refused_with_advice(make_job: MakeJob) -> None:
+    """The keys are taken by other commands."""
+    played(make_job())
+
+    with pytest.raises(PosError, match=r"IDEMPOTENCY_KEY_REUSED.*\n.*needs another --run"):
+        played(replace(make_job(), rule=Rule(Rate(1, 5), Rate(4, 25), 8)))
 
 
 def test_a_key_that_the_gateway_refuses_ends_the_replay(make_job: MakeJob, gateway: SmallGateway) -> None:
