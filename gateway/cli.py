@@ -7,8 +7,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import DBAPIError
 
-from gateway.console import REFUSALS, Clock, Context, system_clock
+from gateway.console import Context
+from gateway.domain.errors import TallystickError
+from gateway.terminal import Clock, system_clock
+from gateway.storage.errors import translate
 
 _GROUP = "tallystick.commands"
 
@@ -59,8 +63,11 @@ def main(argv: Sequence[str] | None = None, *, clock: Clock = system_clock) -> N
     """Runs a command line and exits: 0 done, 1 refused, 2 misuse."""
     try:
         tallystick.main(args=argv, prog_name="tallystick", obj=clock)
-    except REFUSALS as error:
+    except TallystickError as error:
         click.echo(f"tallystick: {error}", err=True)
+        sys.exit(1)
+    except DBAPIError as error:
+        click.echo(f"tallystick: the database: {translate(error)}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain again when it flushes at the end.

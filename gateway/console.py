@@ -7,38 +7,43 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import Engine
 
-from gateway.config import Config, load_config
-from gateway.domain.errors import DomainError
-from gateway.storage.engine import open_engine
-from gateway.storage.errors import StoreError
-from gateway.terminal import Clock, Refused, print_table, system_clock
+from gateway.terminal import Clock, Refused, print_table
 
-__all__ = ["REFUSALS", "Clock", "Context", "Refused", "pass_context", "print_table", "system_clock"]
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from gateway.config import Config
+
+__all__ = ["Clock", "Context", "Refused", "pass_context", "print_table"]
 
 
 @dataclass
 class Context:
-    """What a command runs in: configuration and engine, opened when first asked for, and the clock."""
+    """What a command runs in: configuration and engine, opened when first asked for, and the clock.
+
+    The database's library takes half a second to load; a till's commands never ask for it.
+    """
 
     config_file: Path | None
     clock: Clock
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """Raises InvalidValue."""
+        from gateway.config import load_config
+
         return load_config(self.config_file, os.environ)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """Of the configured database."""
+        from gateway.storage.engine import open_engine
+
         return open_engine(self.config.database_url)
 
 
 pass_context = click.make_pass_decorator(Context)
-
-# What a command may raise to refuse: the message is for people, and says what to do.
-REFUSALS: tuple[type[Exception], ...] = (DomainError, StoreError)

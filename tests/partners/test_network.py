@@ -187,6 +187,19 @@ def test_network_terms_in_the_past_are_stale_once_something_is_booked(shell: She
     assert "has passed" in ran.err
 
 
+@pytest.mark.parametrize("content", [b"", b"this is no database, whatever its name says"])
+def test_a_database_without_a_network_is_refused_in_a_sentence(shell: Shell, content: bytes) -> None:
+    """No traceback: the operator reads what is the matter."""
+    for file in shell.network.folder.glob("books.db*"):
+        file.unlink()
+    (shell.network.folder / "books.db").write_bytes(content)
+    ran = shell.run("network", "show")
+
+    assert ran.code == 1
+    assert ran.err.startswith("tallystick: the database")
+    assert ran.err.count("\n") == 1
+
+
 def test_upgrading_a_schema_that_is_new_changes_nothing(shell: Shell) -> None:
     """Safe to repeat."""
     ran = shell.run("network", "upgrade")
