@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context
 from gateway.domain.errors import TallystickError
-from gateway.terminal import Clock, system_clock
 from gateway.storage.errors import translate
+from gateway.terminal import Clock, system_clock
 
 _GROUP = "tallystick.commands"
 

@@ -1,15 +1,20 @@
 """Broken promises of the domain.
 
-DomainError
-├── InvalidValue       a value from outside is not of its form; the message says what to do
-├── SignatureError     a signature, key or proof does not hold; carries the true cause for the operator
-├── DecisionRefused    what an operator wants is against the rules of deciding; the reason is one word
-└── BooksBroken        an invariant that only our own bug can break
+TallystickError           a command may end with it: the message is for people
+└── DomainError
+    ├── InvalidValue      a value from outside is not of its form; the message says what to do
+    ├── SignatureError    a signature, key or proof does not hold; carries the true cause for the operator
+    ├── DecisionRefused   what an operator wants is against the rules of deciding; the reason is one word
+    └── BooksBroken       an invariant that only our own bug can break
 """
 
 
-class DomainError(Exception):
-    """Root of the tree."""
+class TallystickError(Exception):
+    """Root of all that a command may end with; the message is for people, and says what to do."""
+
+
+class DomainError(TallystickError):
+    """Root of the domain's errors."""
 
 
 class InvalidValue(DomainError):

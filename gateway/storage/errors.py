@@ -9,8 +9,10 @@ StoreError
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from gateway.domain.errors import TallystickError
 
-class StoreError(Exception):
+
+class StoreError(TallystickError):
     """Root of the tree."""
 
 

@@ -1,0 +1,5 @@
+"""`python -m gateway` is `tallystick`."""
+
+from gateway.cli import main
+
+main()
