@@ -128,30 +128,13 @@ class _Stage:
         self.scene("The day: 400 baskets of 60 households; some redeem, some bring goods back")
         baskets, stores = self._baskets()
         self.run("pos", "replay", baskets, "--profiles", "profiles", "--map", stores, "--unit", "EUR", "--return-share", "0.1")
-        click.secho(
-            "# A household gives 20 points to the charity; its till lost the answer and asks again with the same key:",
-            fg="yellow",
-        )
-        gift = ("pos", "redeem", "--profile", "profiles/lantern.toml", "--card", "hh-7", "--points", "20", "--key", "gift-1")
-        self.run(*gift)
-        self.run(*gift)
-        self.remark("The gift was meant for somebody else: the charity gives half of it back.")
-        self.run(
-            "pos",
-            "reverse",
-            "--profile",
-            "profiles/lantern.toml",
-            "--original-key",
-            "gift-1",
-            "--points",
-            "10",
-            "--key",
-            "gift-1-back",
-        )
-        click.secho(
-            "# Somebody signs as the grocer with a key of their own. The caller learns nothing; the operator learns why:",
-            fg="yellow",
-        )
+        till = ("--profile", "profiles/lantern.toml")
+        self.remark("A household gives 20 points to the charity; the till lost the answer, and asks again with the same key:")
+        self.run("pos", "redeem", *till, "--card", "hh-7", "--points", "20", "--key", "gift-1")
+        self.run("pos", "redeem", *till, "--card", "hh-7", "--points", "20", "--key", "gift-1")
+        self.remark("They meant to give 10: the charity gives half of it back.")
+        self.run("pos", "reverse", *till, "--original-key", "gift-1", "--points", "10", "--key", "gift-1-back")
+        self.remark("Somebody signs as the grocer with a key of their own. The caller is told nothing, the operator is:")
         self._forge()
 
     def night(self) -> None:
