@@ -23,7 +23,6 @@ from gateway.ledger.batch import BatchSettings, run_batch
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.tables_directory import issue_rates, network_terms, offer_shares, offers, partners, rate_cards
-from tests.shared import shared_path
 
 ZONE = ZoneInfo("Europe/Berlin")
 AUDIENCE = "coalition.example:test"
@@ -221,7 +220,7 @@ def oracle_obligations() -> set[tuple[str, str, int, int, int]]:
 
 def oracle() -> Any:
     """What must come out of the month."""
-    return json.loads(shared_path("oracle/coalition_month.json").read_text("utf-8"))
+    return json.loads((Path(__file__).parents[1] / "oracle" / "coalition_month.json").read_text("utf-8"))
 
 
 _OFFER = {
