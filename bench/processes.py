@@ -1,0 +1,80 @@
+"""The processes of a run: the two servers, each by itself, and the load generator."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.plan import Answers, Plan
+
+READY_S_MAX = 30
+_STAT_UTIME, _STAT_STIME = 11, 12  # fields after the command's name
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that listens."""
+
+    name: str
+    address: str
+    process: "subprocess.Popen[str]"
+
+    def cpu_s(self) -> float:
+        """Processor time that it has used so far; zero where the machine does not tell."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def gateway(folder: Path, *, is_plaintext: bool) -> Iterator[Running]:
+    """`tallystick serve` on the network in `folder`; its log lines go to a file there."""
+    ready = folder / "ready"
+    command = [sys.executable, "-m", "gateway", "--config", str(folder / "tallystick.toml"), "serve"]
+    command += ["--listen", "127.0.0.1:0", "--ready-file", str(ready), *(["--plaintext"] if is_plaintext else [])]
+    with (folder / "requests.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=log)
+        with _ended(process):
+            give_up_at = time.monotonic() + READY_S_MAX
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > give_up_at:
+                    raise RuntimeError(f"the gateway did not start: see {log.name}")
+                time.sleep(0.02)
+            yield Running("gateway", ready.read_text("utf-8").strip(), process)
+
+
+@contextmanager
+def echo(answer_bytes: int, *, tls: Path | None) -> Iterator[Running]:
+    """The bare server; answers `answer_bytes` bytes."""
+    command = [sys.executable, "-m", "bench.echo", str(answer_bytes), *([str(tls)] if tls is not None else [])]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+    with _ended(process):
+        assert process.stdout is not None
+        yield Running("echo", process.stdout.readline().strip(), process)
+
+
+def drive(plan: Plan, folder: Path) -> Answers:
+    """Runs the load generator. Raises RuntimeError if a call failed: such a round is void."""
+    written, read = folder / "plan", folder / "answers"
+    written.write_bytes(pickle.dumps(plan))
+    subprocess.run([sys.executable, "-m", "bench.load", str(written), str(read)], check=True)
+    answers: Answers = pickle.loads(read.read_bytes())
+    if answers.failure:
+        raise RuntimeError(f"void, a call failed: {answers.failure}")
+    return answers
+
+
+@contextmanager
+def _ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
