@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from gateway.config import Config
 from gateway.domain.command import Command
-from gateway.domain.errors import InvalidValue
+from gateway.domain.errors import DomainError, InvalidValue
 from gateway.domain.network import ReceiptKey
 from gateway.domain.receipt import Result
 from gateway.edge.interceptors import CallLimits, Doorkeeper
@@ -30,6 +30,7 @@ from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
 from gateway.storage.directory import load_receipt_keys
 from gateway.storage.engine import open_engine, reading
+from gateway.storage.errors import StoreError
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
@@ -131,12 +132,20 @@ class App:
         )
         self._server = Server(services, doorkeeper, reflects=self._reflects)
 
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Waits. Raises what ended the housekeeping: a gateway that stops looking would take revoked keys for ever."""
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, self._chores}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._chores.done():
+            self._chores.result()
+
     async def look_around(self) -> None:
-        """Notices changed keys and terms, and has bad signatures written."""
+        """Notices changed keys and terms, and has bad signatures written. What may pass is logged, and tried again."""
         self._failures.flush()
         try:
             await self._reading.refresh_directory()
-        except Exception as error:  # noqa: BLE001 - whoever stops looking takes revoked keys for ever; logged, tried again
+        except (StoreError, DomainError) as error:
             self._log.error(at_ms=self._clock(), error_id="", method="refresh of the directory", traceback=repr(error))
 
     async def _keep_house(self) -> None:

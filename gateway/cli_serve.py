@@ -48,7 +48,7 @@ def serve(context: Context, listen: str | None, ready_file: Path | None, *, plai
             if ready_file is not None:
                 _write_whole(ready_file, app.address + "\n")
             click.echo(f"serving {context.config.database_name} on {app.address}{' without TLS' if plaintext else ''}")
-            await stop.wait()
+            await app.run_until(stop)
             click.echo("draining", err=True)
 
     uvloop.run(run())

@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 
 def two_partners(folder: Path) -> GivenNetwork:
-    """acme and globex; one point a euro, or a point for each of acme's stars; their rate cards are in force."""
+    """Partners acme and globex; one point a euro, or a point for each of acme's stars; their rate cards are in force."""
     network = create_network(folder)
     network.onboard("acme", {"EUR": "1", "acme:STAR": "1"})
     network.onboard("globex", {"EUR": "1"})

@@ -27,7 +27,7 @@ from tallystick.v1 import member_pb2, points_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork
 
 CALL_S_MAX = 20
-Pairs = list[tuple[str, str | bytes]]
+Pairs = tuple[tuple[str, str | bytes], ...]
 
 _T = TypeVar("_T")
 
@@ -42,7 +42,7 @@ class RunningGateway:
         is_plaintext: bool = True,
         reflects: bool = False,
         listen: str = "127.0.0.1:0",
-        **limits: int,
+        **limits: Any,
     ) -> None:
         config = load_config(network.folder / "tallystick.toml", {})
         if not is_plaintext:
@@ -121,18 +121,16 @@ class Caller:
         """The four parameters of a signed request."""
         header = header or self.header()
         string = request_string(audience=self.audience, method=path, header=header, body=body)
-        return [
+        return (
             ("tally-key-id", header.key_id),
             ("tally-created", header.created),
             ("tally-nonce", header.nonce),
             ("tally-sig-bin", self.key.sign(string) if signature is None else signature),
-        ]
+        )
 
     def send(self, path: str, body: bytes, metadata: Pairs | None, *, timeout: float | None = CALL_S_MAX) -> bytes:
         """Sends bytes as they are."""
-        call = (self.channel or self.gateway.channel).unary_unary(path)
-        answer: bytes = call(body, metadata=metadata, timeout=timeout)
-        return answer
+        return bare_call(self.channel or self.gateway.channel, path)(body, metadata=metadata, timeout=timeout)
 
     def call(self, method: Method[Any, Any], message: Message, *, timeout: float | None = CALL_S_MAX) -> Any:
         """Signs and sends a message."""
@@ -174,6 +172,12 @@ class Seen:
     violations: dict[str, str]
     retry_ms: int | None
     answer: types_pb2.Answer | None
+
+
+def bare_call(channel: grpc.Channel, path: str) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
+    """A call of bytes, as they are."""
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+    return call
 
 
 def issue_request(member_id: str, cents: int, key: str, **fields: Any) -> points_pb2.IssuePointsRequest:

@@ -1,6 +1,7 @@
 """What tills live by: keys that book once, refusals that stay refused, and receipts that prove both."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -18,9 +19,9 @@ from tests.edge.running import Caller, RunningGateway, Seen, issue_request, rece
 from tests.given import AUDIENCE, GivenNetwork
 
 
-def reverse(caller: Caller, entry_id: str, key: str, **part: object) -> types_pb2.Answer:
+def reverse(caller: Caller, entry_id: str, key: str, **part: Any) -> types_pb2.Answer:
     """Reverses an entry of the caller's, whole unless `part` says how much."""
-    asked = points_pb2.ReverseEntryRequest(idempotency_key=key, entry_id=entry_id, **part)  # type: ignore[arg-type]
+    asked = points_pb2.ReverseEntryRequest(idempotency_key=key, entry_id=entry_id, **part)
     answer: types_pb2.Answer = caller.call(REVERSE, asked).answer
     return answer
 
@@ -30,7 +31,7 @@ def attempt(caller: Caller, member_id: str, points: int, key: str) -> StatusCode
     try:
         caller.redeem(member_id, points, key)
     except grpc.RpcError as error:
-        code: StatusCode = error.code()  # type: ignore[attr-defined]
+        code: StatusCode = error.code()
         return code
     return None
 
@@ -63,7 +64,7 @@ def test_the_same_key_and_body_give_the_same_receipt_byte_for_byte(acme: Caller)
 
 
 def test_the_very_same_request_sent_twice_gives_the_same_receipt(acme: Caller) -> None:
-    """gRPC's own retry sends the same nonce again."""
+    """The retry of gRPC itself sends the same nonce again."""
     member_id = acme.enrol("REPLAY-2")
     body = issue_request(member_id, 500, "replay-2").SerializeToString()
     metadata = acme.metadata(ISSUE.path, body)

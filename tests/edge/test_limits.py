@@ -11,7 +11,7 @@ from gateway.edge.limits import RateLimit
 from partners.pos.requests import ENROL, GET_PARTNER, ISSUE
 from tallystick.v1 import member_pb2, partner_pb2
 from tests.edge.http2 import DATA, END_STREAM, HEADERS, RawConnection
-from tests.edge.running import Caller, RunningGateway, Seen, issue_request, refusal, seen
+from tests.edge.running import Caller, RunningGateway, Seen, bare_call, issue_request, refusal, seen
 from tests.edge.test_raw import spelled
 from tests.given import GivenNetwork
 
@@ -60,7 +60,7 @@ def test_a_compressed_request_is_verified_as_it_was_before_compression(acme: Cal
 
 def test_metadata_beyond_16_kib_is_refused_by_grpc_itself(acme: Caller) -> None:
     """Each call carries its own, so it is kept small."""
-    metadata = [*acme.metadata(GET_PARTNER.path, b""), ("x-padding", "x" * 17 * KIB)]
+    metadata = (*acme.metadata(GET_PARTNER.path, b""), ("x-padding", "x" * 17 * KIB))
 
     assert refusal(lambda: acme.send(GET_PARTNER.path, b"", metadata)).code is StatusCode.RESOURCE_EXHAUSTED
 
@@ -153,7 +153,7 @@ def test_a_caller_that_goes_away_finds_its_answer_by_the_same_key(acme: Caller) 
     """Whether the command was booked before or after, it is booked once."""
     member_id = acme.enrol("GONE-1")
     body = issue_request(member_id, 500, "gone-1").SerializeToString()
-    call = acme.gateway.channel.unary_unary(ISSUE.path).future(body, metadata=acme.metadata(ISSUE.path, body), timeout=10)
+    call = bare_call(acme.gateway.channel, ISSUE.path).future(body, metadata=acme.metadata(ISSUE.path, body), timeout=10)
     call.cancel()
 
     assert acme.issue(member_id, 500, "gone-1").receipt.receipt

@@ -1,13 +1,14 @@
 """The shape of messages: what is refused before the books are asked, and how each wrong field is named."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from partners.pos.requests import ENROL, GET_BALANCE, GET_ENTRY, ISSUE, METHODS, REDEEM, REVERSE, SUBMIT_BATCH, TRANSFER
+from partners.pos.requests import ENROL, GET_BALANCE, GET_ENTRY, ISSUE, METHODS, REDEEM, REVERSE, SUBMIT_BATCH, TRANSFER, Method
 from tallystick.v1 import errors_pb2, member_pb2, points_pb2, types_pb2
 from tests.edge.running import Caller, Seen, issue_request, receipt_of, refusal
 
@@ -20,17 +21,17 @@ def refused_bytes(caller: Caller, path: str, body: bytes) -> Seen:
     return refusal(lambda: caller.send(path, body, caller.metadata(path, body)))
 
 
-def invalid(caller: Caller, method: object, message: Message) -> dict[str, str]:
+def invalid(caller: Caller, method: Method[Any, Any], message: Message) -> dict[str, str]:
     """The violations of a message that is refused for its fields."""
-    got = refusal(lambda: caller.call(method, message))  # type: ignore[arg-type]
+    got = refusal(lambda: caller.call(method, message))
     assert (got.code, got.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
     return got.violations
 
 
-def redeem_request(**fields: object) -> points_pb2.RedeemPointsRequest:
+def redeem_request(**fields: Any) -> points_pb2.RedeemPointsRequest:
     """A request that is right as it is, but for `fields`."""
-    right: dict[str, object] = {"idempotency_key": "k1", "member": MEMBER, "points": 1}
-    return points_pb2.RedeemPointsRequest(**(right | fields))  # type: ignore[arg-type]
+    right: dict[str, Any] = {"idempotency_key": "k1", "member": MEMBER, "points": 1}
+    return points_pb2.RedeemPointsRequest(**(right | fields))
 
 
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b"\x0a\x7fshort", bytes(1000)])
@@ -85,9 +86,11 @@ def test_unknown_fields_of_a_command_in_a_batch_are_named_with_its_index(acme: C
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_an_empty_message_is_told_every_field_that_is_required(acme: Caller, method: object, required: set[str]) -> None:
+def test_an_empty_message_is_told_every_field_that_is_required(
+    acme: Caller, method: Method[Any, Any], required: set[str]
+) -> None:
     """All of them at once."""
-    assert set(invalid(acme, method, method.request())) == required  # type: ignore[attr-defined]
+    assert set(invalid(acme, method, method.request())) == required
 
 
 @pytest.mark.parametrize("points", [0, -1, 1_000_000_001, INT64_MAX, -INT64_MAX - 1])

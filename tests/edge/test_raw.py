@@ -2,6 +2,7 @@
 
 import base64
 
+import grpc
 import pytest
 from grpc import StatusCode
 
@@ -46,7 +47,7 @@ def test_a_call_by_hand_is_answered_like_any_other(acme: Caller) -> None:
 @pytest.mark.parametrize("messages", [[], [BODY, BODY]], ids=["none", "two"])
 def test_a_call_with_no_message_or_two_is_refused(acme: Caller, messages: list[bytes]) -> None:
     """A signature is for one message. A client that streams could send any number."""
-    call = acme.gateway.channel.stream_unary(ISSUE.path)
+    call: grpc.StreamUnaryMultiCallable[bytes, bytes] = acme.gateway.channel.stream_unary(ISSUE.path)
     metadata = acme.metadata(ISSUE.path, BODY)
 
     got = refusal(lambda: call(iter(messages), metadata=metadata, timeout=10))

@@ -1,6 +1,7 @@
 """What partners may read: answers to their own commands, balances, their own entries, record and statements."""
 
 import hashlib
+from functools import partial
 
 import pytest
 from grpc import StatusCode
@@ -22,6 +23,7 @@ from partners.pos.requests import (
 from tallystick.v1 import errors_pb2, member_pb2, partner_pb2, points_pb2, statement_pb2, types_pb2
 from tests.edge.conftest import DAY_MS
 from tests.edge.running import Caller, receipt_of, refusal
+from tests.edge.test_bookings import reverse
 from tests.given import AUDIENCE, GivenNetwork
 
 
@@ -50,7 +52,7 @@ def test_a_remembered_refusal_is_found_until_its_key_books_something(acme: Calle
     member_id = acme.enrol("FIND-2")
     acme.issue(member_id, 500, "find-2")
     for points in (6, 7):
-        refusal(lambda points=points: acme.redeem(member_id, points, "find-3"))  # type: ignore[misc]
+        refusal(partial(acme.redeem, member_id, points, "find-3"))
     asked = points_pb2.GetEntryRequest(idempotency_key="find-3")
     refused = receipt_of(acme.call(GET_ENTRY, asked).answer)
     booked = acme.redeem(member_id, 5, "find-3")
@@ -59,10 +61,9 @@ def test_a_remembered_refusal_is_found_until_its_key_books_something(acme: Calle
     assert acme.call(GET_ENTRY, asked).answer.receipt == booked.receipt
 
 
-@pytest.mark.parametrize("key", ["never-sent", "'; --".replace("'; ", "x:")])
-def test_a_key_that_was_never_sent_is_not_found(acme: Caller, key: str) -> None:
+def test_a_key_that_was_never_sent_is_not_found(acme: Caller) -> None:
     """Also how a till finds out that its lost request was never booked."""
-    got = refusal(lambda: acme.call(GET_ENTRY, points_pb2.GetEntryRequest(idempotency_key=key)))
+    got = refusal(lambda: acme.call(GET_ENTRY, points_pb2.GetEntryRequest(idempotency_key="never-sent")))
 
     assert (got.code, got.reason) == (StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND")
 
@@ -85,8 +86,6 @@ def test_a_debt_is_shown_beside_the_balance(acme: Caller) -> None:
     member_id = acme.enrol("BALANCE-2")
     acme.issue(member_id, 500, "debt-1")
     acme.redeem(member_id, 3, "debt-2")
-    from tests.edge.test_bookings import reverse
-
     reverse(
         acme, receipt_of(acme.call(GET_ENTRY, points_pb2.GetEntryRequest(idempotency_key="debt-1")).answer).entry_id, "debt-3"
     )
@@ -145,7 +144,7 @@ def test_a_page_token_is_taken_only_as_it_was_given_and_for_its_own_question(acm
         (acme, other_id, token),
         (globex, member_id, token),
     ):
-        got = refusal(lambda caller=caller, member=member, wrong=wrong: entries_page(caller, member, token=wrong))  # type: ignore[misc]
+        got = refusal(partial(entries_page, caller, member, token=wrong))
         assert (got.code, got.reason) == (StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 

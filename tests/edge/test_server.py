@@ -20,7 +20,7 @@ from partners.pos.requests import GET_NETWORK, GET_PARTNER, ISSUE
 from partners.pos.requests import METHODS as TILL_METHODS
 from tallystick.v1 import network_pb2, partner_pb2
 from tests.edge.http2 import DATA, END_STREAM, HEADERS, RawConnection
-from tests.edge.running import Caller, RunningGateway, issue_request, receipt_of, refusal, seen
+from tests.edge.running import Caller, RunningGateway, bare_call, issue_request, receipt_of, refusal, seen
 from tests.edge.test_raw import spelled
 from tests.given import GivenNetwork
 
@@ -148,7 +148,7 @@ def test_what_was_answered_before_a_gateway_stopped_is_in_the_books(network: Giv
         for index in range(60):
             body = issue_request(member_id, 100, f"drain-{index}").SerializeToString()
             metadata = caller.metadata(ISSUE.path, body)
-            calls.append(gateway.channel.unary_unary(ISSUE.path).future(body, metadata=metadata, timeout=20))
+            calls.append(bare_call(gateway.channel, ISSUE.path).future(body, metadata=metadata, timeout=20))
         calls[0].result()
         gateway.stop()
         codes = [call.code() for call in calls]
