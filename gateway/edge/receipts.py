@@ -1,6 +1,11 @@
 """The bytes of a receipt: the domain's `Receipt` as a serialized message. Made once, stored, never made again."""
 
-from gateway.domain.receipt import Receipt
+from google.protobuf.message import DecodeError
+
+from gateway.domain.entry import EntryKind
+from gateway.domain.errors import InvalidValue
+from gateway.domain.outcome import Reason
+from gateway.domain.receipt import LotMovement, Receipt
 from tallystick.v1 import errors_pb2, types_pb2
 
 
@@ -36,6 +41,50 @@ def encode_receipt(receipt: Receipt) -> bytes:
         cash_to_withhold=_withheld(receipt),
     )
     return message.SerializeToString(deterministic=True)
+
+
+def decode_receipt(content: bytes) -> Receipt:
+    """The receipt that the bytes say. Raises InvalidValue unless every byte of them is known."""
+    message = types_pb2.Receipt()
+    try:
+        message.ParseFromString(content)
+        message.DiscardUnknownFields()
+        if message.ByteSize() != len(content):
+            raise InvalidValue("receipt: holds more than a receipt says")
+        return _receipt(message)
+    except (DecodeError, ValueError):
+        raise InvalidValue("receipt: cannot be read") from None
+
+
+def _receipt(message: types_pb2.Receipt) -> Receipt:
+    withheld = message.cash_to_withhold
+    return Receipt(
+        audience=message.audience,
+        entry_id=message.entry_id,
+        kind=EntryKind(message.kind),
+        refused=Reason(message.refused) if message.refused else None,
+        partner_id=message.partner_id,
+        idempotency_key=message.idempotency_key,
+        fingerprint=message.fingerprint,
+        member_id=message.member_id,
+        lane=message.lane,
+        sequence=message.sequence,
+        business_date=message.business_date,
+        occurred_at_ms=message.occurred_at_ms,
+        booked_at_ms=message.booked_at_ms,
+        points=message.points,
+        unit=message.amount.unit,
+        amount=message.amount.minor_units,
+        rate_card_version=message.rate_card_version,
+        original_entry_id=message.original_entry_id,
+        receipt_number=message.receipt_number,
+        balance_points=message.balance_points,
+        debt_points=message.debt_points,
+        lots=tuple(LotMovement(lot.lot_id, lot.issuer_id, lot.points, lot.expires_on) for lot in message.lots),
+        entry_hash=message.entry_hash,
+        details=dict(message.details),
+        withheld=(withheld.unit, withheld.minor_units) if message.HasField("cash_to_withhold") else None,
+    )
 
 
 def _withheld(receipt: Receipt) -> types_pb2.Amount | None:

@@ -1,0 +1,240 @@
+"""The audit: proves the books by sums of its own, a third time, after the domain and the constraints.
+
+It reads one state of the database, blocks no writer, and repairs nothing. What it finds, it names.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from gateway.domain.chain import genesis_hash
+from gateway.domain.entry import EntryKind
+from gateway.ledger.audit_directory import prove_directory
+from gateway.ledger.audit_entries import Walk
+from gateway.ledger.audit_facts import Facts, load_facts
+from gateway.ledger.audit_failures import Enough, Failure, Failures
+from gateway.ledger.audit_lots import prove_cards, prove_lots, prove_members, prove_running
+from gateway.ledger.audit_receipts import DecodeReceipt
+from gateway.ledger.audit_roll import (
+    RollForward,
+    prove_positions,
+    prove_roll_forward,
+    prove_totals,
+    prove_whole_tables,
+)
+from gateway.ledger.audit_settlement import prove_settlement
+from gateway.ledger.audit_windows import prove_heads, prove_refusals, prove_windows
+from gateway.storage import audit_reads, audit_sums
+from gateway.storage.engine import snapshot, writing
+from gateway.storage.proofs import Proof, load_proofs, save_proofs
+from gateway.storage.tables import entries, lots, members, metadata, outcomes
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What was proven, or what failed. Figures are of the whole books; `proven_entries` is how many were read this time."""
+
+    failures: tuple[Failure, ...] = ()
+    entries: int = 0
+    proven_entries: int = 0
+    members: int = 0
+    lots: int = 0
+    windows: int = 0
+    refusals: int = 0
+    decisions: int = 0
+    issuers: Mapping[str, RollForward] = field(default_factory=dict)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    @property
+    def whole(self) -> RollForward:
+        """The roll-forward of all issuers together."""
+        return sum(self.issuers.values(), RollForward())
+
+
+def audit(
+    engine: Engine,
+    *,
+    full: bool,
+    now_ms: int,
+    decode_receipt: DecodeReceipt | None = None,
+    progress: Progress = lambda _line: None,
+) -> AuditReport:
+    """Proves the books, or what came since they were proven last, and notes how far that is.
+
+    Without `decode_receipt` the content of receipts is not compared. Raises StoreError, never for what the rows say.
+    """
+    with snapshot(engine) as connection:
+        proofs = {} if full else load_proofs(connection)
+        report, proven = prove(connection, proofs=proofs, decode_receipt=decode_receipt, progress=progress)
+    if report.is_proved:
+        with writing(engine) as connection:
+            save_proofs(connection, proven, at_ms=now_ms)
+    return report
+
+
+def prove(
+    connection: Connection, *, proofs: Mapping[int, Proof], decode_receipt: DecodeReceipt | None, progress: Progress
+) -> tuple[AuditReport, list[Proof]]:
+    """The same on a transaction that sees one state, from behind earlier proofs; without any, all of it."""
+    report, failures, proven = AuditReport(), Failures(), list[Proof]()
+    try:
+        facts = _prove_ground(connection, failures, report, is_full=not proofs, progress=progress)
+        if facts is not None:
+            proven = _proofs(facts)
+            _Run(connection, failures, facts, report, proofs, decode_receipt, progress).prove()
+    except Enough:
+        progress("too many failures: the rest is not looked at")
+    report.failures = tuple(failures.found)
+    return report, proven
+
+
+def _prove_ground(
+    connection: Connection, failures: Failures, report: AuditReport, *, is_full: bool, progress: Progress
+) -> Facts | None:
+    """What all else stands on; None if it cannot be read."""
+    if is_full:
+        progress("columns")
+        for table in metadata.sorted_tables:
+            for name, count in audit_sums.mistyped_columns(connection, table):
+                failures.add(table.name, f"{name}: values of another type", expected=0, found=count)
+    progress("decisions and directory")
+    with failures.reading("directory"):
+        report.decisions = prove_directory(connection, failures)
+    with failures.reading("directory, heads and windows"):
+        return load_facts(connection)
+    return None
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run over entries and sums."""
+
+    connection: Connection
+    failures: Failures
+    facts: Facts
+    report: AuditReport
+    proofs: Mapping[int, Proof]
+    decode_receipt: DecodeReceipt | None
+    progress: Progress
+
+    def prove(self) -> None:
+        """Small tables first: they say what the others must hold."""
+        self.progress("windows and heads")
+        with self.failures.reading("windows"):
+            prove_windows(self.connection, self.failures, self.facts)
+        with self.failures.reading("heads"):
+            prove_heads(self.connection, self.failures, self.facts)
+        self._prove_marks()
+        self.progress("entries")
+        walk = self._walk()
+        with self.failures.reading("refusals"):
+            self._prove_refusals()
+        self.progress("lots and members")
+        with self.failures.reading("lots and members"):
+            self._prove_lots(walk)
+        self.progress("sums")
+        with self.failures.reading("sums"):
+            self._prove_sums(walk)
+        self.progress("settlement")
+        with self.failures.reading("settlement"):
+            from_window = self._from_window
+            prove_settlement(self.connection, self.failures, self.facts, from_window=from_window, progress=self.progress)
+        self.report.entries = sum(head.last_sequence for head in self.facts.heads)
+        self.report.windows = len(self.facts.windows)
+
+    @property
+    def _is_full(self) -> bool:
+        return not self.proofs
+
+    @property
+    def _from_window(self) -> int:
+        return min((proof.window_id for proof in self.proofs.values()), default=1)
+
+    def _prove_marks(self) -> None:
+        """What was proven is still there."""
+        for proof in self.proofs.values():
+            if proof.sequence:
+                stored = audit_reads.entry_hash_at(self.connection, proof.lane, proof.sequence)
+                self.failures.compare(f"lane {proof.lane}", [("hash of the entry last proven", proof.chain_hash, stored)])
+            if proof.refusals:
+                stored = audit_reads.refusal_hash_at(self.connection, proof.lane, proof.refusals)
+                self.failures.compare(f"lane {proof.lane}", [("hash of the refusal last proven", proof.refusals_hash, stored)])
+
+    def _walk(self) -> Walk:
+        walk = Walk(
+            connection=self.connection,
+            facts=self.facts,
+            failures=self.failures,
+            decode_receipt=self.decode_receipt,
+            progress=self.progress,
+            is_whole=self._is_full,
+        )
+        ends = {head.lane: (0, genesis_hash(self.facts.network.audience, head.lane)) for head in self.facts.heads}
+        ends |= {proof.lane: (proof.sequence, proof.chain_hash) for proof in self.proofs.values()}
+        # By window, then lane: what a window holds was booked before anything in the next one.
+        for window in self.facts.windows:
+            closed = {lane.lane: lane.last for lane in self.facts.ranges.get(window.window_id, ())}
+            for head in self.facts.heads:
+                done, previous_hash = ends[head.lane]
+                last = closed.get(head.lane, head.last_sequence)
+                if last > done:
+                    reached = walk.along(head.lane, done + 1, last, window_id=window.window_id, previous_hash=previous_hash)
+                    ends[head.lane] = last, reached
+        for head in self.facts.heads:
+            self.failures.compare(f"head of lane {head.lane}", [("hash of the last entry", ends[head.lane][1], head.chain_hash)])
+        self.report.proven_entries = walk.entries
+        return walk
+
+    def _prove_refusals(self) -> None:
+        after = {proof.lane: (proof.refusals, proof.refusals_hash) for proof in self.proofs.values()}
+        prove_refusals(self.connection, self.failures, self.facts, after=after, decode_receipt=self.decode_receipt)
+        self.report.refusals = sum(head.refusals for head in self.facts.heads)
+
+    def _prove_lots(self, walk: Walk) -> None:
+        if self._is_full:
+            prove_lots(self.connection, self.failures)
+            self._prove_counts(walk.kinds)
+        self.report.members = prove_members(self.connection, self.failures, with_postings=self._is_full)
+        self.report.lots = audit_sums.row_count(self.connection, lots)
+        if self._is_full or self.decode_receipt is not None:
+            prove_running(self.connection, self.failures, walk.running)
+        for row in audit_sums.debtors_with_lots(self.connection, self.facts.network_date):
+            self.failures.add(f"member {row.member_id}", "debt beside usable lots", expected=0, found=row.debt_points)
+
+    def _prove_counts(self, kinds: Counter[EntryKind]) -> None:
+        """Each enrolment has its member and its card, each gift its receiver, each booking one outcome; and none is over."""
+        enrolled = kinds[EntryKind.ENROL]
+        booked = sum(kinds.values()) - kinds[EntryKind.TRANSFER_IN] - kinds[EntryKind.EXPIRE]
+        self.failures.compare(
+            "network",
+            [
+                ("entries", sum(kinds.values()), audit_sums.row_count(self.connection, entries)),
+                ("members, by enrolments", enrolled, audit_sums.row_count(self.connection, members)),
+                ("cards, by enrolments", enrolled, prove_cards(self.connection, self.failures)),
+                ("transfers received, by those given", kinds[EntryKind.TRANSFER_OUT], kinds[EntryKind.TRANSFER_IN]),
+                ("outcomes, by bookings", booked, audit_sums.row_count(self.connection, outcomes)),
+            ],
+        )
+
+    def _prove_sums(self, walk: Walk) -> None:
+        count = prove_totals(self.connection, self.failures, self.facts, from_window=self._from_window)
+        if self._is_full:
+            prove_whole_tables(self.connection, self.failures, self.facts, posting_count=count)
+        values = walk.open_values if self._is_full else None
+        prove_positions(self.connection, self.failures, self.facts, open_values=values)
+        self.report.issuers = prove_roll_forward(self.connection, self.failures)
+
+
+def _proofs(facts: Facts) -> list[Proof]:
+    return [
+        Proof(head.lane, head.window_id, head.last_sequence, head.chain_hash, head.refusals, head.refusals_hash)
+        for head in facts.heads
+    ]

@@ -1,0 +1,215 @@
+"""The audit's walk along a lane: sequences, hash chain, rules, outcomes and receipts, by short ranges in bounded memory."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.ids import entry_id
+from gateway.ledger import audit_receipts
+from gateway.ledger.audit_facts import Facts
+from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_receipts import DecodeReceipt
+from gateway.ledger.audit_rules import DEBT_EFFECT, LOT_EFFECT, SYSTEM, Near, differences
+from gateway.storage import audit_reads
+
+ENTRIES_PER_READ = 500
+_ENTRIES_PER_PROGRESS = 50_000
+_KIND = Entry.__slots__.index("kind")
+_REVERSALS = frozenset({EntryKind.REVERSE_ISSUE, EntryKind.REVERSE_REDEMPTION})
+
+
+@dataclass(slots=True)
+class Running:
+    """A member's balance and debt along the lanes, and what they were before the walk began: found by the first receipt."""
+
+    balance: int = 0
+    debt: int = 0
+    balance_before: int | None = None
+    debt_before: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk:
+    """What a walk needs and what it adds up. `is_whole`: it began at the first entry, so that all begins at zero."""
+
+    connection: Connection
+    facts: Facts
+    failures: Failures
+    decode_receipt: DecodeReceipt | None
+    progress: Callable[[str], None]
+    is_whole: bool
+    entries: int = 0
+    kinds: Counter[EntryKind] = field(default_factory=Counter)
+    running: dict[str, Running] = field(default_factory=dict)
+    open_values: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+
+    def along(self, lane: int, first: int, last: int, *, window_id: int, previous_hash: bytes) -> bytes:
+        """Proves the entries of a lane's range, which belong to one window; answers the hash that the next one chains to."""
+        for start in range(first, last + 1, ENTRIES_PER_READ):
+            end = min(start + ENTRIES_PER_READ - 1, last)
+            read = None
+            with self.failures.reading(f"lane {lane}, sequences {start} to {end}"):
+                read = _Range(self.connection, self.failures, lane, start, end)
+            if read is None:
+                previous_hash = audit_reads.entry_hash_at(self.connection, lane, end) or b""
+                continue
+            for entry, stored_hash in read.entries:
+                with self.failures.reading(_name(entry)):
+                    self._prove(entry, stored_hash, previous_hash, window_id, read)
+                previous_hash = stored_hash
+            self.entries += len(read.entries)
+            if self.entries % _ENTRIES_PER_PROGRESS < len(read.entries):
+                self.progress(f"  {self.entries} entries")
+        return previous_hash
+
+    def _prove(self, entry: Entry, stored_hash: bytes, previous_hash: bytes, window_id: int, read: "_Range") -> None:
+        where = _name(entry)
+        self.kinds[entry.kind] += 1
+        running = self._run(entry, read.near)
+        self.failures.compare(
+            where, [("hash", entry.chained_hash(previous_hash), stored_hash), ("window", window_id, entry.window_id)]
+        )
+        self.failures.compare(where, differences(entry, read.near, self.facts))
+        found = read.outcomes.get(entry.sequence, ())
+        self.failures.compare(where, _outcomes(entry, found, self.facts.receipt_keys))
+        if self.decode_receipt is None or not found:
+            return
+        receipt = self.decode_receipt(found[0].receipt)
+        if running.balance_before is None:
+            running.balance_before = receipt.balance_points - running.balance
+            running.debt_before = receipt.debt_points - running.debt
+        self.failures.compare(
+            where,
+            audit_receipts.booked(
+                entry,
+                stored_hash,
+                read.near,
+                self.facts,
+                found=receipt,
+                balance=running.balance_before + running.balance,
+                debt=running.debt_before + running.debt,
+            ),
+        )
+
+    def _run(self, entry: Entry, near: Near) -> Running:
+        running = self.running.get(entry.member_id)
+        if running is None:
+            running = self.running[entry.member_id] = Running(balance_before=0 if self.is_whole else None)
+        for posting in entry.postings:
+            in_lot, in_debt = LOT_EFFECT[posting.kind] * posting.points, DEBT_EFFECT[posting.kind] * posting.points
+            running.balance += in_lot - in_debt
+            running.debt += in_debt
+            lot = near.lots.get(posting.lot_id)
+            if lot is not None:
+                self.open_values[entry.lane, lot.issuer_id, lot.currency] += in_lot * lot.price_micros
+        return running
+
+
+class _Range:
+    """The entries of a short range with all that they point to. Gaps and repeats are failures."""
+
+    def __init__(self, connection: Connection, failures: Failures, lane: int, first: int, last: int) -> None:
+        postings = self._postings(connection, failures, lane, first, last)
+        self.entries = self._entries(connection, failures, postings, lane, first, last)
+        self.outcomes: dict[int, list[Any]] = {}
+        for row in audit_reads.outcomes_between(connection, lane, first, last):
+            self.outcomes.setdefault(row.sequence, []).append(row)
+        self.near = _near(connection, [entry for entry, _ in self.entries])
+
+    @staticmethod
+    def _postings(
+        connection: Connection, failures: Failures, lane: int, first: int, last: int
+    ) -> dict[int, list[tuple[int, Posting]]]:
+        found: dict[int, list[tuple[int, Posting]]] = {}
+        for sequence, bucket, ordinal, kind, *rest in audit_reads.postings_between(connection, lane, first, last):
+            with failures.reading(f"posting {ordinal} of lane {lane}, sequence {sequence}"):
+                found.setdefault(sequence, []).append((bucket, Posting(ordinal, PostingKind(kind), *rest)))
+        return found
+
+    @staticmethod
+    def _entries(
+        connection: Connection,
+        failures: Failures,
+        postings: dict[int, list[tuple[int, Posting]]],
+        lane: int,
+        first: int,
+        last: int,
+    ) -> list[tuple[Entry, bytes]]:
+        expected, found = first, []
+        for row in audit_reads.entries_between(connection, lane, first, last):
+            sequence = row.sequence
+            if sequence > expected:
+                failures.add(f"lane {lane}", f"entry with sequence {expected}", expected="one", found="none")
+            elif sequence < expected:
+                failures.add(f"entry {row.entry_id} (lane {lane}, sequence {sequence})", "rows", expected=1, found="several")
+                continue
+            expected = sequence + 1
+            its_postings = postings.get(sequence, [])
+            strays = [bucket for bucket, _ in its_postings if bucket != row.bucket]
+            if strays:
+                failures.add(f"entry {row.entry_id}", "bucket of its postings", expected=row.bucket, found=strays[0])
+            with failures.reading(f"entry {row.entry_id} (lane {lane}, sequence {sequence})"):
+                found.append((_entry(row, [posting for _, posting in its_postings]), row.entry_hash))
+        if expected <= last:
+            failures.add(f"lane {lane}", f"entry with sequence {expected}", expected="one", found="none")
+        return found
+
+
+def _near(connection: Connection, entries: Sequence[Entry]) -> Near:
+    originals = _originals(connection, {entry.original_entry_id for entry in entries if entry.original_entry_id})
+    reversed_ids = {entry.original_entry_id for entry in entries if entry.kind in _REVERSALS}
+    points: dict[str, list[tuple[int, str, str, int]]] = {}
+    for original, kind, lot_id, cause_id, moved in audit_reads.reversed_points(connection, reversed_ids):
+        points.setdefault(original, []).append((kind, lot_id, cause_id, int(moved)))
+    postings = [posting for entry in entries for posting in entry.postings]
+    lot_ids = {posting.lot_id for posting in postings} | {posting.cause_lot_id for posting in postings}
+    in_debt = {
+        entry.entry_id for entry in entries if any(posting.kind is PostingKind.CLAWBACK_TO_DEBT for posting in entry.postings)
+    }
+    enrolled = {entry.member_id for entry in entries if entry.kind is EntryKind.ENROL}
+    return Near(
+        lots={row.lot_id: row for row in audit_reads.lots_named(connection, lot_ids - {""})},
+        debts={(row.entry_id, row.ordinal): row for row in audit_reads.debts_named(connection, in_debt)},
+        members={row.member_id: row for row in audit_reads.members_named(connection, enrolled)},
+        originals=originals,
+        reversed_amounts=audit_reads.reversed_amounts(connection, reversed_ids),
+        reversed_points=points,
+    )
+
+
+def _originals(connection: Connection, ids: set[str]) -> dict[str, Entry]:
+    postings: dict[str, list[Posting]] = {}
+    for of_entry, ordinal, kind, *rest in audit_reads.postings_named(connection, ids):
+        postings.setdefault(of_entry, []).append(Posting(ordinal, PostingKind(kind), *rest))
+    rows = audit_reads.entries_named(connection, ids)
+    return {row.entry_id: _entry(row, postings.get(row.entry_id, ())) for row in rows}
+
+
+def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
+    values: list[Any] = [*row[:-1], tuple(postings)]
+    values[_KIND] = EntryKind(row.kind)
+    return Entry(*values)
+
+
+def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: frozenset[str]) -> Iterator[Difference]:
+    if entry.kind in SYSTEM:
+        yield "key and fingerprint of a system entry", ("", "", b""), (entry.key_id, entry.idempotency_key, entry.fingerprint)
+        yield "outcomes", 0, len(found)
+        return
+    yield "entry id", entry_id(entry.partner_id, entry.idempotency_key), entry.entry_id
+    yield "outcomes", 1, len(found)
+    for row in found:
+        yield (
+            "outcome",
+            (entry.partner_id, entry.idempotency_key, entry.fingerprint, entry.bucket),
+            (row.partner_id, row.idempotency_key, row.fingerprint, row.bucket),
+        )
+        yield f"receipt key {row.receipt_key_id} is known", True, row.receipt_key_id in receipt_keys
+
+
+def _name(entry: Entry) -> str:
+    return f"entry {entry.entry_id} (lane {entry.lane}, sequence {entry.sequence})"

@@ -1,0 +1,90 @@
+"""What a receipt must say, worked out from the books, and how it differs from what is stored."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from gateway.domain.entry import Entry, PostingKind
+from gateway.domain.outcome import REMEMBERED
+from gateway.domain.receipt import LotMovement, Receipt
+from gateway.domain.units import MICROS
+from gateway.ledger.audit_facts import Facts
+from gateway.ledger.audit_failures import Difference
+from gateway.ledger.audit_rules import LOT_EFFECT, Near
+
+DecodeReceipt = Callable[[bytes], Receipt]
+"""Reads stored bytes; raises InvalidValue. The form on the wire is the edge's affair."""
+
+_FIELDS = tuple(field.name for field in fields(Receipt))
+
+
+def booked(
+    entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, found: Receipt, balance: int, debt: int
+) -> Iterator[Difference]:
+    """Compares the receipt of a booking; `balance` and `debt` are the member's after the entry."""
+    expected = _expected(entry, entry_hash, near, facts, balance=balance, debt=debt)
+    if found != expected:
+        yield from ((f"receipt's {name}", getattr(expected, name), getattr(found, name)) for name in _FIELDS)
+
+
+def refused(row: Any, found: Receipt, audience: str) -> Iterator[Difference]:
+    """Compares the receipt of a remembered refusal with its row. What it tells the till of the cause, the books do not know."""
+    yield "reason is one that is remembered", True, row.reason in {reason.value for reason in REMEMBERED}
+    yield (
+        "receipt",
+        (audience, row.entry_id, row.partner_id, row.idempotency_key, row.fingerprint, row.refused_at_ms, row.reason),
+        (
+            found.audience,
+            found.entry_id,
+            found.partner_id,
+            found.idempotency_key,
+            found.fingerprint,
+            found.booked_at_ms,
+            0 if found.refused is None else found.refused.value,
+        ),
+    )
+    yield "receipt's sequence, points and balance", (0, 0, 0), (found.sequence, found.points, found.balance_points)
+
+
+def _expected(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:
+    return Receipt(
+        audience=facts.network.audience,
+        entry_id=entry.entry_id,
+        kind=entry.kind,
+        partner_id=entry.partner_id,
+        idempotency_key=entry.idempotency_key,
+        fingerprint=entry.fingerprint,
+        member_id=entry.member_id,
+        business_date=entry.business_date,
+        occurred_at_ms=entry.occurred_at_ms,
+        booked_at_ms=entry.booked_at_ms,
+        receipt_number=entry.receipt_number,
+        balance_points=balance,
+        debt_points=debt,
+        lane=entry.lane,
+        sequence=entry.sequence,
+        points=entry.points,
+        unit=entry.unit,
+        amount=entry.amount,
+        rate_card_version=entry.rate_card_version,
+        original_entry_id=entry.original_entry_id,
+        withheld=_withheld(entry, facts),
+        lots=_movements(entry, near.lots),
+        entry_hash=entry_hash,
+    )
+
+
+def _withheld(entry: Entry, facts: Facts) -> tuple[str, int] | None:
+    points = sum(posting.points for posting in entry.postings if posting.kind is PostingKind.WITHHOLD)
+    if not points:
+        return None
+    card = facts.cards[entry.partner_id, entry.rate_card_version]
+    return card.currency, points * card.face_value_micros // MICROS
+
+
+def _movements(entry: Entry, lots: Mapping[str, Any]) -> tuple[LotMovement, ...]:
+    moved: dict[str, int] = {}
+    for posting in entry.postings:
+        if posting.lot_id:
+            moved[posting.lot_id] = moved.get(posting.lot_id, 0) + LOT_EFFECT[posting.kind] * posting.points
+    return tuple(LotMovement(lot_id, lots[lot_id].issuer_id, points, lots[lot_id].expires_on) for lot_id, points in moved.items())

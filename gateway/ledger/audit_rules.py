@@ -1,0 +1,357 @@
+"""What an entry must say by the rules of the books, worked out anew from its postings, lots and terms.
+
+A third, independent sum: none of the code that books is asked. Each rule yields what differs; it decides nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.ids import OPERATOR, bucket_of, counter_entry_id, member_id
+from gateway.domain.terms import DebtPolicy, Offer, RateCard
+from gateway.domain.units import CURRENCY_EXPONENTS, MICROS, Rate
+from gateway.ledger.audit_facts import Facts, local_date
+from gateway.ledger.audit_failures import Difference
+
+# Effect of a posting's points on the open points of its lot, and on the member's debt.
+LOT_EFFECT = {
+    PostingKind.ISSUE: 1,
+    PostingKind.REDEEM: -1,
+    PostingKind.RESTORE: 1,
+    PostingKind.CLAWBACK: -1,
+    PostingKind.CLAWBACK_TO_DEBT: 0,
+    PostingKind.DEBT_PAID: -1,
+    PostingKind.TRANSFER_OUT: -1,
+    PostingKind.TRANSFER_IN: 1,
+    PostingKind.EXPIRE: -1,
+    PostingKind.EXPIRY_UNDONE: 1,
+    PostingKind.WITHHOLD: 0,
+}
+DEBT_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.CLAWBACK_TO_DEBT: 1, PostingKind.DEBT_PAID: -1}
+BALANCE_EFFECT = {kind: LOT_EFFECT[kind] - DEBT_EFFECT[kind] for kind in PostingKind}
+TAKEN = frozenset({PostingKind.CLAWBACK, PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
+SYSTEM = frozenset({EntryKind.TRANSFER_IN, EntryKind.EXPIRE})
+
+_SHORTFALL = {DebtPolicy.DEBT: PostingKind.CLAWBACK_TO_DEBT, DebtPolicy.WITHHOLD_CASH: PostingKind.WITHHOLD}
+_AHEAD_MS = 30_000
+_KINDS: dict[EntryKind, frozenset[PostingKind]] = {
+    EntryKind.ENROL: frozenset(),
+    EntryKind.ISSUE: frozenset({PostingKind.ISSUE, PostingKind.DEBT_PAID}),
+    EntryKind.REDEEM: frozenset({PostingKind.REDEEM}),
+    EntryKind.REVERSE_ISSUE: TAKEN | {PostingKind.EXPIRY_UNDONE},
+    EntryKind.REVERSE_REDEMPTION: frozenset({PostingKind.RESTORE, PostingKind.DEBT_PAID, PostingKind.EXPIRE}),
+    EntryKind.TRANSFER_OUT: frozenset({PostingKind.TRANSFER_OUT}),
+    EntryKind.TRANSFER_IN: frozenset({PostingKind.TRANSFER_IN, PostingKind.DEBT_PAID}),
+    EntryKind.EXPIRE: frozenset({PostingKind.EXPIRE}),
+}
+_OF_THE_LOT = frozenset(
+    {PostingKind.ISSUE, PostingKind.TRANSFER_OUT, PostingKind.TRANSFER_IN, PostingKind.EXPIRE, PostingKind.EXPIRY_UNDONE}
+)
+_OF_THE_REDEEMER = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
+_WITH_CAUSE = TAKEN | {PostingKind.DEBT_PAID, PostingKind.TRANSFER_IN}
+
+
+@dataclass(slots=True)
+class Near:
+    """Rows that the entries of a short range point to; `reversed_points` as (kind, lot, cause, points) by original."""
+
+    lots: Mapping[str, Any] = field(default_factory=dict)
+    debts: Mapping[tuple[str, int], Any] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
+    originals: Mapping[str, Entry] = field(default_factory=dict)
+    reversed_amounts: Mapping[str, int] = field(default_factory=dict)
+    reversed_points: Mapping[str, Sequence[tuple[int, str, str, int]]] = field(default_factory=dict)
+
+
+def differences(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    """All that is wrong with an entry by itself and what it points to."""
+    postings = entry.postings
+    yield "bucket", bucket_of(entry.member_id), entry.bucket
+    yield "points", sum(BALANCE_EFFECT[posting.kind] * posting.points for posting in postings), entry.points
+    yield "ordinals of postings", list(range(len(postings))), [posting.ordinal for posting in postings]
+    yield "kinds of postings", set(), {posting.kind.name for posting in postings if posting.kind not in _KINDS[entry.kind]}
+    yield "occurrence in the future", False, entry.occurred_at_ms > entry.booked_at_ms + _AHEAD_MS
+    yield "partner is the operator", entry.kind in SYSTEM, entry.partner_id == OPERATOR
+    if entry.kind not in SYSTEM:
+        yield "business date", local_date(facts.zone_of(entry.partner_id), entry.occurred_at_ms), entry.business_date
+    for posting in postings:
+        yield from _posting(entry, posting, near)
+    yield from _RULES[entry.kind](entry, near, facts)
+
+
+def _posting(entry: Entry, posting: Posting, near: Near) -> Iterator[Difference]:
+    kind, what = posting.kind, f"posting {posting.ordinal}"
+    lot = near.lots.get(posting.lot_id)
+    cause = near.lots.get(posting.cause_lot_id)
+    if kind in _WITH_CAUSE and cause is None:
+        yield f"{what}: cause", "a lot", posting.cause_lot_id
+        return
+    if kind not in _WITH_CAUSE:
+        yield f"{what}: cause", "", posting.cause_lot_id
+    if kind in (PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD):
+        yield f"{what}: lot", "", posting.lot_id
+        owner = cause
+    elif lot is None:
+        yield f"{what}: lot", "a lot", posting.lot_id
+        return
+    else:
+        owner = lot
+        yield f"{what}: lot's member and bucket", (entry.member_id, entry.bucket), (lot.member_id, lot.bucket)
+    assert owner is not None, "one of the two is there"
+    if kind in _OF_THE_REDEEMER:
+        expected = (owner.issuer_id, entry.partner_id, entry.rate_card_version)
+    else:
+        other = lot if kind in _OF_THE_LOT else cause
+        assert other is not None, "one of the two is there"
+        expected = (owner.issuer_id, other.issuer_id, other.rate_card_version)
+    yield f"{what}: parties and card", expected, (posting.issuer_id, posting.counterparty_id, posting.rate_card_version)
+    if kind is PostingKind.CLAWBACK_TO_DEBT:
+        yield from _new_debt(entry, posting, near)
+
+
+def _new_debt(entry: Entry, posting: Posting, near: Near) -> Iterator[Difference]:
+    debt = near.debts.get((entry.entry_id, posting.ordinal))
+    if debt is None:
+        yield f"posting {posting.ordinal}: debt", "a debt", "none"
+        return
+    yield (
+        f"debt of posting {posting.ordinal}",
+        (entry.member_id, entry.bucket, posting.issuer_id, posting.rate_card_version, posting.cause_lot_id, posting.points),
+        (debt.member_id, debt.bucket, debt.issuer_id, debt.rate_card_version, debt.cause_lot_id, debt.points),
+    )
+
+
+def _enrol(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference]:
+    member = near.members.get(entry.member_id)
+    yield "member", member_id(entry.partner_id, entry.idempotency_key), entry.member_id
+    yield "enrolled by", entry.partner_id, member.enrolled_by if member else "no member"
+    yield "amount, unit, card", (0, "", 0), (entry.amount, entry.unit, entry.rate_card_version)
+
+
+def _issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    on = date.fromisoformat(entry.business_date)
+    card = facts.cards.get((entry.partner_id, entry.rate_card_version))
+    rate = card.issue_rates.get(entry.unit) if card else None
+    yield "rate card in force", True, _may_be_in_force(facts, card, on, entry.booked_at_ms)
+    if rate is None:
+        yield "issue rate", f"a rate for {entry.unit}", "none"
+        return
+    parts = [(entry.partner_id, _earned(entry.amount, rate, entry.unit))]
+    if entry.offer_id:
+        offer = facts.offers.get(entry.offer_id)
+        if offer is None:
+            yield "offer", entry.offer_id, "none"
+            return
+        yield "offer in force", True, _holds(offer, entry, on)
+        parts += _bonus(offer)
+    expected = [(f"{entry.entry_id}-{n}", issuer, points) for n, (issuer, points) in enumerate(parts) if points]
+    issued = [posting for posting in entry.postings if posting.kind is PostingKind.ISSUE]
+    yield "points issued", expected, [(posting.lot_id, posting.issuer_id, posting.points) for posting in issued]
+    last_days = {terms.expiry_rule.last_day(on).isoformat() for terms in facts.terms_possible(on, entry.booked_at_ms)}
+    for posting in issued:
+        lot = near.lots.get(posting.lot_id)
+        if lot is None:
+            continue
+        funder_card = facts.cards.get((lot.issuer_id, lot.rate_card_version))
+        if funder_card is None or not _may_be_in_force(facts, funder_card, on, entry.booked_at_ms):
+            yield f"lot {lot.lot_id}: rate card", "one in force", lot.rate_card_version
+            continue
+        yield (
+            f"lot {lot.lot_id}",
+            (posting.points, funder_card.issue_price_micros, funder_card.currency, entry.business_date, entry.entry_id),
+            (lot.points, lot.price_micros, lot.currency, lot.business_date, lot.origin_entry_id),
+        )
+        yield f"lot {lot.lot_id}: expiry {lot.expires_on} follows from the terms", True, lot.expires_on in last_days
+
+
+def _redeem(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    card = facts.cards.get((entry.partner_id, entry.rate_card_version))
+    on = date.fromisoformat(entry.business_date)
+    yield "rate card in force", True, _may_be_in_force(facts, card, on, entry.booked_at_ms)
+    if card is not None:
+        yield "unit", card.currency, entry.unit
+        most = -entry.points * card.face_value_micros // MICROS
+        least = (-entry.points - 1) * card.face_value_micros // MICROS
+        # Asked for a value, fewer points would not have reached it.
+        yield (
+            f"amount {entry.amount} is what {-entry.points} points are worth",
+            True,
+            entry.amount == most or least < entry.amount < most,
+        )
+    yield from _usable(entry, near, facts)
+
+
+def _usable(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    """Lots that are not overdue, in the order of expiry, then arrival."""
+    today = local_date(facts.network.time_zone, entry.booked_at_ms)
+    taken = [lot for posting in entry.postings if (lot := near.lots.get(posting.lot_id)) is not None]
+    yield "overdue lots taken", [], [lot.lot_id for lot in taken if lot.expires_on < today]
+    order = [(lot.expires_on, lot.arrival) for lot in taken]
+    yield "order of lots", sorted(order), order
+
+
+def _reversal(entry: Entry, near: Near, kind: EntryKind) -> Iterator[Difference]:
+    original = near.originals.get(entry.original_entry_id)
+    if original is None:
+        yield "original", "an entry", entry.original_entry_id
+        return
+    yield (
+        "original's kind, partner, member, unit and card",
+        (kind.name, entry.partner_id, entry.member_id, entry.unit, entry.rate_card_version),
+        (original.kind.name, original.partner_id, original.member_id, original.unit, original.rate_card_version),
+    )
+
+
+def _reverse_issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    yield from _reversal(entry, near, EntryKind.ISSUE)
+    original = near.originals.get(entry.original_entry_id)
+    card = facts.cards.get((original.partner_id, original.rate_card_version)) if original else None
+    rate = card.issue_rates.get(entry.unit) if card else None
+    if original is None or rate is None:
+        return
+    remaining = original.amount - near.reversed_amounts.get(original.entry_id, 0)
+    yield "amount above zero, and reversed in all at most the original", True, entry.amount > 0 and remaining >= 0
+    taken: dict[str, int] = {}
+    for kind, _lot_id, cause_id, points in near.reversed_points.get(original.entry_id, ()):
+        if kind in TAKEN:
+            taken[cause_id] = taken.get(cause_id, 0) + points
+    issued = {posting.lot_id: posting.points for posting in original.postings if posting.kind is PostingKind.ISSUE}
+    yield "lots taken back for", set(), taken.keys() - issued.keys()
+    own_id = f"{original.entry_id}-0"
+    own = issued.pop(own_id, 0)
+    yield "taken back by the issuer's rate", own - _earned(remaining, rate, original.unit) if own else 0, taken.get(own_id, 0)
+    bonus = sum(issued.values())
+    going = bonus - (bonus * remaining // original.amount if original.amount else bonus)
+    yield "taken back of the bonus", going, sum(taken.get(lot_id, 0) for lot_id in issued)
+    yield "lots taken back beyond what they issued", [], [i for i, points in issued.items() if taken.get(i, 0) > points]
+    yield from _clawed_back(entry, facts)
+
+
+def _clawed_back(entry: Entry, facts: Facts) -> Iterator[Difference]:
+    undone: dict[str, int] = {}
+    for posting in entry.postings:
+        if posting.kind is PostingKind.EXPIRY_UNDONE:
+            undone[posting.lot_id] = undone.get(posting.lot_id, 0) + posting.points
+        elif posting.kind is PostingKind.CLAWBACK and posting.lot_id == posting.cause_lot_id:
+            undone[posting.lot_id] = undone.get(posting.lot_id, 0) - posting.points
+    yield "expiry undone but not taken back", [], [lot_id for lot_id, points in undone.items() if points > 0]
+    today = date.fromisoformat(local_date(facts.network.time_zone, entry.booked_at_ms))
+    allowed = {_SHORTFALL[terms.debt_policy] for terms in facts.terms_possible(today, entry.booked_at_ms)}
+    shortfall = {posting.kind for posting in entry.postings if posting.kind in _SHORTFALL.values()}
+    yield "what became of a shortfall", set(), {kind.name for kind in shortfall - allowed}
+
+
+def _reverse_redemption(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    yield from _reversal(entry, near, EntryKind.REDEEM)
+    original = near.originals.get(entry.original_entry_id)
+    if original is None or not original.points:
+        return
+    restored: dict[str, int] = {}
+    for kind, lot_id, _cause_id, points in near.reversed_points.get(original.entry_id, ()):
+        if kind == PostingKind.RESTORE:
+            restored[lot_id] = restored.get(lot_id, 0) + points
+    total = sum(restored.values())
+    value = original.amount * total // -original.points
+    yield "value given back in all", value, near.reversed_amounts.get(original.entry_id, 0)
+    # Newest first: what was taken last is whole again before an earlier lot gets anything.
+    expected, rest = {}, total
+    for posting in reversed(original.postings):
+        part = min(rest, posting.points)
+        rest -= part
+        if part:
+            expected[posting.lot_id] = part
+    yield "restored by lot in all", expected, restored
+    yield "restored beyond what was redeemed", 0, rest
+    yield from _overdue(entry, near, facts)
+
+
+def _overdue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    today = local_date(facts.network.time_zone, entry.booked_at_ms)
+    expiring = (near.lots.get(posting.lot_id) for posting in entry.postings if posting.kind is PostingKind.EXPIRE)
+    yield "lots expired early", [], [lot.lot_id for lot in expiring if lot is not None and lot.expires_on >= today]
+
+
+def _transfer_out(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    yield from _usable(entry, near, facts)
+
+
+def _transfer_in(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference]:
+    yield "entry id", counter_entry_id(entry.original_entry_id), entry.entry_id
+    given = near.originals.get(entry.original_entry_id)
+    if given is None:
+        yield "original", "an entry", entry.original_entry_id
+        return
+    yield (
+        "original's kind and dates",
+        (EntryKind.TRANSFER_OUT.name, entry.business_date, entry.occurred_at_ms),
+        (given.kind.name, given.business_date, given.occurred_at_ms),
+    )
+    received = [posting for posting in entry.postings if posting.kind is PostingKind.TRANSFER_IN]
+    yield "points given", [(p.lot_id, p.points) for p in given.postings], [(p.cause_lot_id, p.points) for p in received]
+    for number, posting in enumerate(received):
+        yield "lot", f"{entry.entry_id}-{number}", posting.lot_id
+        lot, source = near.lots.get(posting.lot_id), near.lots.get(posting.cause_lot_id)
+        if lot is not None and source is not None:
+            yield f"lot {lot.lot_id}: points", posting.points, lot.points
+            yield f"lot {lot.lot_id} keeps what {source.lot_id} says", _kept(source), _kept(lot)
+
+
+def _kept(lot: Any) -> tuple[object, ...]:
+    return (
+        lot.issuer_id,
+        lot.price_micros,
+        lot.currency,
+        lot.rate_card_version,
+        lot.business_date,
+        lot.expires_on,
+        lot.origin_entry_id,
+    )
+
+
+def _expire(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    yield "postings", 1, len(entry.postings)
+    yield "business date", local_date(facts.network.time_zone, entry.booked_at_ms), entry.business_date
+    yield from _overdue(entry, near, facts)
+
+
+def _may_be_in_force(facts: Facts, card: RateCard | None, on: date, booked_at_ms: int) -> bool:
+    return card is not None and card in facts.card_versions[card.partner_id].possible(on, booked_at_ms)
+
+
+def _earned(amount: int, rate: Rate, unit: str) -> int:
+    scale: int = 10 ** CURRENCY_EXPONENTS.get(unit, 0)
+    return amount * rate.numerator // (rate.denominator * scale)
+
+
+def _holds(offer: Offer, entry: Entry, on: date) -> bool:
+    return (
+        offer.partner_id == entry.partner_id
+        and offer.first_date <= on <= offer.last_date
+        and offer.unit == entry.unit
+        and entry.amount >= offer.minimum_amount
+    )
+
+
+def _bonus(offer: Offer) -> list[tuple[str, int]]:
+    """Whole points first, then one more to each of those that lost the largest fractions."""
+    exact = [offer.bonus_points * Fraction(share.numerator, share.denominator) for _, share in offer.shares]
+    parts = [int(part) for part in exact]
+    lost = sorted(range(len(parts)), key=lambda n: (parts[n] - exact[n], n))
+    for n in lost[: offer.bonus_points - sum(parts)]:
+        parts[n] += 1
+    return [(funder_id, part) for (funder_id, _), part in zip(offer.shares, parts, strict=True)]
+
+
+_RULES: dict[EntryKind, Callable[[Entry, Near, Facts], Iterator[Difference]]] = {
+    EntryKind.ENROL: _enrol,
+    EntryKind.ISSUE: _issue,
+    EntryKind.REDEEM: _redeem,
+    EntryKind.REVERSE_ISSUE: _reverse_issue,
+    EntryKind.REVERSE_REDEMPTION: _reverse_redemption,
+    EntryKind.TRANSFER_OUT: _transfer_out,
+    EntryKind.TRANSFER_IN: _transfer_in,
+    EntryKind.EXPIRE: _expire,
+}

@@ -1,0 +1,238 @@
+"""The audit of what the night made: obligations, net positions, instructions and statements against totals and entries.
+
+Worked out anew by plain arithmetic: settlement's own code stands above this floor, and must agree.
+"""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway.domain.canonical import canonical
+from gateway.domain.entry import PostingKind
+from gateway.domain.ids import OPERATOR
+from gateway.domain.network import SettlementModel
+from gateway.domain.statement import REDEMPTION, RESTORATION
+from gateway.domain.units import MICROS
+from gateway.domain.window import PUBLISHED
+from gateway.ledger.audit_facts import Facts
+from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_statements import LinesRead, LinesWorkedOut
+from gateway.storage import audit_sums
+from gateway.storage.tables_settlement import instructions, net_positions, obligations, statement_lines, statements
+
+_FORMS = ("partner-to-partner", "through-operator")
+_SIGN = {PostingKind.REDEEM.value: 1, PostingKind.RESTORE.value: -1}
+_PUBLISHED = {state.value for state in PUBLISHED}
+
+Obligations = dict[tuple[str, str, str, int], tuple[str, int, int, int]]
+"""Payer, payee, kind and rate card version; then currency, points, exact amount in micros, and it rounded."""
+
+
+def prove_settlement(
+    connection: Connection, failures: Failures, facts: Facts, *, from_window: int, progress: Callable[[str], None]
+) -> None:
+    """Each published window since `from_window`. A window that is closed only may be half done: the night is at it."""
+    last_closed = len(facts.windows) - 1
+    for table in (obligations, net_positions, instructions, statements, statement_lines):
+        strays = audit_sums.stray_count(connection, table, after_window=last_closed)
+        failures.compare(table.name, [("rows of windows that are not closed", 0, strays)])
+    for row in facts.windows:
+        if row.window_id >= from_window and row.state in _PUBLISHED:
+            with failures.reading(f"window {row.window_id}"):
+                _Night(connection, failures, facts, row).prove()
+            progress(f"  window {row.window_id}: settlement")
+
+
+class _Night:
+    """What was made of one window."""
+
+    def __init__(self, connection: Connection, failures: Failures, facts: Facts, window: Any) -> None:
+        self.connection = connection
+        self.failures = failures
+        self.facts = facts
+        self.window = window
+        self.totals = _summed(audit_sums.total_rows(connection, window_id=window.window_id))
+
+    def prove(self) -> None:
+        """In the order in which the night works."""
+        window_id = self.window.window_id
+        rows = audit_sums.window_table_rows(self.connection, obligations, window_id)
+        stored = [
+            ((r.payer_id, r.payee_id, r.kind, r.rate_card_version), (r.currency, r.points, r.amount_micros, r.amount))
+            for r in rows
+        ]
+        if self.facts.network.settlement_model is SettlementModel.AT_REDEMPTION:
+            expected = _at_redemption(self.totals, self.facts)
+            self.failures.compare_rows(f"window {window_id}: obligation", expected, stored)
+        nets = self._prove_nets(dict(stored))
+        self._prove_instructions(nets)
+        self._prove_statements(dict(stored), nets)
+
+    def _prove_nets(self, owed: Obligations) -> dict[tuple[str, str], int]:
+        expected: Counter[tuple[str, str]] = Counter()
+        for (payer_id, payee_id, _, _), (currency, _, _, amount) in owed.items():
+            expected[currency, payer_id] -= amount
+            expected[currency, payee_id] += amount
+        rows = audit_sums.window_table_rows(self.connection, net_positions, self.window.window_id)
+        where = f"window {self.window.window_id}: net position"
+        self.failures.compare_rows(where, expected, (((row.currency, row.party_id), row.amount) for row in rows))
+        sums: Counter[str] = Counter()
+        for row in rows:
+            sums[row.currency] += row.amount
+        for currency, total in sums.items():
+            self.failures.compare(where, [(f"sum in {currency}", 0, total)])
+        return dict(expected)
+
+    def _prove_instructions(self, nets: Mapping[tuple[str, str], int]) -> None:
+        rows = audit_sums.window_table_rows(self.connection, instructions, self.window.window_id)
+        unsettled = {key: amount for key, amount in nets.items() if amount}
+        forms = {row.form for row in rows}
+        where = f"window {self.window.window_id}: instructions"
+        self.failures.compare(
+            where, [("unknown forms", set(), forms - set(_FORMS)), ("missing", False, bool(unsettled) and not forms)]
+        )
+        for form in forms:
+            moved: Counter[tuple[str, str]] = Counter()
+            for row in (one for one in rows if one.form == form):
+                moved[row.currency, row.debtor_id] -= row.amount
+                moved[row.currency, row.creditor_id] += row.amount
+                self.failures.compare(f"instruction {row.instruction_id}", self._instruction(row))
+            settled = {key: amount for key, amount in moved.items() if amount or key[1] != OPERATOR}
+            self.failures.compare_rows(f"{where} {form}: sum for", unsettled, settled.items())
+
+    def _instruction(self, row: Any) -> Iterator[Difference]:
+        named = [
+            "TS1-INSTRUCTION",
+            self.facts.network.audience,
+            row.window_id,
+            row.form,
+            row.currency,
+            row.debtor_id,
+            row.creditor_id,
+        ]
+        digest = hashlib.sha256(canonical(named)).digest()
+        yield "id", "i" + base64.b32encode(digest).decode().lower()[:31], row.instruction_id
+        yield "amount above zero between two parties", True, row.amount > 0 and row.debtor_id != row.creditor_id
+
+    def _prove_statements(self, owed: Obligations, nets: Mapping[tuple[str, str], int]) -> None:
+        window_id = self.window.window_id
+        worked_out = LinesWorkedOut(self.connection, self.facts, window_id)
+        stored_lines = audit_sums.counts_by_partner(self.connection, statement_lines, window_id)
+        rows = audit_sums.window_table_rows(self.connection, statements, window_id)
+        partners = {party for issuer, counterparty, _, _ in self.totals for party in (issuer, counterparty)}
+        self.failures.compare(
+            f"window {window_id}: statements",
+            [
+                ("partners", sorted(partners), [row.partner_id for row in rows]),
+                ("partners with lines but without a statement", set(), stored_lines.keys() - partners),
+            ],
+        )
+        for row in rows:
+            where = f"statement of {row.partner_id}, window {window_id}"
+            with self.failures.reading(where):
+                read = LinesRead(self.connection, window_id, row.partner_id)
+                control = worked_out.control(row.partner_id)
+                self.failures.compare(where, [("lines in the store", control, read.control())])
+                self.failures.compare(where, self._statement(row, control, owed, nets))
+
+    def _statement(
+        self, row: Any, control: Mapping[str, object], owed: Obligations, nets: Mapping[tuple[str, str], int]
+    ) -> Iterator[Difference]:
+        yield "SHA-256", hashlib.sha256(row.statement).digest(), row.sha256
+        yield "lines", control["lines"], row.lines
+        said = json.loads(row.statement)
+        expected = self._document(row.partner_id, control, owed, nets)
+        for name in sorted({*expected, *said}):
+            yield name, expected.get(name), said.get(name)
+        yield "canonical form", canonical(expected), row.statement
+
+    def _document(
+        self, partner_id: str, control: Mapping[str, object], owed: Obligations, nets: Mapping[tuple[str, str], int]
+    ) -> dict[str, Any]:
+        own = {key: points for key, points in self.totals.items() if partner_id in key[:2]}
+        used = sorted({(counterparty, version) for _, counterparty, version, kind in own if kind in _SIGN})
+        cards = [self.facts.cards[key] for key in used]
+        ranges = self.facts.ranges.get(self.window.window_id, ())
+        previous = audit_sums.previous_statement_hash(self.connection, self.window.window_id, partner_id)
+        return {
+            "format": "tallystick-statement-1",
+            "audience": self.facts.network.audience,
+            "model": self.facts.network.settlement_model.value,
+            "partner_id": partner_id,
+            "window_id": self.window.window_id,
+            "cut_off_date": self.window.cut_off_date,
+            "ranges": [{"lane": lane.lane, "first": lane.first, "last": lane.last} for lane in ranges],
+            "previous_sha256": previous.hex() if previous else "",
+            "rate_cards": [
+                {
+                    "partner_id": card.partner_id,
+                    "version": card.version,
+                    "reimbursement_rate_micros": card.reimbursement_rate_micros,
+                    "currency": card.currency,
+                }
+                for card in cards
+            ],
+            "obligations": [_obligation(key, owed[key]) for key in sorted(owed) if partner_id in key[:2]],
+            "net": [{"currency": key[0], "amount": nets[key]} for key in sorted(nets) if key[1] == partner_id],
+            "movements": [_movement(key, points) for key, points in sorted(own.items())],
+            "control": dict(control),
+        }
+
+
+def _at_redemption(totals: Mapping[tuple[str, str, int, int], int], facts: Facts) -> Obligations:
+    """The issuer of the points pays the redeemer; if more came back than went, the other way round. Rounded once."""
+    points: Counter[tuple[str, str, int]] = Counter()
+    for (issuer_id, redeemer_id, version, kind), moved in totals.items():
+        points[issuer_id, redeemer_id, version] += _SIGN.get(kind, 0) * moved
+    found: Obligations = {}
+    for (issuer_id, redeemer_id, version), net in points.items():
+        if not net:
+            continue
+        card = facts.cards[redeemer_id, version]
+        micros = abs(net) * card.reimbursement_rate_micros
+        parties = (issuer_id, redeemer_id, REDEMPTION) if net > 0 else (redeemer_id, issuer_id, RESTORATION)
+        found[*parties, version] = card.currency, abs(net), micros, _half_even(micros)
+    return found
+
+
+def _half_even(micros: int) -> int:
+    whole, rest = divmod(micros, MICROS)
+    return whole + (2 * rest > MICROS or (2 * rest == MICROS and whole % 2 == 1))
+
+
+def _summed(rows: Sequence[Any]) -> dict[tuple[str, str, int, int], int]:
+    """Points by issuer, counterparty, version and kind, over the lanes."""
+    found: Counter[tuple[str, str, int, int]] = Counter()
+    for row in rows:
+        found[row.issuer_id, row.counterparty_id, row.rate_card_version, row.kind] += row.points
+    return dict(found)
+
+
+def _obligation(key: tuple[str, str, str, int], value: tuple[str, int, int, int]) -> dict[str, object]:
+    (payer_id, payee_id, kind, version), (currency, points, amount_micros, amount) = key, value
+    return {
+        "payer_id": payer_id,
+        "payee_id": payee_id,
+        "kind": kind,
+        "rate_card_version": version,
+        "currency": currency,
+        "points": points,
+        "amount_micros": amount_micros,
+        "amount": amount,
+    }
+
+
+def _movement(key: tuple[str, str, int, int], points: int) -> dict[str, object]:
+    issuer_id, counterparty_id, version, kind = key
+    return {
+        "issuer_id": issuer_id,
+        "counterparty_id": counterparty_id,
+        "rate_card_version": version,
+        "kind": PostingKind(kind).name.lower(),
+        "points": points,
+    }

@@ -1,0 +1,142 @@
+"""The audit of heads, windows and refusals: numbers without gaps, and every chain from its beginning to its head."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway.domain.chain import genesis_hash, refusal_hash, window_hash
+from gateway.domain.ids import entry_id
+from gateway.domain.window import LaneRange, WindowState
+from gateway.ledger import audit_receipts
+from gateway.ledger.audit_facts import Facts, local_date
+from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_receipts import DecodeReceipt
+from gateway.storage import audit_reads, audit_sums
+
+_REFUSALS_PER_READ = 500
+
+
+def prove_windows(connection: Connection, failures: Failures, facts: Facts) -> None:
+    """One open window, the last one; ranges that follow each other in every lane; hashes that chain."""
+    open_ids = [row.window_id for row in facts.windows if row.state == WindowState.OPEN.value]
+    last_id = len(facts.windows)
+    failures.compare(
+        "windows", [("ids", list(range(1, last_id + 1)), [row.window_id for row in facts.windows]), ("open", [last_id], open_ids)]
+    )
+    failures.compare("window ranges", [("windows", [], sorted(facts.ranges.keys() - set(range(1, last_id))))])
+    lanes = [head.lane for head in facts.heads]
+    last = {lane: (0, genesis_hash(facts.network.audience, lane)) for lane in lanes}
+    previous_hash, previous_ms = genesis_hash(facts.network.audience, 0), facts.network.created_at_ms
+    for row in facts.windows:
+        where = f"window {row.window_id}"
+        ranges = facts.ranges.get(row.window_id, ())
+        with failures.reading(where):
+            if row.state == WindowState.OPEN.value:
+                failures.compare(where, [("closing", ("", 0, b""), (row.cut_off_date, row.closed_at_ms, row.window_hash))])
+                continue
+            failures.compare(where, _closed(row, ranges, lanes, previous_hash, previous_ms, facts))
+            for lane in ranges:
+                failures.compare(f"{where}, lane {lane.lane}", _range(connection, lane, *last.get(lane.lane, (0, b""))))
+                last[lane.lane] = lane.last, lane.chain_hash
+            previous_hash, previous_ms = row.window_hash, row.closed_at_ms
+
+
+def prove_heads(connection: Connection, failures: Failures, facts: Facts) -> None:
+    """The heads name the open window, and the time of whatever was committed last."""
+    failures.compare("heads", [("lanes", list(range(facts.network.lanes)), [head.lane for head in facts.heads])])
+    counts, refused = audit_sums.entry_counts(connection), audit_sums.refusal_counts(connection)
+    lanes = {head.lane for head in facts.heads}
+    failures.compare("entries", [("lanes without a head", set(), counts.keys() - lanes)])
+    failures.compare("refusals", [("lanes without a head", set(), refused.keys() - lanes)])
+    closed_ms = max((row.closed_at_ms for row in facts.windows), default=0)
+    for head in facts.heads:
+        booked_ms, refused_ms = audit_reads.last_times(connection, head.lane, sequence=head.last_sequence, number=head.refusals)
+        failures.compare(
+            f"head of lane {head.lane}",
+            [
+                ("window", len(facts.windows), head.window_id),
+                ("last commit", max(booked_ms, refused_ms, closed_ms, facts.network.created_at_ms), head.last_commit_ms),
+                ("entries up to the last sequence", _whole(head.last_sequence), counts.get(head.lane, (0, 0, 0))),
+                ("refusals up to the last number", _whole(head.refusals), refused.get(head.lane, (0, 0, 0))),
+            ],
+        )
+
+
+def prove_refusals(
+    connection: Connection,
+    failures: Failures,
+    facts: Facts,
+    *,
+    after: dict[int, tuple[int, bytes]],
+    decode_receipt: DecodeReceipt | None,
+) -> int:
+    """The chain of remembered refusals of every lane, from behind the number and hash of `after`; answers how many."""
+    count = 0
+    for head in facts.heads:
+        number, previous_hash = after.get(head.lane, (0, genesis_hash(facts.network.audience, head.lane)))
+        previous_ms = 0
+        for start in range(number + 1, head.refusals + 1, _REFUSALS_PER_READ):
+            end = min(start + _REFUSALS_PER_READ - 1, head.refusals)
+            expected = start
+            for row in audit_reads.refusals_between(connection, head.lane, start, end):
+                where = f"refusal {row.number} of lane {head.lane} ({row.entry_id})"
+                failures.compare(
+                    where, [("number", expected, row.number), ("time runs back", False, row.refused_at_ms < previous_ms)]
+                )
+                with failures.reading(where):
+                    failures.compare(where, _refusal(row, previous_hash, facts, decode_receipt))
+                expected, previous_ms, previous_hash = row.number + 1, row.refused_at_ms, row.refusal_hash
+                count += 1
+        failures.compare(f"head of lane {head.lane}", [("hash of the last refusal", previous_hash, head.refusals_hash)])
+    return count
+
+
+def _closed(
+    row: Any, ranges: Sequence[LaneRange], lanes: list[int], previous_hash: bytes, previous_ms: int, facts: Facts
+) -> Iterator[Difference]:
+    yield "state", True, row.state in set(WindowState)
+    yield "lanes", lanes, [lane.lane for lane in ranges]
+    yield "closed before the one before it", False, row.closed_at_ms < previous_ms
+    yield "cut-off date", local_date(facts.network.time_zone, row.closed_at_ms), row.cut_off_date
+    chained = window_hash(
+        previous_hash,
+        window_id=row.window_id,
+        cut_off_date=row.cut_off_date,
+        closed_at_ms=row.closed_at_ms,
+        ranges=[(lane.lane, lane.first, lane.last, lane.chain_hash) for lane in ranges],
+    )
+    yield "hash", chained, row.window_hash
+
+
+def _range(connection: Connection, lane: LaneRange, before: int, hash_before: bytes) -> Iterator[Difference]:
+    yield "first sequence", before + 1, lane.first
+    at_the_end = audit_reads.entry_hash_at(connection, lane.lane, lane.last) if lane.last > before else hash_before
+    yield "chain hash", at_the_end, lane.chain_hash
+    yield "last sequence before the first", False, lane.last < lane.first - 1
+
+
+def _refusal(row: Any, previous_hash: bytes, facts: Facts, decode_receipt: DecodeReceipt | None) -> Iterator[Difference]:
+    chained = refusal_hash(
+        previous_hash,
+        entry_id=row.entry_id,
+        fingerprint=row.fingerprint,
+        lane=row.lane,
+        number=row.number,
+        partner_id=row.partner_id,
+        idempotency_key=row.idempotency_key,
+        reason=row.reason,
+        refused_at_ms=row.refused_at_ms,
+        receipt=row.receipt,
+        receipt_key_id=row.receipt_key_id,
+    )
+    yield "hash", chained, row.refusal_hash
+    yield "entry id", entry_id(row.partner_id, row.idempotency_key), row.entry_id
+    yield f"receipt key {row.receipt_key_id} is known", True, row.receipt_key_id in facts.receipt_keys
+    if decode_receipt is not None:
+        yield from audit_receipts.refused(row, decode_receipt(row.receipt), facts.network.audience)
+
+
+def _whole(last: int) -> tuple[int, int, int]:
+    """Count, lowest and highest of the numbers from 1 to the last."""
+    return (last, 1, last) if last else (0, 0, 0)
