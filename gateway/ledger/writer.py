@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
-from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
+from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, translate
 
 ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
 _BACKOFF_S = 0.005
@@ -119,10 +120,9 @@ class Writer:
                 break
             try:
                 connection = connection or self.engine.connect()
-            except Exception as error:  # noqa: BLE001 - the batch boundary
-                # Whatever is wrong, the callers must hear of it.
+            except DBAPIError as error:
                 _log.exception("the store cannot be reached")
-                self._answer([(pending, _refused(pending, error)) for pending in batch])
+                self._answer([(pending, _refused(pending, translate(error))) for pending in batch])
                 continue
             for chore in chores:
                 self._run_chore(connection, chore)
