@@ -184,7 +184,13 @@ def signed(applied: Application, key: PrivateKey) -> Application:
 
 
 def application_table(
-    partner_id: str, issue_rates: Mapping[str, str], key: PrivateKey, *, time_zone: str = "Europe/Berlin", **prices: str
+    partner_id: str,
+    issue_rates: Mapping[str, str],
+    key: PrivateKey,
+    *,
+    time_zone: str = "Europe/Berlin",
+    roles: str = "",
+    **prices: str,
 ) -> dict[str, object]:
     """The content of an application file, not yet signed."""
     return {
@@ -196,7 +202,7 @@ def application_table(
         "iban": IBANS[0],
         "currency": "EUR",
         "time_zone": time_zone,
-        "roles": ["issuer", "redeemer"] if issue_rates else ["redeemer"],
+        "roles": roles.split() or (["issuer", "redeemer"] if issue_rates else ["redeemer"]),
         "units": list(issue_rates),
         "contact": f"points@{partner_id}.example",
         "rate_card": rate_card_table(issue_rates, **prices),

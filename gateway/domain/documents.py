@@ -12,7 +12,7 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
-from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerStatus
+from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm, signed_string
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, parse_date
 from gateway.domain.units import Rate
@@ -175,6 +175,7 @@ def applicant_of(application: Document, *, status: PartnerStatus) -> Partner:
         settlement_currency=application["currency"],
         time_zone=application["time_zone"],
         net_debit_cap=None,
+        roles=frozenset(PartnerRole(role) for role in application["roles"]),
     )
 
 

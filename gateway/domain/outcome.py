@@ -48,6 +48,7 @@ class Reason(enum.IntEnum):
     STATEMENT_NOT_FOUND = 38
     DEADLINE_PASSED = 39
     PAGE_TOKEN_INVALID = 40
+    ROLE_NOT_HELD = 41
 
 
 # Final refusals (FAILED_PRECONDITION): remembered for the same fingerprint, so that a delayed duplicate cannot book what

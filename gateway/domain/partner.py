@@ -23,6 +23,13 @@ PARTNER_TRANSITIONS: dict[PartnerStatus, frozenset[PartnerStatus]] = {
 }
 
 
+class PartnerRole(enum.StrEnum):
+    """What a partner applied to do. A charity, say, only redeems."""
+
+    ISSUER = "issuer"
+    REDEEMER = "redeemer"
+
+
 class KeyScope(enum.StrEnum):
     """What a key may call: a till books, an office reads statements and the partner's own record."""
 
@@ -40,6 +47,7 @@ class Partner:
     settlement_currency: str
     time_zone: str
     net_debit_cap: int | None
+    roles: frozenset[PartnerRole]
 
 
 @dataclass(frozen=True, slots=True)

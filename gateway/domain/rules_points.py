@@ -7,7 +7,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.lot import Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
-from gateway.domain.partner import PartnerStatus
+from gateway.domain.partner import PartnerRole, PartnerStatus
 from gateway.domain.pricing import points_for, points_for_value, split_by_shares, value_of
 from gateway.domain.terms import Offer, RateCard
 from gateway.domain.units import BALANCE_POINTS_MAX, INT64_MAX, MICROS
@@ -20,15 +20,13 @@ _Part = tuple[RateCard, int]
 def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
     """An entry with a lot for the issuer and one for each funder of a bonus.
 
-    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-    OFFER_NOT_IN_FORCE, MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
+    UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE, MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
-    on = work.business_date(command)
-    if isinstance(on, Refusal):
-        return on
-    card = _card(work, command, on)
-    if isinstance(card, Refusal):
-        return card
+    dated = _dated_card(work, command, PartnerRole.ISSUER)
+    if isinstance(dated, Refusal):
+        return dated
+    on, card = dated
     eligible = command.eligible
     rate = card.issue_rates.get(eligible.unit)
     if rate is None:
@@ -69,15 +67,13 @@ def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
 def decide_redeem(work: WorkingSet, command: Redeem) -> Draft | Refusal:
     """An entry that takes lots by expiry, then arrival.
 
-    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-    MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+    Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
+    UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
     """
-    on = work.business_date(command)
-    if isinstance(on, Refusal):
-        return on
-    card = _card(work, command, on)
-    if isinstance(card, Refusal):
-        return card
+    dated = _dated_card(work, command, PartnerRole.REDEEMER)
+    if isinstance(dated, Refusal):
+        return dated
+    on, card = dated
     asked = command.up_to_value
     if asked is not None and asked.unit != card.currency:
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": asked.unit})
@@ -114,13 +110,19 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> Draft | Refusal:
     return draft
 
 
-def _card(work: WorkingSet, command: Issue | Redeem, on: date) -> RateCard | Refusal:
+def _dated_card(work: WorkingSet, command: Issue | Redeem, role: PartnerRole) -> tuple[date, RateCard] | Refusal:
+    """The business date, and the partner's rate card that is in force on it."""
+    if role not in work.terms.partners[command.partner_id].roles:
+        return Refusal(Reason.ROLE_NOT_HELD, {"role": role.value})
+    on = work.business_date(command)
+    if isinstance(on, Refusal):
+        return on
     card = work.terms.card_in_force(command.partner_id, on)
     if card is None:
         return Refusal(Reason.RATE_CARD_MISSING, {"business_date": on.isoformat()})
     if command.rate_card_version not in (None, card.version):
         return Refusal(Reason.RATE_VERSION_STALE, {"current": str(card.version)})
-    return card
+    return on, card
 
 
 def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | None:

@@ -95,6 +95,7 @@ ANSWERS: dict[Reason, Answered] = {
         grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the command was booked; nothing was written"
     ),
     Reason.PAGE_TOKEN_INVALID: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the page token is not one that this gateway gave"),
+    Reason.ROLE_NOT_HELD: Answered(grpc.StatusCode.PERMISSION_DENIED, "the partner does not hold the role that this needs"),
 }
 
 

@@ -4,6 +4,7 @@ Refuses nothing: what is in the tables was checked when it was decided. Each cha
 version in the same transaction, so that the writer and running gateways notice with one indexed read.
 """
 
+import json
 from collections import defaultdict
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from gateway.domain.decision import Operator
 from gateway.domain.errors import BooksBroken
 from gateway.domain.network import Network, ReceiptKey, SettlementModel
-from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerStatus
+from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, Terms, parse_date
 from gateway.domain.units import Rate
@@ -48,6 +49,7 @@ _PARTNERS = select(
     partners.c.settlement_currency,
     partners.c.time_zone,
     partners.c.net_debit_cap,
+    partners.c.application,
 ).order_by(partners.c.partner_id)
 _CARDS = select(
     rate_cards.c.partner_id,
@@ -234,6 +236,7 @@ def _partner(row: Any) -> Partner:
         settlement_currency=row.settlement_currency,
         time_zone=row.time_zone,
         net_debit_cap=row.net_debit_cap,
+        roles=frozenset(PartnerRole(role) for role in json.loads(row.application)["roles"]),
     )
 
 

@@ -171,7 +171,15 @@ def test_a_quoted_rate_card_that_is_no_longer_in_force_is_refused(books: Books) 
 def test_a_unit_that_the_card_does_not_have_is_refused(books: Books) -> None:
     """Another partner's points are not this partner's."""
     assert books.refused(books.issue("ann", "10", unit="charlie:STAR")) is Reason.UNIT_UNSUPPORTED
-    assert books.refused(books.issue("ann", "10.00", partner="delta")) is Reason.UNIT_UNSUPPORTED
+
+
+def test_a_partner_does_only_what_it_applied_for(books: Books) -> None:
+    """The charity redeems and does not issue; a partner that only issues does not redeem."""
+    books.network.onboard("echo", {"EUR": "1"}, reimbursement_rate="0", roles="issuer")
+    books.book(books.issue("ann", "10.00", partner="echo"))
+
+    assert books.refused(books.issue("ann", "10.00", partner="delta")) is Reason.ROLE_NOT_HELD
+    assert books.refused(books.redeem("ann", 5, partner="echo")) is Reason.ROLE_NOT_HELD
 
 
 def test_up_to_a_value_takes_the_fewest_points_that_cover_it(books: Books) -> None:

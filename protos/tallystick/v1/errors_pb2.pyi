@@ -104,6 +104,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DEADLINE_EXCEEDED. The deadline passed before the command was booked; nothing was written."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 40
     """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
+    ERROR_REASON_ROLE_NOT_HELD: _ErrorReason.ValueType  # 41
+    """PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a command was not carried out. The name without its prefix is ErrorInfo.reason (domain "tallystick")."""
@@ -190,4 +192,6 @@ ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 39
 """DEADLINE_EXCEEDED. The deadline passed before the command was booked; nothing was written."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 40
 """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
+ERROR_REASON_ROLE_NOT_HELD: ErrorReason.ValueType  # 41
+"""PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
