@@ -5,6 +5,7 @@ from datetime import date
 
 from sqlalchemy import Connection, insert, select
 
+from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.documents import Document, base_of, network_terms_of, network_terms_plain
 from gateway.domain.errors import InvalidValue
@@ -55,7 +56,7 @@ def propose_network_terms(
 ) -> Decision:
     """Proposes the next version. Raises InvalidValue or DecisionRefused."""
     terms = next_terms(load_terms(connection).network[-1], effective_from, change)
-    document = {"base": _last_decision(connection), "network_terms": network_terms_plain(terms)}
+    document: dict[str, Plain] = {"base": _last_decision(connection), "network_terms": network_terms_plain(terms)}
     rulings = {DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING}
     return propose(connection, rulings, DecisionKind.NETWORK_TERMS, document, hand=hand, now_ms=now_ms)
 
