@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from gateway.domain.errors import BooksBroken
 from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
+from gateway.ledger.audit import audit
 from gateway.ledger.batch import expire_lots
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, writing
@@ -110,6 +112,11 @@ def _run_steps(night: Night, window_id: int, steps: Sequence[Step], *, is_repeat
 
 
 def _prove(night: Night, window_id: int, step: str) -> None:
+    report = audit(night.engine, full=False, now_ms=night.clock(), progress=lambda line: night.progress(f"  {line}"))
+    if not report.is_proved:
+        causes = "\n  ".join(map(str, report.failures))
+        raise BooksBroken(f"the books are not proved, so the night stops here:\n  {causes}")
+    night.progress(f"  {report.proven_entries} of {report.entries} entries proved anew")
     _mark(night, window_id, step)
 
 

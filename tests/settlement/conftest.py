@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.settlement.given import book_month, make_network, network_engine
+from tests.given import month
+from tests.settlement.given import book_month
 
 
 @pytest.fixture(scope="session")
 def month_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network with the month booked, its window still open. Only to be copied."""
     folder = tmp_path_factory.mktemp("month") / "net"
-    make_network(folder)
-    engine = network_engine(folder)
-    book_month(engine)
-    engine.dispose()  # the last connection moves the write-ahead log into the file
+    network = month(folder)
+    book_month(network.engine)
+    network.engine.dispose()  # the last connection moves the write-ahead log into the file
     return folder
 
 

@@ -1,46 +1,27 @@
 """A small network on a SQLite file, and the oracle's month booked into it by the real ledger."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from gateway.domain.canonical import canonical
 from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
 from gateway.domain.ids import entry_id
-from gateway.domain.network import SettlementModel
 from gateway.domain.receipt import Answer, Receipt
-from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms
-from gateway.domain.units import MICROS, Rate, parse_micros
-from gateway.founding import NetworkPlan, found_network
+from gateway.domain.units import MICROS
 from gateway.ledger.batch import BatchSettings, run_batch
 from gateway.storage.directory import load_terms
-from gateway.storage.engine import open_engine, writing
-from gateway.storage.tables_directory import issue_rates, network_terms, offer_shares, offers, partners, rate_cards
+from gateway.storage.engine import open_engine
+from tests.given import at
 
-ZONE = ZoneInfo("Europe/Berlin")
-AUDIENCE = "coalition.example:test"
+_ORACLE = Path(__file__).parents[1] / "oracle" / "coalition_month.json"
 
-# Partner, first date, issue rates, issue price and reimbursement rate in cents per point: DESIGN's month.
-CARDS: tuple[tuple[str, str, Mapping[str, str], str, str], ...] = (
-    ("alpha", "2026-06-01", {"EUR": "1/2"}, "1.10", "0.96"),
-    ("alpha", "2026-06-16", {"EUR": "1/2"}, "1.15", "0.96"),
-    ("bravo", "2026-06-01", {"EUR": "1"}, "1.20", "0.90"),
-    ("charlie", "2026-06-01", {"EUR": "2", "charlie:STAR": "5/2"}, "1.05", "1.00"),
-    ("charlie", "2026-06-16", {"EUR": "2", "charlie:STAR": "5/2"}, "1.05", "0.98"),
-    ("delta", "2026-06-01", {}, "0", "1.00"),
-)
-
-
-def at(day: str, clock: str = "12:00") -> int:
-    """Unix milliseconds of a local time."""
-    return int(datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=ZONE).timestamp()) * 1_000
+# Partner, and reimbursement rate of each version of its card, in cents per point: DESIGN's month.
+REIMBURSEMENT = {"alpha": ("0.96", "0.96"), "bravo": ("0.90",), "charlie": ("1.00", "0.98"), "delta": ("1.00",)}
 
 
 def encode(receipt: Receipt) -> bytes:
@@ -68,41 +49,6 @@ class Shop:
         self.booked += len(commands)
 
 
-def make_network(folder: Path, *, model: SettlementModel = SettlementModel.AT_REDEMPTION) -> Path:
-    """A network with the month's four partners; answers the path of its configuration."""
-    expiry = (("2026-06-01", "on 2026-06-20"), ("2026-06-02", "on 2027-06-30"))
-    first, second = (
-        NetworkTerms(
-            version=version,
-            effective_from=date.fromisoformat(day),
-            expiry_rule=ExpiryRule.parse(rule),
-            debt_policy=DebtPolicy.DEBT,
-            late_days_max=3,
-            redemption_element_micros=parse_micros("0.95"),
-            breakage_rebate_share=Rate(1, 2),
-            par_value_micros=parse_micros("1"),
-        )
-        for version, (day, rule) in enumerate(expiry, start=1)
-    )
-    plan = NetworkPlan(audience=AUDIENCE, currency="EUR", time_zone=ZONE.key, settlement_model=model, terms=first)
-    found_network(folder, plan, now_ms=at("2026-06-01", "00:00"))
-    engine = network_engine(folder)
-    with writing(engine) as connection:
-        connection.execute(insert(network_terms), [_terms_row(second)])
-        connection.execute(insert(partners), [_partner_row(name) for name in sorted({card[0] for card in CARDS})])
-        versions: dict[str, int] = {}
-        for partner_id, day, rates, price, reimbursement in CARDS:
-            version = versions[partner_id] = versions.get(partner_id, 0) + 1
-            connection.execute(insert(rate_cards), [_card_row(partner_id, version, day, price, reimbursement)])
-            rows = [_rate_row(partner_id, version, unit, Rate.parse(rate)) for unit, rate in rates.items()]
-            if rows:
-                connection.execute(insert(issue_rates), rows)
-        connection.execute(insert(offers), [_OFFER])
-        connection.execute(insert(offer_shares), _SHARES)
-    engine.dispose()
-    return folder / "tallystick.toml"
-
-
 def network_engine(folder: Path) -> Engine:
     """The network's database."""
     return open_engine(f"sqlite:///{folder / 'books.db'}")
@@ -113,7 +59,7 @@ def book_month(engine: Engine) -> Shop:
     shop = Shop(engine)
     for member in ("m1", "m2"):
         shop.book(
-            Enrol(partner_id="alpha", key_id="alpha/a/1", idempotency_key=member, card_hash=card_hash(member)),
+            Enrol(partner_id="alpha", key_id="alpha/till-1/1", idempotency_key=member, card_hash=card_hash(member)),
             now_ms=at("2026-06-01", "08:00"),
         )
     for command, day in month():
@@ -126,7 +72,7 @@ def month() -> list[tuple[Command, str]]:
     return [
         (issue("1", "alpha", "m1", 1_200_00), "2026-06-01"),
         (issue("2", "bravo", "m1", 85_60), "2026-06-02"),
-        (issue("3", "charlie", "m1", 250_00, offer_id="summer"), "2026-06-03"),
+        (issue("3", "charlie", "m1", 250_00, offer_id="bonus-500"), "2026-06-03"),
         (redeem("4", "bravo", "m1", 700), "2026-06-05"),
         (issue("5", "alpha", "m2", 401_99), "2026-06-06"),
         (reverse("6", "alpha", "1", eligible=AmountAsked("EUR", 300_00)), "2026-06-08"),
@@ -157,7 +103,7 @@ def issue(
     """An issue on an amount in minor units."""
     return Issue(
         partner_id=partner_id,
-        key_id=f"{partner_id}/a/1",
+        key_id=f"{partner_id}/till-1/1",
         idempotency_key=key,
         member=MemberRef(card_hash=card_hash(member)),
         eligible=AmountAsked(unit, amount),
@@ -170,7 +116,7 @@ def redeem(key: str, partner_id: str, member: str, points: int) -> Redeem:
     """A redemption of points."""
     return Redeem(
         partner_id=partner_id,
-        key_id=f"{partner_id}/a/1",
+        key_id=f"{partner_id}/till-1/1",
         idempotency_key=key,
         member=MemberRef(card_hash=card_hash(member)),
         points=points,
@@ -183,7 +129,7 @@ def reverse(
     """A reversal of the partner's own entry, by that entry's key."""
     return Reverse(
         partner_id=partner_id,
-        key_id=f"{partner_id}/a/1",
+        key_id=f"{partner_id}/till-1/1",
         idempotency_key=key,
         original_entry_id=entry_id(partner_id, original_key),
         eligible=eligible,
@@ -195,7 +141,7 @@ def transfer(key: str, partner_id: str, source: str, target: str, points: int) -
     """A transfer between two members."""
     return Transfer(
         partner_id=partner_id,
-        key_id=f"{partner_id}/a/1",
+        key_id=f"{partner_id}/till-1/1",
         idempotency_key=key,
         source=MemberRef(card_hash=card_hash(source)),
         target=MemberRef(card_hash=card_hash(target)),
@@ -221,76 +167,3 @@ def oracle_obligations() -> set[tuple[str, str, int, int, int]]:
 def oracle() -> Any:
     """What must come out of the month."""
     return json.loads((Path(__file__).parents[1] / "oracle" / "coalition_month.json").read_text("utf-8"))
-
-
-_OFFER = {
-    "offer_id": "summer",
-    "partner_id": "charlie",
-    "first_date": "2026-06-01",
-    "last_date": "2026-06-30",
-    "bonus_points": 500,
-    "minimum_amount": 0,
-    "unit": "EUR",
-    "decision_id": "",
-}
-_SHARES = [
-    {
-        "offer_id": "summer",
-        "partner_id": name,
-        "position": position,
-        "share": "1/2",
-        "consent_key_id": "",
-        "consent_signature": bytes(64),
-    }
-    for position, name in enumerate(("charlie", "bravo"))
-]
-
-
-def _partner_row(name: str) -> dict[str, object]:
-    return {
-        "partner_id": name,
-        "legal_name": name.title(),
-        "status": "ACTIVE",
-        "settlement_currency": "EUR",
-        "time_zone": ZONE.key,
-        "net_debit_cap": None,
-        "application": canonical({}),
-        "decision_id": "",
-    }
-
-
-def _card_row(partner_id: str, version: int, day: str, price: str, reimbursement: str) -> dict[str, object]:
-    return {
-        "partner_id": partner_id,
-        "version": version,
-        "effective_from": day,
-        "issue_price_micros": parse_micros(price),
-        "face_value_micros": parse_micros("1"),
-        "reimbursement_rate_micros": parse_micros(reimbursement),
-        "currency": "EUR",
-        "decision_id": "",
-    }
-
-
-def _rate_row(partner_id: str, version: int, unit: str, rate: Rate) -> dict[str, object]:
-    return {
-        "partner_id": partner_id,
-        "version": version,
-        "unit": unit,
-        "numerator": rate.numerator,
-        "denominator": rate.denominator,
-    }
-
-
-def _terms_row(terms: NetworkTerms) -> dict[str, object]:
-    return {
-        "version": terms.version,
-        "effective_from": terms.effective_from.isoformat(),
-        "expiry_rule": str(terms.expiry_rule),
-        "debt_policy": terms.debt_policy.value,
-        "late_days_max": terms.late_days_max,
-        "redemption_element_micros": terms.redemption_element_micros,
-        "breakage_rebate_share": str(terms.breakage_rebate_share),
-        "par_value_micros": terms.par_value_micros,
-        "decision_id": "",
-    }

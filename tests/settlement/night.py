@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gateway.domain.window import Window
 from settlement.nightly import Night, run_night
-from tests.settlement.given import at
+from tests.given import at
 
 MIDNIGHT = "2026-06-30T23:59:59+02:00"
 MIDNIGHT_MS = at("2026-06-30", "23:59:59")

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from gateway.console import Context
 from settlement.cli import settlement
 from settlement.nightly import STEPS
-from tests.settlement.given import at
+from tests.given import at
 from tests.settlement.night import MIDNIGHT, files_of
 
 Command = Callable[..., Result]

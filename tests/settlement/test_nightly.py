@@ -17,7 +17,8 @@ from gateway.storage.tables_settlement import settlement_steps, statement_lines
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.nightly import STEPS, run_night
-from tests.settlement.given import Shop, at, issue, network_engine, oracle, oracle_obligations, redeem, reverse
+from tests.given import at
+from tests.settlement.given import Shop, issue, network_engine, oracle, oracle_obligations, redeem, reverse
 from tests.settlement.night import MIDNIGHT_MS, files_of, make_night, run
 
 NEXT_MIDNIGHT_MS = MIDNIGHT_MS + 86_400_000
@@ -197,13 +198,27 @@ def test_a_killed_night_is_completed_before_the_next_ones_window_closes(engine: 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"window-0001", "window-0002"}
 
 
-def test_totals_that_disagree_with_the_entries_stop_the_night(engine: Engine, tmp_path: Path) -> None:
-    """Nothing is published."""
+def test_books_that_are_not_proved_stop_the_night_before_the_cut_off(engine: Engine, tmp_path: Path) -> None:
+    """The audit names what is wrong, and the window stays open."""
     with writing(engine) as connection:
         connection.execute(update(totals).where(totals.c.kind == 2).values(points=totals.c.points + 1))
 
-    with pytest.raises(BooksBroken):
+    with pytest.raises(BooksBroken, match="the books are not proved"):
         run(engine, tmp_path / "out")
+
+    with reading(engine) as connection:
+        assert [window.state for window in load_windows(connection)] == [WindowState.OPEN]
+
+
+def test_totals_that_disagree_with_the_entries_are_not_published(engine: Engine, tmp_path: Path) -> None:
+    """Also if they went wrong after the audit: statements are compiled from the entries, and must agree."""
+    with writing(engine) as connection:
+        connection.execute(update(totals).where(totals.c.kind == 2).values(points=totals.c.points + 1))
+    night = make_night(engine, tmp_path / "out")
+
+    with pytest.raises(BooksBroken, match="nothing is published"):
+        for step in STEPS[1:]:
+            step.run(night, 1, step.name)
 
     assert not (tmp_path / "out").exists()
 

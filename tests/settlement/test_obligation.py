@@ -11,7 +11,7 @@ from gateway.domain.errors import BooksBroken, InvalidValue
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS, parse_micros
 from settlement.obligation import Cards, Obligation, Total, at_redemption, model
-from tests.settlement.given import CARDS, oracle_obligations
+from tests.settlement.given import REIMBURSEMENT, oracle_obligations
 
 PARTNERS = ("alpha", "bravo", "charlie", "delta")
 
@@ -32,12 +32,11 @@ def card(partner_id: str, version: int, rate: str, currency: str = "EUR") -> Rat
 
 def month_cards() -> Cards:
     """The cards of the oracle's month."""
-    versions: dict[str, int] = {}
-    found = {}
-    for partner_id, _, _, _, reimbursement in CARDS:
-        versions[partner_id] = versions.get(partner_id, 0) + 1
-        found[partner_id, versions[partner_id]] = card(partner_id, versions[partner_id], reimbursement)
-    return found
+    return {
+        (partner_id, version): card(partner_id, version, rate)
+        for partner_id, rates in REIMBURSEMENT.items()
+        for version, rate in enumerate(rates, start=1)
+    }
 
 
 def redeemed(issuer_id: str, redeemer_id: str, points: int, version: int = 1) -> Total:

@@ -3,7 +3,8 @@
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from tests.settlement.given import Shop, at, issue, network_engine, redeem
+from tests.given import at
+from tests.settlement.given import Shop, issue, network_engine, redeem
 
 
 def keep_booking(folder: Path, started: Event, stop: Event) -> None:
