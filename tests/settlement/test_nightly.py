@@ -215,10 +215,12 @@ def test_totals_that_disagree_with_the_entries_are_not_published(engine: Engine,
     with writing(engine) as connection:
         connection.execute(update(totals).where(totals.c.kind == 2).values(points=totals.c.points + 1))
     night = make_night(engine, tmp_path / "out")
+    *before, statements = STEPS[1:6]
+    for step in before:
+        step.run(night, 1, step.name)
 
     with pytest.raises(BooksBroken, match="nothing is published"):
-        for step in STEPS[1:]:
-            step.run(night, 1, step.name)
+        statements.run(night, 1, statements.name)
 
     assert not (tmp_path / "out").exists()
 
