@@ -44,7 +44,7 @@ def insert_rate_card(connection: Connection, card: RateCard, decision_id: str) -
         connection.execute(insert(issue_rates), rates)
 
 
-def last_card(connection: Connection, partner_id: str) -> Row[tuple[int, str, str]] | None:
+def last_card(connection: Connection, partner_id: str) -> Row[int, str, str] | None:
     """Version, decision_id and effective_from of a partner's newest rate card."""
     return connection.execute(
         select(rate_cards.c.version, rate_cards.c.decision_id, rate_cards.c.effective_from)
