@@ -14,7 +14,7 @@ from gateway.domain.entry import EntryKind
 from gateway.ledger.audit_directory import prove_directory
 from gateway.ledger.audit_entries import Walk
 from gateway.ledger.audit_facts import Facts, load_facts
-from gateway.ledger.audit_failures import Enough, Failure, Failures
+from gateway.ledger.audit_failures import FAILURES_MAX, Enough, Failure, Failures
 from gateway.ledger.audit_lots import prove_cards, prove_lots, prove_members, prove_running
 from gateway.ledger.audit_receipts import DecodeReceipt
 from gateway.ledger.audit_roll import (
@@ -66,14 +66,18 @@ def audit(
     now_ms: int,
     decode_receipt: DecodeReceipt | None = None,
     progress: Progress = lambda _line: None,
+    failures_max: int = FAILURES_MAX,
 ) -> AuditReport:
     """Proves the books, or what came since they were proven last, and notes how far that is.
 
-    Without `decode_receipt` the content of receipts is not compared. Raises StoreError, never for what the rows say.
+    Without `decode_receipt` the content of receipts is not compared. Stops at `failures_max` failures; never raises for
+    what the rows say.
     """
     with snapshot(engine) as connection:
         proofs = {} if full else load_proofs(connection)
-        report, proven = prove(connection, proofs=proofs, decode_receipt=decode_receipt, progress=progress)
+        report, proven = prove(
+            connection, proofs=proofs, decode_receipt=decode_receipt, progress=progress, failures_max=failures_max
+        )
     if report.is_proved:
         with writing(engine) as connection:
             save_proofs(connection, proven, at_ms=now_ms)
@@ -81,17 +85,22 @@ def audit(
 
 
 def prove(
-    connection: Connection, *, proofs: Mapping[int, Proof], decode_receipt: DecodeReceipt | None, progress: Progress
+    connection: Connection,
+    *,
+    proofs: Mapping[int, Proof],
+    decode_receipt: DecodeReceipt | None,
+    progress: Progress,
+    failures_max: int = FAILURES_MAX,
 ) -> tuple[AuditReport, list[Proof]]:
     """The same on a transaction that sees one state, from behind earlier proofs; without any, all of it."""
-    report, failures, proven = AuditReport(), Failures(), list[Proof]()
+    report, failures, proven = AuditReport(), Failures(failures_max), list[Proof]()
     try:
         facts = _prove_ground(connection, failures, report, is_full=not proofs, progress=progress)
         if facts is not None:
             proven = _proofs(facts)
             _Run(connection, failures, facts, report, proofs, decode_receipt, progress).prove()
     except Enough:
-        progress("too many failures: the rest is not looked at")
+        progress(f"{failures_max} failures: the rest is not looked at")
     report.failures = tuple(failures.found)
     return report, proven
 

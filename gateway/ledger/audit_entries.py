@@ -31,6 +31,10 @@ class Running:
     balance_before: int | None = None
     debt_before: int = 0
 
+    def rebase(self, balance: int, debt: int) -> None:
+        """Takes over what a receipt says."""
+        self.balance_before, self.debt_before = balance - self.balance, debt - self.debt
+
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
@@ -80,19 +84,13 @@ class Walk:
             return
         receipt = self.decode_receipt(found[0].receipt)
         if running.balance_before is None:
-            running.balance_before = receipt.balance_points - running.balance
-            running.debt_before = receipt.debt_points - running.debt
+            running.rebase(receipt.balance_points, receipt.debt_points)
+        balance, debt = (running.balance_before or 0) + running.balance, running.debt_before + running.debt
+        # One difference is one failure, not one of every later receipt of the member.
+        running.rebase(receipt.balance_points, receipt.debt_points)
         self.failures.compare(
             where,
-            audit_receipts.booked(
-                entry,
-                stored_hash,
-                read.near,
-                self.facts,
-                found=receipt,
-                balance=running.balance_before + running.balance,
-                debt=running.debt_before + running.debt,
-            ),
+            audit_receipts.booked(entry, stored_hash, read.near, self.facts, found=receipt, balance=balance, debt=debt),
         )
 
     def _run(self, entry: Entry, near: Near) -> Running:

@@ -38,14 +38,15 @@ class Enough(Exception):
 
 @dataclass(slots=True)
 class Failures:
-    """Collects them in the order of discovery."""
+    """Collects at most `most` of them, in the order of discovery."""
 
+    most: int = FAILURES_MAX
     found: list[Failure] = field(default_factory=list)
 
     def add(self, where: str, what: str, *, expected: object, found: object) -> None:
         """Notes one. Raises Enough at the limit."""
         self.found.append(Failure(where, what, expected, found))
-        if len(self.found) >= FAILURES_MAX:
+        if len(self.found) >= self.most:
             raise Enough
 
     def compare(self, where: str, differences: Iterable[Difference]) -> None:

@@ -4,6 +4,7 @@ Trusts no constraint, as `audit_reads`. Writes nothing.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -43,12 +44,10 @@ _STREAM_ROWS = 5_000
 
 def mistyped_columns(connection: Connection, table: Table) -> Iterator[tuple[str, int]]:
     """Columns with values of another type, and how many: SQLite keeps whatever it is given."""
-    if connection.dialect.name != "sqlite":
-        return
-    wrong = [func.sum(case((func.typeof(column).in_(_types(column)), 0), else_=1)).label(column.name) for column in table.columns]
-    for name, count in connection.execute(select(*wrong)).one()._asdict().items():
-        if count:
-            yield name, count
+    if connection.dialect.name == "sqlite":
+        for name, count in connection.execute(_count_of_mistyped(table)).one()._asdict().items():
+            if count:
+                yield name, count
 
 
 def entry_counts(connection: Connection) -> dict[int, tuple[int, int, int]]:
@@ -236,6 +235,14 @@ def _stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
 def _in_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
     """Orders as Python compares; a PostgreSQL database may have a language's order."""
     return column if connection.dialect.name == "sqlite" else collate(column, "C")
+
+
+@cache
+def _count_of_mistyped(table: Table) -> Select[Any]:
+    counts = (
+        func.sum(case((func.typeof(column).in_(_types(column)), 0), else_=1)).label(column.name) for column in table.columns
+    )
+    return select(*counts)
 
 
 def _types(column: ColumnElement[Any]) -> tuple[str, ...]:

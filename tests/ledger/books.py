@@ -68,7 +68,11 @@ class Books:
     def enrol(self, *names: str, partner: str = "alpha") -> None:
         """New members; a name is what stands for the hash of the card."""
         for name in names:
-            self.book(Enrol(partner_id=partner, key_id=f"{partner}/till-1/1", idempotency_key=f"enrol-{name}", card_hash=name))
+            self.book(self.enrolment(name, partner))
+
+    def enrolment(self, name: str, partner: str) -> Enrol:
+        """The command that enrols a member."""
+        return Enrol(partner_id=partner, key_id=f"{partner}/till-1/1", idempotency_key=f"enrol-{name}", card_hash=name)
 
     def issue(self, member: str, amount: str, *, partner: str = "alpha", unit: str = "EUR", **asked: Any) -> Issue:
         """The command to issue on an amount in major units."""

@@ -1,0 +1,163 @@
+"""A network in which everything happened: all kinds of entries and postings, refusals, decisions, three settled nights.
+
+Built by the code that the gateway, the operator and the night use, with receipts in the form of the wire.
+"""
+
+from pathlib import Path
+
+from gateway.domain.command import AmountAsked, Command
+from gateway.domain.outcome import Reason
+from gateway.domain.partner import PartnerStatus
+from gateway.domain.receipt import Answer
+from gateway.domain.terms import DebtPolicy
+from gateway.domain.window import WindowState
+from gateway.edge.receipts import encode_receipt
+from gateway.governance import Hand
+from gateway.key_file import new_key
+from gateway.ledger.batch import BatchSettings
+from gateway.network_terms import TermsChange
+from gateway.storage.directory import load_terms
+from gateway.storage.engine import writing
+from gateway.storage.windows import set_window_state
+from partners.onboarding import onboard
+from partners.proposals import add_operator, change_status, propose_cap, retire_key, revoke_key
+from settlement.nightly import Night, run_night
+from tests.given import GivenNetwork, application, at, month
+from tests.ledger.books import Books, refusal_of
+
+LAST_NOON = at("2026-07-04")
+
+
+class BusyBooks(Books):
+    """Books that keep nothing but what the gateway would."""
+
+    def __init__(self, network: GivenNetwork) -> None:
+        """From 1 June on."""
+        super().__init__(network, now_ms=at("2026-06-01"))
+        self.settings = BatchSettings(load_terms, encode_receipt, "r1")
+
+    def do(self, day: str, *commands: Command) -> None:
+        """Books commands in one batch, at noon of a day."""
+        self.now_ms = at(day)
+        for result in self.run(*commands):
+            assert isinstance(result, Answer), result
+            assert result.refusal is None, result.refusal
+
+    def try_in_vain(self, day: str, command: Command, reason: Reason) -> None:
+        """A command that is refused for good."""
+        self.now_ms = at(day)
+        assert refusal_of(self.run(command)[0]).reason is reason
+
+    def enrol(self, *names: str, partner: str = "alpha") -> None:
+        """New members, now."""
+        self.run(*(self.enrolment(name, partner) for name in names))
+
+    def night(self, day: str, form: str) -> None:
+        """The night that ends a day."""
+        run_night(
+            Night(
+                engine=self.network.engine,
+                out_dir=self.network.folder / "statements",
+                at_ms=at(day, "23:59:59"),
+                form=form,
+                clock=lambda: at(day, "23:59:59"),
+                progress=lambda _text: None,
+                after_step=lambda _step: None,
+            )
+        )
+
+
+def busy_network(folder: Path) -> GivenNetwork:
+    """Books of June and some days of July 2026, the last window open."""
+    network = month(folder)
+    _decide(network)
+    books = BusyBooks(network)
+    first, redemption, basket = _first_window(books)
+    _second_window(books)
+    _third_window(books, first, redemption)
+    with writing(network.engine) as connection:
+        set_window_state(connection, 1, present=WindowState.NETTED, target=WindowState.CONFIRMED)
+    network.now_ms = at("2026-07-01", "10:00")
+    network.network_terms("2026-07-02", TermsChange(debt_policy=DebtPolicy.WITHHOLD_CASH))
+    _open_window(books, basket)
+    books.connection.close()
+    network.engine.dispose()
+    return network
+
+
+def _decide(network: GivenNetwork) -> None:
+    """Decisions of every kind that the month itself has not; some stay open."""
+    hand, key = network.hands[0], new_key()[0]
+    network.cap("alpha", 1_000_000)
+    with writing(network.engine) as connection:
+        cyd = Hand("cyd", key)
+        decision = add_operator(
+            connection,
+            cyd.operator_id,
+            name="Cyd",
+            algorithm=key.algorithm,
+            public_key=key.public_bytes(),
+            hand=hand,
+            now_ms=network.now_ms,
+        )
+        change_status(connection, "delta", PartnerStatus.SUSPENDED, hand=hand, now_ms=network.now_ms)
+        change_status(connection, "delta", PartnerStatus.ACTIVE, hand=hand, now_ms=network.now_ms)
+        retire_key(connection, "bravo/till-1/1", at("2026-09-01"), hand=hand, now_ms=network.now_ms)
+        revoke_key(connection, "delta/till-1/1", hand=hand, now_ms=network.now_ms)
+        propose_cap(connection, "bravo", 500_000, hand=hand, now_ms=network.now_ms)
+        onboard(connection, application("echo", {"EUR": "1"}, new_key()[0]), hand=hand, now_ms=network.now_ms)
+    network.approve(decision)
+
+
+def _first_window(books: BusyBooks) -> tuple[Command, Command, Command]:
+    """The month's first nine steps; a purchase, a redemption and a basket with a bonus are reversed later."""
+    books.enrol("ann", "ben")
+    first, fifth = books.issue("ann", "1200.00", receipt_number="A-1"), books.issue("ben", "401.99")
+    basket = books.issue("ann", "250.00", partner="charlie", offer_id="bonus-500")
+    redemption = books.redeem("ann", 700)
+    books.do("2026-06-01", first)
+    books.do("2026-06-02", books.issue("ann", "85.60", partner="bravo"))
+    books.do("2026-06-03", basket)
+    books.do("2026-06-05", redemption)
+    books.do("2026-06-06", fifth)
+    books.do("2026-06-08", books.reverse(first, amount="300.00"))
+    books.do("2026-06-09", books.redeem("ben", 200, partner="charlie"))
+    books.do("2026-06-10", books.reverse(fifth))
+    books.try_in_vain("2026-06-10", books.reverse(fifth), Reason.ALREADY_REVERSED)
+    books.do("2026-06-12", books.reverse(redemption, points=300))
+    books.night("2026-06-15", "through-operator")
+    return first, redemption, basket
+
+
+def _second_window(books: BusyBooks) -> None:
+    """Debts, paid in part; the night lets the first purchase's points expire."""
+    books.do("2026-06-16", books.issue("ann", "64.50"))
+    books.do("2026-06-17", books.issue("ben", "100.00", occurred_at_ms=at("2026-06-14")))
+    books.do("2026-06-18", books.issue("ben", "150.00", partner="charlie"))
+    books.enrol("dan", partner="bravo")
+    bought = books.issue("dan", "100.00")
+    books.do("2026-06-19", bought, books.redeem("dan", 50), books.reverse(bought, amount="40.00"), books.reverse(bought))
+    books.do("2026-06-19", books.issue("dan", "30.00", partner="bravo"))
+    books.night("2026-06-21", "partner-to-partner")
+
+
+def _third_window(books: BusyBooks, first: Command, redemption: Command) -> None:
+    """Late reversals: expiry is undone, and restored points expire at once; a transfer, an exchange, a value to redeem."""
+    books.do("2026-06-22", books.issue("ann", "41", partner="charlie", unit="charlie:STAR"))
+    books.do("2026-06-23", books.reverse(first, amount="100.00"))
+    books.do("2026-06-23", books.reverse(redemption, points=350), books.reverse(redemption))
+    books.do("2026-06-24", books.redeem("ann", 100, partner="delta"))
+    books.do("2026-06-25", books.transfer("ann", "ben", 120), books.transfer("ann", "dan", 5))
+    books.do("2026-06-26", books.redeem("ben", partner="alpha", up_to_value=AmountAsked("EUR", 150)))
+    books.do("2026-06-26", books.issue("ben", "8.50"))
+    books.night("2026-06-30", "partner-to-partner")
+
+
+def _open_window(books: BusyBooks, basket: Command) -> None:
+    """A shortfall that is withheld in cash, a part of a bonus taken back, and a refusal."""
+    books.now_ms = at("2026-07-03")
+    books.enrol("cay", partner="bravo")
+    bought = books.issue("cay", "50.00")
+    books.do("2026-07-03", bought, books.redeem("cay", 20), books.reverse(bought))
+    books.try_in_vain("2026-07-03", books.redeem("cay", 1_000_000), Reason.INSUFFICIENT_POINTS)
+    books.do("2026-07-04", books.reverse(basket, amount="50.00"), books.reverse(basket, amount="33.33"))
