@@ -70,7 +70,7 @@ class App:
     async def start(self) -> None:
         """Raises InvalidValue or StoreError, with a sentence for people, if the network cannot be served."""
         tls = None if self._is_plaintext else _tls_files(self._config)
-        engine = open_engine(self._config.database_url)
+        engine = open_engine(self._config.database_url, lock_wait_ms_max=self._config.gateway.lock_wait_ms_max)
         try:
             with reading(engine) as connection:
                 check_version(connection)

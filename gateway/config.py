@@ -31,6 +31,7 @@ class GatewayConfig:
     auth_failures_per_s_max: int = 50  # of one address; beyond it AUTH_FAILURES_LIMITED
     deadline_ms_max: int = 30_000
     body_timeout_ms: int = 5_000
+    lock_wait_ms_max: int = 10_000  # while another process writes to the same SQLite file; beyond it STORE_UNAVAILABLE
     directory_refresh_ms: int = 1_000
     drain_ms_max: int = 10_000
 

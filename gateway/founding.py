@@ -141,6 +141,7 @@ tls_private_key = "tls/server.key"
 # auth_failures_per_s_max = 50     # bad signatures of one address; beyond it AUTH_FAILURES_LIMITED
 # deadline_ms_max = 30000
 # body_timeout_ms = 5000           # how long a call may take to send its message
+# lock_wait_ms_max = 10000         # while another process writes to the same SQLite file; beyond it STORE_UNAVAILABLE
 # directory_refresh_ms = 1000      # how soon a revoked key is refused
 # drain_ms_max = 10000             # how long a stopping gateway finishes what it has begun
 """

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -18,17 +19,20 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.storage.errors import StoreUnavailable
 
-LOCK_WAIT_S_MAX = 10.0
+LOCK_WAIT_MS_MAX = 10_000
 _WRITES = "tallystick_writes"
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for the URL, connecting lazily. `sqlite:///FILE` or `postgresql+psycopg://…`."""
+def open_engine(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX) -> Engine:
+    """An engine for the URL, connecting lazily. `sqlite:///FILE` or `postgresql+psycopg://…`.
+
+    `lock_wait_ms_max`: how long a transaction that writes waits for SQLite's one lock, while another process holds it.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"check_same_thread": False})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, lock_wait_ms_max))
         return engine
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -137,13 +141,13 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(lock_wait_ms_max: int, connection: Connection) -> None:
     if not connection.get_execution_options().get(_WRITES):
         connection.exec_driver_sql("BEGIN")
         return
     # SQLite's own busy handler sleeps up to 100 ms and would starve beside a busy gateway; short sleeps are fair.
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    give_up_at = time.monotonic() + LOCK_WAIT_S_MAX
+    give_up_at = time.monotonic() + lock_wait_ms_max / 1_000
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -151,7 +155,7 @@ def _begin_sqlite(connection: Connection) -> None:
             if getattr(error.orig, "sqlite_errorname", "") not in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}:
                 raise
             if time.monotonic() > give_up_at:
-                raise StoreUnavailable(f"the database was locked for {LOCK_WAIT_S_MAX:.0f} s by another process") from error
+                raise StoreUnavailable(f"the database was locked for {lock_wait_ms_max} ms by another process") from error
             time.sleep(random.uniform(0.0005, 0.002))  # noqa: S311 - jitter, not a secret
         else:
             return
