@@ -8,7 +8,8 @@ import asyncio
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -35,6 +36,11 @@ else:
     Context, Handler = aio.ServicerContext, grpc.RpcMethodHandler
 
 Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+
+_metadata: ContextVar[Metadata] = ContextVar("_metadata")
+"""Of the call, in its own task: found by the interceptor, read by the handler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ class Doorkeeper(aio.ServerInterceptor):
     ) -> Handler | None:
         """The guarded handler of a method; made once, then kept."""
         method = handler_call_details.method
+        _metadata.set(handler_call_details.invocation_metadata or ())  # the context would make the tuple once more
         guarded = self._handlers.get(method)
         if guarded is not None:
             return guarded
@@ -112,12 +119,12 @@ class Doorkeeper(aio.ServerInterceptor):
         self, context: Context, line: RequestLine, rule: MethodRule, deserialize: Callable[[bytes], Message]
     ) -> Message:
         """The message of a call that may go on. Raises CallRejected, in the order of the checks below."""
-        signed = read_header(context.invocation_metadata() or ()) if rule.scopes else None
+        signed = read_header(_metadata.get()) if rule.scopes else None
         body = await self._only_message(context)
         line.request_bytes = len(body)
         now_s = time.monotonic()
         if signed is not None:
-            received = Received(line.method, body, context.peer().rpartition(":")[0], self._clock(), now_s)
+            received = Received(line.method, body, context.peer, self._clock(), now_s)
             key = self._gate.prove(signed, received)
             line.partner, line.terminal, _ = key.key_id.split("/")
             if not rule.scopes & key.scopes:

@@ -31,11 +31,11 @@ class SignedHeader:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came in. `peer` is the address without its port; instants are those of the two clocks."""
+    """A request as it came in. `peer` gives address and port; instants are those of the two clocks."""
 
     method: str
     body: bytes
-    peer: str
+    peer: Callable[[], str]
     now_ms: int
     now_s: float
 
@@ -99,7 +99,7 @@ class SignatureGate:
         return known.key
 
     def _failed(self, cause: str, signed: SignedHeader, received: Received, string: bytes) -> CallRejected:
-        if not self._failures.allows(received.peer, received.now_s):
+        if not self._failures.allows(_address(received), received.now_s):
             return reject(Reason.AUTH_FAILURES_LIMITED)
         self._keep(cause, signed, received, string)
         return reject(Reason.SIGNATURE_INVALID)
@@ -113,8 +113,13 @@ class SignatureGate:
                 at_ms=received.now_ms,
                 key_id=signed.header.key_id,
                 method=received.method,
-                peer=received.peer[:100],
+                peer=_address(received)[:100],
                 cause=cause[:300],
                 signed_string=string.decode("ascii")[:600],
             )
         )
+
+
+def _address(received: Received) -> str:
+    """Without the port, which is another one for each connection."""
+    return received.peer().rpartition(":")[0]

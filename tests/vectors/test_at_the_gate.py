@@ -46,7 +46,9 @@ def _answer(directory: OneKeyDirectory) -> str:
         ("tally-nonce", case["nonce"]),
         ("tally-sig-bin", bytes.fromhex(case["signature_hex"])),
     )
-    received = Received(case["method"], bytes.fromhex(case["body_hex"]), "ipv4:192.0.2.1", case["gateway_time_ms"], 0.0)
+    received = Received(
+        case["method"], bytes.fromhex(case["body_hex"]), lambda: "ipv4:192.0.2.1:50000", case["gateway_time_ms"], 0.0
+    )
     try:
         gate.prove(read_header(metadata), received)
     except CallRejected as rejection:
