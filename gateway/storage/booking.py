@@ -3,9 +3,7 @@
 Every statement is built once; each table is written by one statement for the whole batch.
 """
 
-from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,7 +11,7 @@ from gateway.domain.book import Book, StoredRefusal
 from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
 from gateway.storage.books import LoadedBook
-from gateway.storage.engine import BulkWrite, upsert
+from gateway.storage.bulk import BulkWrite, Row
 from gateway.storage.tables import (
     debts,
     entries,
@@ -28,8 +26,6 @@ from gateway.storage.tables import (
     totals,
 )
 
-_Row = tuple[Any, ...]
-
 _INSERT_ENTRIES = BulkWrite.insert(entries)
 _INSERT_POSTINGS = BulkWrite.insert(postings)
 _INSERT_OUTCOMES = BulkWrite.insert(outcomes)
@@ -42,6 +38,9 @@ _UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next
 _UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points"))
 _UPDATE_DEBTS = BulkWrite.update(debts, ("open_points",))
 _UPDATE_HEAD = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
+
+_ADD_TOTALS = BulkWrite.add(totals, ("points", "postings"))
+_ADD_POSITIONS = BulkWrite.add(positions, ("open_value_micros", "net_debit_micros"))
 
 _head_values = attrgetter("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash", "lane")
 _entry_fields = attrgetter(*(column.name for column in entries.columns if column.name != "entry_hash"))
@@ -66,7 +65,7 @@ def save_book(connection: Connection, loaded: LoadedBook) -> None:
     _UPDATE_HEAD(connection, [_head_values(head)])
 
 
-def _posting_rows(entry: Entry) -> list[_Row]:
+def _posting_rows(entry: Entry) -> list[Row]:
     return [
         (
             entry.bucket,
@@ -84,7 +83,7 @@ def _posting_rows(entry: Entry) -> list[_Row]:
     ]
 
 
-def _outcome_row(book: Book, entry: Entry, receipt: bytes) -> _Row:
+def _outcome_row(book: Book, entry: Entry, receipt: bytes) -> Row:
     return (
         entry.entry_id,
         entry.partner_id,
@@ -96,7 +95,7 @@ def _outcome_row(book: Book, entry: Entry, receipt: bytes) -> _Row:
     )
 
 
-def _refusal_row(book: Book, stored: StoredRefusal) -> _Row:
+def _refusal_row(book: Book, stored: StoredRefusal) -> Row:
     receipt = stored.receipt
     return (
         receipt.entry_id,
@@ -144,32 +143,17 @@ def _save_lots_and_debts(connection: Connection, work: WorkingSet) -> None:
 
 def _save_sums(connection: Connection, loaded: LoadedBook) -> None:
     head, work = loaded.book.head, loaded.book.work
-    rows: list[Mapping[str, Any]] = [
-        {
-            "window_id": head.window_id,
-            "lane": head.lane,
-            "issuer_id": issuer_id,
-            "counterparty_id": counterparty_id,
-            "rate_card_version": version,
-            "kind": kind.value,
-            "points": points,
-            "postings": count,
-        }
-        for (issuer_id, counterparty_id, version, kind), (points, count) in sorted(work.totals.items())
-    ]
-    upsert(connection, totals, rows, add=("points", "postings"))
-    added: list[Mapping[str, Any]] = []
+    _ADD_TOTALS(
+        connection,
+        [
+            (head.window_id, head.lane, issuer_id, counterparty_id, version, kind.value, points, count)
+            for (issuer_id, counterparty_id, version, kind), (points, count) in sorted(work.totals.items())
+        ],
+    )
+    added: list[Row] = []
     for (partner_id, currency), position in sorted(work.positions.items()):
         open_before, debit_before = loaded.positions_before.get((partner_id, currency), (0, 0))
         open_added, debit_added = position.open_value_micros - open_before, position.net_debit_micros - debit_before
         if open_added or debit_added:
-            added.append(
-                {
-                    "lane": head.lane,
-                    "partner_id": partner_id,
-                    "currency": currency,
-                    "open_value_micros": open_added,
-                    "net_debit_micros": debit_added,
-                }
-            )
-    upsert(connection, positions, added, add=("open_value_micros", "net_debit_micros"))
+            added.append((head.lane, partner_id, currency, open_added, debit_added))
+    _ADD_POSITIONS(connection, added)

@@ -4,10 +4,10 @@ Every statement is built once; each load is a handful of look-ups by key for the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Column, Connection, Table, func, or_, select
 
 from gateway.domain.book import Book, Head, KnownAnswer
 from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
@@ -18,6 +18,7 @@ from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
 from gateway.domain.terms import Terms
 from gateway.domain.working import Original, Position, WorkingSet
+from gateway.storage.bulk import Lookup, Row
 from gateway.storage.tables import (
     debts,
     entries,
@@ -31,36 +32,51 @@ from gateway.storage.tables import (
     refusals,
 )
 
-_IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
-_HEAD = select(heads).where(heads.c.lane == bindparam("lane")).with_for_update()
-_OUTCOMES = select(outcomes).where(outcomes.c.entry_id.in_(_IDS))
-_REFUSALS = select(
-    refusals.c.entry_id, refusals.c.fingerprint, refusals.c.reason, refusals.c.receipt, refusals.c.receipt_key_id
-).where(refusals.c.entry_id.in_(_IDS))
-_CARDS = select(member_identifiers.c.identifier_hash, member_identifiers.c.member_id).where(
-    member_identifiers.c.identifier_hash.in_(_IDS)
+
+def _columns(table: Table, kind: type[Any]) -> list[Column[Any]]:
+    """The columns that a dataclass is made of, in its order."""
+    return [table.c[field.name] for field in fields(kind) if field.name in table.c]
+
+
+_ENTRY_COLUMNS = [*_columns(entries, Entry), entries.c.entry_hash]
+_ENTRY_NAMES = [column.name for column in _ENTRY_COLUMNS]
+_POSTING_COLUMNS = [postings.c.entry_id, *_columns(postings, Posting)]
+
+_HEADS = Lookup(select(*_columns(heads, Head)).with_for_update(), heads.c.lane)
+_OUTCOMES = Lookup(
+    select(outcomes.c.entry_id, outcomes.c.fingerprint, outcomes.c.receipt, outcomes.c.receipt_key_id), outcomes.c.entry_id
 )
-_MEMBERS = select(members).where(members.c.member_id.in_(_IDS))
-_OPEN_LOTS = select(lots).where(lots.c.member_id.in_(_IDS), lots.c.open_points > 0)
-_LOTS = select(lots).where(lots.c.lot_id.in_(_IDS))
-_OPEN_DEBTS = select(debts).where(debts.c.member_id.in_(_IDS), debts.c.open_points > 0)
-_ENTRIES = select(entries).where(entries.c.entry_id.in_(_IDS))
-_REVERSALS = select(entries).where(
-    entries.c.original_entry_id.in_(_IDS),
-    entries.c.original_entry_id != "",
-    entries.c.kind.in_((EntryKind.REVERSE_ISSUE.value, EntryKind.REVERSE_REDEMPTION.value)),
+_REFUSALS = Lookup(
+    select(refusals.c.entry_id, refusals.c.fingerprint, refusals.c.reason, refusals.c.receipt, refusals.c.receipt_key_id),
+    refusals.c.entry_id,
 )
-_POSTINGS = select(postings).where(postings.c.entry_id.in_(_IDS)).order_by(postings.c.entry_id, postings.c.ordinal)
+_CARDS = Lookup(
+    select(member_identifiers.c.identifier_hash, member_identifiers.c.member_id), member_identifiers.c.identifier_hash
+)
+_MEMBERS = Lookup(select(*_columns(members, MemberAccount)), members.c.member_id)
+_LOTS = Lookup(select(*_columns(lots, Lot)), lots.c.lot_id)
+_OPEN_LOTS = Lookup(select(*_columns(lots, Lot)).where(lots.c.open_points > 0), lots.c.member_id)
+_OPEN_DEBTS = Lookup(select(*_columns(debts, Debt)).where(debts.c.open_points > 0), debts.c.member_id)
+_ENTRIES = Lookup(select(*_ENTRY_COLUMNS).order_by(entries.c.lane, entries.c.sequence), entries.c.entry_id)
+_REVERSALS = Lookup(
+    select(*_ENTRY_COLUMNS)
+    .where(
+        entries.c.original_entry_id != "",
+        or_(entries.c.kind == EntryKind.REVERSE_ISSUE.value, entries.c.kind == EntryKind.REVERSE_REDEMPTION.value),
+    )
+    .order_by(entries.c.lane, entries.c.sequence),
+    entries.c.original_entry_id,
+)
+_POSTINGS = Lookup(select(*_POSTING_COLUMNS).order_by(postings.c.entry_id, postings.c.ordinal), postings.c.entry_id)
 # Every lane keeps its own rows; a partner's exposure is their sum, read without a lock.
-_POSITIONS = (
+_POSITIONS = Lookup(
     select(
         positions.c.partner_id,
         positions.c.currency,
-        func.sum(positions.c.open_value_micros).label("open_value_micros"),
-        func.sum(positions.c.net_debit_micros).label("net_debit_micros"),
-    )
-    .where(positions.c.partner_id.in_(_IDS))
-    .group_by(positions.c.partner_id, positions.c.currency)
+        func.sum(positions.c.open_value_micros),
+        func.sum(positions.c.net_debit_micros),
+    ).group_by(positions.c.partner_id, positions.c.currency),
+    positions.c.partner_id,
 )
 
 
@@ -109,7 +125,7 @@ def load_book_for_expiry(
     at_ms = max(head.last_commit_ms, now_ms)
     work = WorkingSet(terms=terms, at_ms=at_ms, network_date=terms.network_date(at_ms).isoformat())
     _load_accounts(connection, work, {member_id for member_id, _ in overdue})
-    _hold_lots(work, _fetch(connection, _LOTS, {lot_id for _, lot_id in overdue}))
+    _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue}))
     return LoadedBook(Book(head=head, work=work, encode=_no_receipt, receipt_key_id=""), {})
 
 
@@ -119,63 +135,65 @@ def _no_receipt(_receipt: Receipt) -> bytes:
 
 def read_entries(connection: Connection, entry_ids: Iterable[str]) -> list[tuple[Entry, bytes]]:
     """Entries with their postings and hashes, in the order of the lane."""
-    return _entries_of(connection, _fetch(connection, _ENTRIES, set(entry_ids)))
+    return _entries_of(connection, _ENTRIES(connection, set(entry_ids)))
 
 
 def _load_head(connection: Connection, lane: int) -> Head:
-    return Head(**connection.execute(_HEAD, {"lane": lane}).one()._asdict())
+    (row,) = _HEADS(connection, (lane,))
+    return Head(*row)
 
 
 def _load_answers(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
     wanted = {command.entry_id for command in commands}
-    for row in _fetch(connection, _OUTCOMES, wanted):
-        book.known[row.entry_id] = KnownAnswer(row.fingerprint, Answer(row.receipt, row.receipt_key_id))
-    for row in _fetch(connection, _REFUSALS, wanted):
-        refusal = Refusal(Reason(row.reason))
-        book.known_refusals[row.entry_id, row.fingerprint] = Answer(row.receipt, row.receipt_key_id, refusal)
+    for entry_id, fingerprint, receipt, key_id in _OUTCOMES(connection, wanted):
+        book.known[entry_id] = KnownAnswer(fingerprint, Answer(receipt, key_id))
+    for entry_id, fingerprint, reason, receipt, key_id in _REFUSALS(connection, wanted):
+        book.known_refusals[entry_id, fingerprint] = Answer(receipt, key_id, Refusal(Reason(reason)))
 
 
 def _load_originals(connection: Connection, work: WorkingSet, entry_ids: Sequence[str]) -> None:
     for entry, _hash in read_entries(connection, entry_ids):
         work.originals[entry.entry_id] = Original(entry)
-    for entry, _hash in _entries_of(connection, _fetch(connection, _REVERSALS, set(work.originals))):
+    for entry, _hash in _entries_of(connection, _REVERSALS(connection, work.originals.keys())):
         work.note_entry(entry)
 
 
 def _load_cards(connection: Connection, work: WorkingSet, refs: Sequence[MemberRef], commands: Sequence[Command]) -> None:
     hashes = {ref.card_hash for ref in refs if ref.card_hash is not None}
     hashes |= {command.card_hash for command in commands if isinstance(command, Enrol)}
-    for row in _fetch(connection, _CARDS, hashes):
-        work.cards[row.identifier_hash] = row.member_id
+    work.cards.update(_CARDS(connection, hashes))
 
 
 def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str]) -> None:
-    for row in _fetch(connection, _MEMBERS, member_ids):
-        work.accounts[row.member_id] = MemberAccount(**row._asdict())
+    for row in _MEMBERS(connection, member_ids):
+        account = MemberAccount(*row)
+        work.accounts[account.member_id] = account
     in_debt = {account.member_id for account in work.accounts.values() if account.debt_points}
-    for row in _fetch(connection, _OPEN_DEBTS, in_debt):
-        work.accounts[row.member_id].debts.append(Debt(**row._asdict()))
+    for row in _OPEN_DEBTS(connection, in_debt):
+        debt = Debt(*row)
+        work.accounts[debt.member_id].debts.append(debt)
 
 
 def _load_lots(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
     with_points = {member_id for member_id in spending if member_id in work.accounts and work.accounts[member_id].open_points}
-    _hold_lots(work, _fetch(connection, _OPEN_LOTS, with_points))
+    _hold_lots(work, _OPEN_LOTS(connection, with_points))
     named = {posting.lot_id for original in work.originals.values() for posting in original.entry.postings if posting.lot_id}
     held = {lot_id for account in work.accounts.values() for lot_id in account.lots}
-    _hold_lots(work, _fetch(connection, _LOTS, named - held))
+    _hold_lots(work, _LOTS(connection, named - held))
 
 
-def _hold_lots(work: WorkingSet, rows: Iterable[Row[Any]]) -> None:
+def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
     for row in rows:
-        work.accounts[row.member_id].lots[row.lot_id] = Lot(**row._asdict())
+        lot = Lot(*row)
+        work.accounts[lot.member_id].lots[lot.lot_id] = lot
 
 
 def _load_positions(connection: Connection, work: WorkingSet, issuers: set[str]) -> dict[tuple[str, str], tuple[int, int]]:
     before = {}
-    for row in _fetch(connection, _POSITIONS, issuers):
+    for partner_id, currency, open_value_micros, net_debit_micros in _POSITIONS(connection, issuers):
         # PostgreSQL sums 64-bit integers as decimals.
-        before[row.partner_id, row.currency] = sums = (int(row.open_value_micros), int(row.net_debit_micros))
-        work.positions[row.partner_id, row.currency] = Position(*sums)
+        before[partner_id, currency] = sums = (int(open_value_micros), int(net_debit_micros))
+        work.positions[partner_id, currency] = Position(*sums)
     return before
 
 
@@ -214,37 +232,14 @@ def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]
     return spending
 
 
-def _fetch(connection: Connection, statement: Select[Any], ids: set[str]) -> Sequence[Row[Any]]:
-    # Sorted, so that rows are always read in the same order.
-    return connection.execute(statement, {"ids": sorted(ids)}).all() if ids else ()
+def _entries_of(connection: Connection, rows: Sequence[Row]) -> list[tuple[Entry, bytes]]:
+    found = [dict(zip(_ENTRY_NAMES, row, strict=True)) for row in rows]
+    by_entry: dict[str, list[Posting]] = {columns["entry_id"]: [] for columns in found}
+    for entry_id, ordinal, kind, *rest in _POSTINGS(connection, by_entry.keys()):
+        by_entry[entry_id].append(Posting(ordinal, PostingKind(kind), *rest))
+    return [(_entry(columns, by_entry[columns["entry_id"]]), columns["entry_hash"]) for columns in found]
 
 
-def _entries_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[tuple[Entry, bytes]]:
-    by_entry: dict[str, list[Posting]] = {row.entry_id: [] for row in rows}
-    for row in _fetch(connection, _POSTINGS, set(by_entry)):
-        by_entry[row.entry_id].append(posting_of(row))
-    return [
-        (entry_of(row, tuple(by_entry[row.entry_id])), row.entry_hash) for row in sorted(rows, key=lambda r: (r.lane, r.sequence))
-    ]
-
-
-def entry_of(row: Row[Any], its_postings: tuple[Posting, ...]) -> Entry:
-    """The entry of a row of `entries`."""
-    fields = row._asdict()
-    del fields["entry_hash"]
-    fields["kind"] = EntryKind(row.kind)
-    return Entry(**fields, postings=its_postings)
-
-
-def posting_of(row: Row[Any]) -> Posting:
-    """The posting of a row of `postings`."""
-    return Posting(
-        ordinal=row.ordinal,
-        kind=PostingKind(row.kind),
-        lot_id=row.lot_id,
-        issuer_id=row.issuer_id,
-        counterparty_id=row.counterparty_id,
-        rate_card_version=row.rate_card_version,
-        points=row.points,
-        cause_lot_id=row.cause_lot_id,
-    )
+def _entry(columns: Mapping[str, Any], its_postings: Sequence[Posting]) -> Entry:
+    named = {name: value for name, value in columns.items() if name != "entry_hash"}
+    return Entry(**{**named, "kind": EntryKind(columns["kind"]), "postings": tuple(its_postings)})

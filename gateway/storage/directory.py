@@ -18,6 +18,7 @@ from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, P
 from gateway.domain.signing import Algorithm
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, Terms, parse_date
 from gateway.domain.units import Rate
+from gateway.storage.bulk import Lookup
 from gateway.storage.tables import entries
 from gateway.storage.tables_directory import (
     issue_rates,
@@ -32,7 +33,7 @@ from gateway.storage.tables_directory import (
     receipt_keys,
 )
 
-_VERSION = select(networks.c.directory_version).where(networks.c.network_id == 1)
+_VERSION = Lookup(select(networks.c.directory_version), networks.c.network_id)
 _BUMP = update(networks).where(networks.c.network_id == 1).values(directory_version=networks.c.directory_version + 1)
 _NETWORK = select(
     networks.c.audience,
@@ -112,10 +113,9 @@ _ANY_ENTRY = select(entries.c.entry_id).limit(1)
 
 def directory_version(connection: Connection) -> int:
     """The directory's version: one indexed read, cheap enough for every batch. Raises BooksBroken without a network."""
-    version = connection.execute(_VERSION).scalar()
-    if version is None:
-        raise BooksBroken("the database holds no network")
-    return int(version)
+    for (version,) in _VERSION(connection, (1,)):
+        return int(version)
+    raise BooksBroken("the database holds no network")
 
 
 def bump_directory_version(connection: Connection) -> None:

@@ -6,16 +6,15 @@ Opens no transaction by itself; refuses to run on SQLite without write-ahead log
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, Update, bindparam, create_engine, event, insert, update
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from gateway.storage.errors import StoreUnavailable
 
@@ -69,6 +68,18 @@ def writing_on(connection: Connection) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def on_driver(connection: Connection, text: str) -> Iterator[sqlite3.Connection]:
+    """SQLite's own connection, for statements that run too often to go through SQLAlchemy. Its errors come as SQLAlchemy's."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        yield driver
+    except sqlite3.Error as error:
+        # Without the values: they are members' affairs.
+        raise DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True) from error
+
+
 def upsert(
     connection: Connection,
     table: Table,
@@ -86,49 +97,6 @@ def upsert(
     connection.execute(inserted.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), list(rows))
 
 
-class BulkWrite:
-    """An insert, or an update by primary key, of many rows by one statement that is built once.
-
-    Rows are tuples in the order of `columns`. SQLite takes them as they are, three times as fast as named ones.
-    """
-
-    def __init__(self, statement: Insert | Update, columns: Sequence[str]) -> None:
-        """`columns` name the bound parameters in the order in which rows give them."""
-        self._statement = statement
-        self._columns = tuple(columns)
-        self._sqlite: tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]] | None] | None = None
-
-    @classmethod
-    def insert(cls, table: Table) -> "BulkWrite":
-        """Inserts whole rows, in the order of the table's columns."""
-        names = [column.name for column in table.columns]
-        return cls(insert(table).values({name: bindparam(name) for name in names}), names)
-
-    @classmethod
-    def update(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":
-        """Replaces columns; rows give the new values first, then the primary key."""
-        keys = [column.name for column in table.primary_key.columns]
-        statement = update(table).values({name: bindparam(name) for name in columns})
-        for key in keys:
-            statement = statement.where(table.c[key] == bindparam(f"key_{key}"))
-        return cls(statement, [*columns, *(f"key_{key}" for key in keys)])
-
-    def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Writes the rows, if there are any. A constraint that disagrees raises the driver's IntegrityError."""
-        if not rows:
-            return
-        if connection.dialect.name != "sqlite":
-            connection.execute(self._statement, [dict(zip(self._columns, row, strict=True)) for row in rows])
-            return
-        if self._sqlite is None:
-            compiled = self._statement.compile(dialect=connection.dialect)
-            assert compiled.positiontup is not None, "SQLite's parameters are positional"
-            order = [self._columns.index(name) for name in compiled.positiontup]
-            self._sqlite = (str(compiled), None if order == sorted(order) else itemgetter(*order))
-        text, reorder = self._sqlite
-        connection.exec_driver_sql(text, [reorder(row) for row in rows] if reorder else list(rows))
-
-
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself
     cursor = connection.cursor()
@@ -142,17 +110,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(lock_wait_ms_max: int, connection: Connection) -> None:
-    if not connection.get_execution_options().get(_WRITES):
-        connection.exec_driver_sql("BEGIN")
-        return
+    writes = connection.get_execution_options().get(_WRITES)
+    with on_driver(connection, "BEGIN") as driver:
+        if writes:
+            _begin_immediate(driver, lock_wait_ms_max)
+        else:
+            driver.execute("BEGIN")
+
+
+def _begin_immediate(driver: sqlite3.Connection, lock_wait_ms_max: int) -> None:
     # SQLite's own busy handler sleeps up to 100 ms and would starve beside a busy gateway; short sleeps are fair.
-    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    driver.execute("PRAGMA busy_timeout=0")
     give_up_at = time.monotonic() + lock_wait_ms_max / 1_000
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorname", "") not in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname not in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}:
                 raise
             if time.monotonic() > give_up_at:
                 raise StoreUnavailable(f"the database was locked for {lock_wait_ms_max} ms by another process") from error

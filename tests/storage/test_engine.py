@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Column, Engine, Executable, Integer, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from gateway.storage.engine import BulkWrite, open_engine, reading, upsert, writing, writing_on
+from gateway.storage.bulk import BulkWrite
+from gateway.storage.engine import open_engine, reading, upsert, writing, writing_on
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, StoreUnavailable, translate
 
 TALLIES = Table(
