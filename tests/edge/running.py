@@ -11,7 +11,7 @@ import base64
 import secrets
 import threading
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -22,8 +22,8 @@ from gateway.app import App
 from gateway.config import load_config
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.domain.signing import PrivateKey, RequestHeader, request_string
-from partners.pos.requests import ENROL, GET_BALANCE, ISSUE, REDEEM, Method
-from tallystick.v1 import member_pb2, points_pb2, types_pb2
+from partners.pos.requests import ENROL, GET_BALANCE, GET_PARTNER, ISSUE, REDEEM, Method
+from tallystick.v1 import member_pb2, partner_pb2, points_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork
 
 CALL_S_MAX = 20
@@ -106,7 +106,6 @@ class Caller:
     audience: str = AUDIENCE
     created: str = ""
     channel: grpc.Channel | None = None
-    numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """The key that `given` made, unless another is named."""
@@ -153,6 +152,14 @@ class Caller:
         asked = points_pb2.RedeemPointsRequest(idempotency_key=key, member=member, points=points)
         answer: types_pb2.Answer = self.call(REDEEM, asked).answer
         return answer
+
+    def is_taken(self) -> bool:
+        """Whether a call with this key gets through."""
+        try:
+            self.call(GET_PARTNER, partner_pb2.GetPartnerRequest())
+        except grpc.RpcError:
+            return False
+        return True
 
     def balance(self, member_id: str) -> int:
         """The member's points."""

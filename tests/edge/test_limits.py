@@ -8,8 +8,8 @@ import pytest
 from grpc import StatusCode
 
 from gateway.edge.limits import RateLimit
-from partners.pos.requests import ENROL, GET_PARTNER, ISSUE
-from tallystick.v1 import member_pb2, partner_pb2
+from partners.pos.requests import ENROL, GET_PARTNER, ISSUE, SUBMIT_BATCH
+from tallystick.v1 import errors_pb2, member_pb2, partner_pb2, points_pb2
 from tests.edge.http2 import DATA, END_STREAM, HEADERS, RawConnection
 from tests.edge.running import Caller, RunningGateway, Seen, bare_call, issue_request, refusal, seen
 from tests.edge.test_raw import spelled
@@ -158,3 +158,18 @@ def test_a_caller_that_goes_away_finds_its_answer_by_the_same_key(acme: Caller) 
 
     assert acme.issue(member_id, 500, "gone-1").receipt.receipt
     assert acme.balance(member_id) == 5
+
+
+@pytest.mark.parametrize(("queue_max", "is_booked"), [(1, False), (2, True)])
+def test_commands_beyond_the_queue_are_refused_at_once(network: GivenNetwork, queue_max: int, *, is_booked: bool) -> None:
+    """Two commands of a batch need two places; refused, they may come again."""
+    with RunningGateway(network, queue_max=queue_max) as gateway:
+        caller = Caller(gateway, "acme", network.keys["acme"])
+        member_id = caller.enrol("QUEUE-1")
+        commands = [points_pb2.Command(issue=issue_request(member_id, 100, f"queue-{index}")) for index in range(2)]
+        answers = caller.call(SUBMIT_BATCH, points_pb2.SubmitBatchRequest(commands=commands)).answers
+
+    assert [answer.HasField("booked") for answer in answers] == [is_booked] * 2
+    assert {answer.refused.reason for answer in answers} == {
+        errors_pb2.ERROR_REASON_UNSPECIFIED if is_booked else errors_pb2.ERROR_REASON_QUEUE_FULL
+    }

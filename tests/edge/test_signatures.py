@@ -1,5 +1,6 @@
 """Who may call: every way in which a signature, its parameters or its key can be wrong."""
 
+import time
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from grpc import StatusCode
 
+from gateway.config import GatewayConfig
 from gateway.domain.partner import KeyScope, PartnerKey
 from gateway.domain.signing import Algorithm, PrivateKey, RequestHeader, request_string
 from gateway.key_file import new_key
@@ -122,6 +124,21 @@ def test_a_revoked_key_is_refused_by_a_running_gateway(own_acme: Caller) -> None
     own_acme.gateway.run(own_acme.gateway.app.look_around())
 
     assert_refused_like_any_other(own_acme, own_acme.metadata(ISSUE.path, BODY))
+
+
+def test_a_gateway_looks_for_revoked_keys_by_itself(network: GivenNetwork) -> None:
+    """Every `directory_refresh_ms`; within five seconds by default, as tills are promised."""
+    with RunningGateway(network, directory_refresh_ms=10) as gateway:
+        caller = Caller(gateway, "acme", network.keys["acme"])
+        caller.call(GET_PARTNER, partner_pb2.GetPartnerRequest())
+        with writing(network.engine) as connection:
+            revoke_key(connection, caller.key_id, hand=network.hands[0], now_ms=network.now_ms)
+        give_up_at = time.monotonic() + 5
+        while caller.is_taken() and time.monotonic() < give_up_at:
+            pass
+
+        assert not caller.is_taken()
+    assert GatewayConfig().directory_refresh_ms <= 5_000
 
 
 def test_a_retired_key_is_refused_from_its_last_moment_on(own_acme: Caller) -> None:
