@@ -18,6 +18,7 @@ from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, p
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
+WATCHERS_S_MAX = 0.5  # to hear that the gateway stops
 QUIET_S = 0.05  # without a call, after which a draining server stops listening
 
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -100,7 +101,9 @@ class Server:
             is_quiet = self._doorkeeper.calls == seen and not self._doorkeeper.running
             if is_quiet or loop.time() > stop_at - grace_s / 2:
                 break
-        await self._server.stop(max(stop_at - loop.time(), 0))
+        left_s = max(stop_at - loop.time(), 0)
+        # Watchers of the health never end by themselves, and nobody is to wait for them.
+        await self._server.stop(left_s if self._doorkeeper.running else min(left_s, WATCHERS_S_MAX))
 
     def _add_port(self, listen: str, tls: TlsFiles | None) -> int:
         if tls is None:
