@@ -22,8 +22,6 @@ BOB = ("--operator", "bob", "--key", "bob.pem")
 RATES: Mapping[str, dict[str, str]] = {"grocer": {"EUR": "1/2"}, "fuel": {"EUR": "1"}, "charity": {}}
 CARD = ("--card", "4000-0001")
 
-pytestmark = pytest.mark.slow
-
 
 @dataclass
 class Day:
@@ -48,20 +46,27 @@ class Day:
         return (self.folder / "net" / "statements" / "window-0001" / name).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
-    """Played once; the tests look at what was said and written."""
-    played = Day(tmp_path_factory.mktemp("day"))
-    found(played)
-    take_in(played)
-    with gateway_process(played.folder / "net") as gateway:
-        open_shops(played, gateway)
-        played.run("night", "settlement", "run")
-        played.pos("balance", "charity", "balance", *CARD)
-    played.run("statement", "settlement", "statement", "1", "charity")
-    played.run("audit", "audit")
-    played.run("audit in full", "audit", "--full")
-    return played
+@pytest.mark.slow
+def test_a_day_and_a_night_by_commands_alone(tmp_path: Path) -> None:
+    """Founded, taken in, sold, redeemed, settled and proven: what is printed, and what is in the files."""
+    day = Day(tmp_path)
+    found(day)
+    take_in(day)
+    with gateway_process(tmp_path / "net") as gateway:
+        open_shops(day, gateway)
+        day.run("night", "settlement", "run")
+        day.pos("balance", "charity", "balance", *CARD)
+    day.run("statement", "settlement", "statement", "1", "charity")
+    day.run("audit", "audit", "--full")
+
+    check_keys_are_read_by_their_owner_alone(day)
+    check_partners_are_taken_in_by_two_operators(day)
+    check_what_each_till_prints(day)
+    check_a_till_that_asks_again_gets_the_same_receipt(day)
+    check_the_night_prints_who_owes_whom_before_and_after(day)
+    check_the_files_of_the_night_are_whole_and_hashed(day)
+    check_the_statements_say_what_the_day_says(day)
+    assert "books proved" in day.said["audit"]
 
 
 def found(day: Day) -> None:
@@ -131,7 +136,7 @@ def _profile(folder: Path, partner_id: str, address: str) -> None:
     run_process(folder, *words)
 
 
-def test_a_network_is_founded_with_keys_that_only_its_owner_reads(day: Day) -> None:
+def check_keys_are_read_by_their_owner_alone(day: Day) -> None:
     """And with what the gateway needs for TLS."""
     keys = [
         path
@@ -143,14 +148,14 @@ def test_a_network_is_founded_with_keys_that_only_its_owner_reads(day: Day) -> N
     assert {path.stat().st_mode & 0o777 for path in [*keys, day.folder / "ada.pem", day.folder / "grocer.pem"]} == {0o600}
 
 
-def test_partners_are_taken_in_by_two_operators(day: Day) -> None:
+def check_partners_are_taken_in_by_two_operators(day: Day) -> None:
     """Whoever proposed is refused."""
     assert all(partner_id in day.said["onboard"] for partner_id in RATES)
     assert "DUAL_CONTROL_REQUIRED" in day.said["own approval"]
     assert all(partner_id in day.said["approval"] for partner_id in RATES)
 
 
-def test_a_day_at_the_tills(day: Day) -> None:
+def check_what_each_till_prints(day: Day) -> None:
     """What each till prints."""
     assert "issue: +50 points for 100.00 EUR" in day.said["issue"]
     assert "balance: 80 points" in day.said["refuel"]
@@ -160,7 +165,7 @@ def test_a_day_at_the_tills(day: Day) -> None:
     assert "25" in day.said["balance"]
 
 
-def test_a_till_that_asks_again_gets_the_same_receipt(day: Day) -> None:
+def check_a_till_that_asks_again_gets_the_same_receipt(day: Day) -> None:
     """Byte for byte, marked as a repeat."""
     first, again = json.loads(day.said["gift"]), json.loads(day.said["gift again"])
 
@@ -169,7 +174,7 @@ def test_a_till_that_asks_again_gets_the_same_receipt(day: Day) -> None:
     assert [(lot["issuer_id"], lot["points"]) for lot in first["receipt"]["lots"]] == [("grocer", "-50"), ("fuel", "-10")]
 
 
-def test_the_night_prints_who_owes_whom_before_and_after(day: Day) -> None:
+def check_the_night_prints_who_owes_whom_before_and_after(day: Day) -> None:
     """What was given back is taken off; a partner's own points drop out of the net; the files are named."""
     said = day.said["night"]
 
@@ -179,7 +184,7 @@ def test_the_night_prints_who_owes_whom_before_and_after(day: Day) -> None:
     assert "charity.json" in said
 
 
-def test_the_files_of_the_night_are_whole_and_hashed(day: Day) -> None:
+def check_the_files_of_the_night_are_whole_and_hashed(day: Day) -> None:
     """The manifest names each with its hash, and the statement is what the command prints."""
     manifest = json.loads(day.file("operator.manifest.json"))
     names = {path.name for path in (day.folder / "net" / "statements" / "window-0001").iterdir()}
@@ -189,7 +194,7 @@ def test_the_files_of_the_night_are_whole_and_hashed(day: Day) -> None:
     assert day.said["statement"] == day.file("charity.txt").decode()
 
 
-def test_the_statements_say_what_the_day_says(day: Day) -> None:
+def check_the_statements_say_what_the_day_says(day: Day) -> None:
     """Of the grocer's points 40 went at the charity for a cent, 10 at the fuel chain for 0.9; own points drop out."""
     nets = {name: _net(json.loads(day.file(f"{name}.json"))) for name in RATES}
     payments = json.loads(day.file("operator.instructions.json"))["instructions"]
@@ -199,12 +204,6 @@ def test_the_statements_say_what_the_day_says(day: Day) -> None:
         ("grocer", "charity", 40),
         ("grocer", "fuel", 9),
     ]
-
-
-def test_the_audit_proves_the_day_and_the_night(day: Day) -> None:
-    """With figures."""
-    for named in ("audit", "audit in full"):
-        assert "books proved" in day.said[named]
 
 
 def _net(statement: Any) -> int:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,29 +22,33 @@ from tests.e2e.storm import Key, Storm
 KILLS = 20
 SEED = int(os.environ.get("TALLYSTICK_SEED", "1731"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills")]
 
-
-@pytest.fixture(scope="module")
-def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
-    """It has passed, and everything was sent again. TALLYSTICK_SEED=n draws another one."""
-    network = live_network(tmp_path_factory.mktemp("kills") / "net", "acme", "globex")
+@pytest.mark.slow
+def test_after_a_storm_each_key_has_one_receipt_and_their_sum_is_the_ledger(tmp_path: Path) -> None:
+    """After one storm, since it takes long: receipts, refusals, sequences, points, audit. $TALLYSTICK_SEED draws another."""
+    network = live_network(tmp_path / "net", "acme", "globex")
     with gateway_process(network.folder) as gateway:
         storm = Storm(network, gateway, SEED)
         asyncio.run(storm.rage(KILLS))
     print(f"seed {SEED}: {dict(storm.figures)}, {len(storm.acknowledged)} keys acknowledged")  # noqa: T201 - a failure shows it
-    yield storm
+
+    check_a_storm_did_rage(storm)
+    check_each_key_has_exactly_one_receipt(storm)
+    check_the_receipts_are_the_ledger(storm)
+    check_remembered_refusals_are_the_ledgers_too(storm)
+    check_sequences_have_no_gaps_and_receipts_name_their_own(storm)
+    check_the_audit_holds(storm)
     network.engine.dispose()
 
 
-def test_a_storm_did_rage(storm: Storm) -> None:
+def check_a_storm_did_rage(storm: Storm) -> None:
     """Else the others prove nothing: kills, lost and broken-off answers, and calls that got none."""
     assert storm.gateway.starts == KILLS + 1
     assert min(storm.figures[word] for word in ("arrives", "lost", "cut", "without answer")) >= KILLS
     assert len(storm.acknowledged) > len(storm.keys()) // 4
 
 
-def test_each_key_has_exactly_one_receipt(storm: Storm) -> None:
+def check_each_key_has_exactly_one_receipt(storm: Storm) -> None:
     """The same bytes whenever it was answered, before a kill or after, signature included."""
     without = {key: answer for key, answer in storm.final.items() if not storm.answers[key]}
 
@@ -52,7 +57,7 @@ def test_each_key_has_exactly_one_receipt(storm: Storm) -> None:
     assert {_reason(answer) for answer in without.values()} <= {"ENTRY_NOT_FOUND"}, "only what names no entry has no receipt"
 
 
-def test_the_receipts_are_the_ledger(storm: Storm) -> None:
+def check_the_receipts_are_the_ledger(storm: Storm) -> None:
     """The same keys and bytes, and the same points, in all and for each partner."""
     booked = {key: answer for key, answer in storm.final.items() if isinstance(answer, Booked)}
     query = select(outcomes.c.partner_id, outcomes.c.idempotency_key, outcomes.c.receipt)
@@ -67,7 +72,7 @@ def test_the_receipts_are_the_ledger(storm: Storm) -> None:
     assert _balances(storm) == sum(points.values()) + _passed_on(booked)
 
 
-def test_remembered_refusals_are_the_ledgers_too(storm: Storm) -> None:
+def check_remembered_refusals_are_the_ledgers_too(storm: Storm) -> None:
     """None more, none less."""
     refused = {key for key, answer in storm.final.items() if isinstance(answer, Refused) and storm.answers[key]}
     stored = {(row[0], row[1]) for row in _rows(storm, select(refusals.c.partner_id, refusals.c.idempotency_key))}
@@ -75,7 +80,7 @@ def test_remembered_refusals_are_the_ledgers_too(storm: Storm) -> None:
     assert refused == stored
 
 
-def test_sequences_have_no_gaps_and_receipts_name_their_own(storm: Storm) -> None:
+def check_sequences_have_no_gaps_and_receipts_name_their_own(storm: Storm) -> None:
     """1 to the head's last, whatever was rolled back."""
     sequences = {row[0]: row[1] for row in _rows(storm, select(entries.c.sequence, entries.c.entry_id))}
     booked = [answer for answer in storm.final.values() if isinstance(answer, Booked)]
@@ -84,7 +89,7 @@ def test_sequences_have_no_gaps_and_receipts_name_their_own(storm: Storm) -> Non
     assert all(sequences[answer.receipt.sequence] == answer.entry_id for answer in booked)
 
 
-def test_the_audit_holds(storm: Storm) -> None:
+def check_the_audit_holds(storm: Storm) -> None:
     """In full."""
     storm.network.now_ms = max(answer.receipt.booked_at_ms for answer in storm.final.values() if isinstance(answer, Booked))
 
