@@ -7,6 +7,8 @@ commands run again singly, so that one bad command harms no other.
 
 import asyncio
 import logging
+import os
+import queue
 import random
 import threading
 import time
@@ -25,6 +27,7 @@ from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
 
 ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
 _BACKOFF_S = 0.005
+TICKS = int(os.environ.get('TICKS', '1'))
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +72,14 @@ class Writer:
 
     def __post_init__(self) -> None:
         """Makes the thread; `start` starts it."""
+        # The queue belongs to the event loop; the thread sees nothing but the batches that it is handed.
         self._queue: deque[_Pending] = deque()
         self._chores: deque[Chore] = deque()
         self._waiting = 0  # commands in the queue
         self._is_draining = False
-        self._wake = threading.Condition()
+        self._is_busy = False
+        self._is_due = False
+        self._handed: queue.SimpleQueue[tuple[list[_Pending], list[Chore]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tallystick-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -84,9 +90,8 @@ class Writer:
 
     async def stop(self) -> None:
         """Takes nothing more, empties the queue, and ends the thread."""
-        with self._wake:
-            self._is_draining = True
-            self._wake.notify()
+        self._is_draining = True
+        self._schedule()
         await asyncio.to_thread(self._thread.join)
 
     async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> list[Result]:
@@ -95,34 +100,56 @@ class Writer:
         Refuses all of them alike: DRAINING, QUEUE_FULL, DEADLINE_PASSED, STORE_UNAVAILABLE. Raises what a bug raised.
         """
         assert self._loop is not None, "the writer was not started"
+        if self._is_draining:
+            return _all(commands, Reason.DRAINING)
+        if self._waiting + len(commands) > self.queue_max:
+            return _all(commands, Reason.QUEUE_FULL)
         pending = _Pending(commands, deadline, self._loop.create_future())
-        with self._wake:
-            if self._is_draining:
-                return _all(commands, Reason.DRAINING)
-            if self._waiting + len(commands) > self.queue_max:
-                return _all(commands, Reason.QUEUE_FULL)
-            self._queue.append(pending)
-            self._waiting += len(commands)
-            self._wake.notify()
+        self._queue.append(pending)
+        self._waiting += len(commands)
+        self._schedule()
         return await pending.future
 
     def add_chore(self, chore: Chore) -> None:
         """Runs it between two batches, on the writer's connection. A chore that fails is logged, not repeated."""
-        with self._wake:
-            self._chores.append(chore)
-            self._wake.notify()
+        self._chores.append(chore)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_due and not self._is_busy:
+            self._is_due = True
+            self._seen = 0
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if TICKS and self._waiting > self._seen and not self._is_draining:
+            self._seen = self._waiting
+            self._loop.call_soon(self._hand_over)
+            return
+        self._is_due = False
+        chores = list(self._chores)
+        self._chores.clear()
+        batch: list[_Pending] = []
+        size = 0
+        while self._queue and (not batch or size + len(self._queue[0].commands) <= self.batch_max):
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].commands)
+        self._waiting -= size
+        if batch or chores:
+            self._is_busy = True
+            self._handed.put((batch, chores))
+        elif self._is_draining:
+            self._handed.put(None)
 
     def _work(self) -> None:
         connection: Connection | None = None
-        while True:
-            batch, chores = self._collect()
-            if not batch and not chores:
-                break
+        while (handed := self._handed.get()) is not None:
+            batch, chores = handed
             try:
                 connection = connection or self.engine.connect()
-            except DBAPIError as error:
+            except Exception as error:
                 _log.exception("the store cannot be reached")
-                self._answer([(pending, _refused(pending, translate(error))) for pending in batch])
+                self._answer([(pending, _refused(pending, error)) for pending in batch])
                 continue
             for chore in chores:
                 self._run_chore(connection, chore)
@@ -133,20 +160,10 @@ class Writer:
         if connection is not None:
             connection.close()
 
-    def _collect(self) -> tuple[list[_Pending], list[Chore]]:
-        """Waits for work; takes as much as fits into a batch. Both are empty only at the end."""
-        with self._wake:
-            while not (self._queue or self._chores or self._is_draining):
-                self._wake.wait()
-            chores = list(self._chores)
-            self._chores.clear()
-            batch: list[_Pending] = []
-            size = 0
-            while self._queue and (not batch or size + len(self._queue[0].commands) <= self.batch_max):
-                batch.append(self._queue.popleft())
-                size += len(batch[-1].commands)
-            self._waiting -= size
-        return batch, chores
+    def _finished(self, outcomes):
+        self._is_busy = False
+        _resolve(outcomes)
+        self._schedule()
 
     def _carry_out(self, connection: Connection, batch: list[_Pending]) -> list[tuple[_Pending, list[Result] | Exception]]:
         now = time.monotonic()
@@ -210,8 +227,7 @@ class Writer:
 
     def _answer(self, outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
         assert self._loop is not None, "the writer was not started"
-        if outcomes:
-            self._loop.call_soon_threadsafe(_resolve, outcomes)
+        self._loop.call_soon_threadsafe(self._finished, outcomes)
 
 
 def _resolve(outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
