@@ -20,14 +20,15 @@ def audit(context: Context, failures_max: int, *, full: bool) -> None:
 
     Prints "books proved" with the figures; else names each row that cannot be right, and exits with 1.
     """
-    from gateway.edge.receipts import decode_receipt
+    from gateway.edge.receipts import decode_receipt, encode_receipt
     from gateway.ledger.audit import audit as prove_books
+    from gateway.ledger.audit_receipts import ReceiptForm
 
     report = prove_books(
         context.engine,
         full=full,
         now_ms=context.clock(),
-        decode_receipt=decode_receipt,
+        receipts=ReceiptForm(encode_receipt, decode_receipt),
         progress=lambda line: click.echo(line, err=True),
         failures_max=failures_max,
     )

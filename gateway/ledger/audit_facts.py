@@ -1,6 +1,6 @@
 """What the audit holds in memory while it reads: terms, heads and windows, all of them small. Recomputes nothing itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.documents import applied_at_ms
 from gateway.domain.network import Network
-from gateway.domain.terms import NetworkTerms, Offer, RateCard, date_at
+from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
 from gateway.domain.window import LaneRange
 from gateway.storage.audit_reads import Rows, table_rows
 from gateway.storage.decisions import load_decisions
@@ -33,15 +33,17 @@ class Versions(Generic[V]):
 
     rows: tuple[tuple[date, int, V], ...]
 
-    def possible(self, on: date, booked_at_ms: int) -> list[V]:
-        """What may have been in force on a date for an entry of that time; more than one around an approval."""
-        found = []
+    def possible(self, on: date, booked_at_ms: int) -> Iterator[V]:
+        """What may have been in force on a date for an entry of that time, newest first; several around an approval."""
         for effective_from, decided_at_ms, value in reversed(self.rows):
             if effective_from <= on:
-                found.append(value)
+                yield value
                 if decided_at_ms <= booked_at_ms - OVERLAP_MS:
                     break
-        return found
+
+    def is_possible(self, wanted: V, on: date, booked_at_ms: int) -> bool:
+        """Whether this very version is among them."""
+        return any(value is wanted for value in self.possible(on, booked_at_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Facts:
 
     def terms_possible(self, on: date, booked_at_ms: int) -> list[NetworkTerms]:
         """Network terms that may have been in force; the first version also serves dates before it."""
-        return self.network_versions.possible(on, booked_at_ms) or [self.network_versions.rows[0][2]]
+        return list(self.network_versions.possible(on, booked_at_ms)) or [self.network_versions.rows[0][2]]
 
     def zone_of(self, partner_id: str) -> ZoneInfo:
         """The partner's time zone; the network's for the operator."""
@@ -103,6 +105,12 @@ def load_facts(connection: Connection) -> Facts:
 def local_date(zone: ZoneInfo, at_ms: int) -> str:
     """Date of an instant, as the books write it."""
     return _date_of_quarter(zone, at_ms // _QUARTER_MS)
+
+
+@lru_cache(maxsize=65_536)
+def last_day(rule: ExpiryRule, on: date) -> str:
+    """The last day of points of a business date, as the books write it."""
+    return rule.last_day(on).isoformat()
 
 
 @lru_cache(maxsize=65_536)

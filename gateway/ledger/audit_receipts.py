@@ -1,52 +1,33 @@
 """What a receipt must say, worked out from the books, and how it differs from what is stored."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.domain.entry import Entry, PostingKind
 from gateway.domain.outcome import REMEMBERED
-from gateway.domain.receipt import LotMovement, Receipt
+from gateway.domain.receipt import EncodeReceipt, LotMovement, Receipt
 from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
 from gateway.ledger.audit_rules import LOT_EFFECT, Near
 
-DecodeReceipt = Callable[[bytes], Receipt]
-"""Reads stored bytes; raises InvalidValue. The form on the wire is the edge's affair."""
-
 _FIELDS = tuple(field.name for field in fields(Receipt))
 
 
-def booked(
-    entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, found: Receipt, balance: int, debt: int
-) -> Iterator[Difference]:
-    """Compares the receipt of a booking; `balance` and `debt` are the member's after the entry."""
-    expected = _expected(entry, entry_hash, near, facts, balance=balance, debt=debt)
-    if found != expected:
-        yield from ((f"receipt's {name}", getattr(expected, name), getattr(found, name)) for name in _FIELDS)
+@dataclass(frozen=True, slots=True)
+class ReceiptForm:
+    """How receipts become bytes, and bytes receipts (raises InvalidValue). The form on the wire is the edge's affair.
+
+    What the books say is encoded and compared with what is stored; only where the bytes differ are they read.
+    """
+
+    encode: EncodeReceipt
+    decode: Callable[[bytes], Receipt]
 
 
-def refused(row: Any, found: Receipt, audience: str) -> Iterator[Difference]:
-    """Compares the receipt of a remembered refusal with its row. What it tells the till of the cause, the books do not know."""
-    yield "reason is one that is remembered", True, row.reason in {reason.value for reason in REMEMBERED}
-    yield (
-        "receipt",
-        (audience, row.entry_id, row.partner_id, row.idempotency_key, row.fingerprint, row.refused_at_ms, row.reason),
-        (
-            found.audience,
-            found.entry_id,
-            found.partner_id,
-            found.idempotency_key,
-            found.fingerprint,
-            found.booked_at_ms,
-            0 if found.refused is None else found.refused.value,
-        ),
-    )
-    yield "receipt's sequence, points and balance", (0, 0, 0), (found.sequence, found.points, found.balance_points)
-
-
-def _expected(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:
+def booked(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:
+    """What the receipt of a booking says; `balance` and `debt` are the member's after the entry."""
     return Receipt(
         audience=facts.network.audience,
         entry_id=entry.entry_id,
@@ -72,6 +53,30 @@ def _expected(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, bala
         lots=_movements(entry, near.lots),
         entry_hash=entry_hash,
     )
+
+
+def differences(expected: Receipt, found: Receipt) -> Iterator[Difference]:
+    """Field by field."""
+    yield from ((f"receipt's {name}", getattr(expected, name), getattr(found, name)) for name in _FIELDS)
+
+
+def refused(row: Any, found: Receipt, audience: str) -> Iterator[Difference]:
+    """Compares the receipt of a remembered refusal with its row. What it tells the till of the cause, the books do not know."""
+    yield "reason is one that is remembered", True, row.reason in {reason.value for reason in REMEMBERED}
+    yield (
+        "receipt",
+        (audience, row.entry_id, row.partner_id, row.idempotency_key, row.fingerprint, row.refused_at_ms, row.reason),
+        (
+            found.audience,
+            found.entry_id,
+            found.partner_id,
+            found.idempotency_key,
+            found.fingerprint,
+            found.booked_at_ms,
+            0 if found.refused is None else found.refused.value,
+        ),
+    )
+    yield "receipt's sequence, points and balance", (0, 0, 0), (found.sequence, found.points, found.balance_points)
 
 
 def _withheld(entry: Entry, facts: Facts) -> tuple[str, int] | None:

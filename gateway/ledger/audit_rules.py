@@ -13,7 +13,7 @@ from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, counter_entry_id, member_id
 from gateway.domain.terms import DebtPolicy, Offer, RateCard
 from gateway.domain.units import CURRENCY_EXPONENTS, MICROS, Rate
-from gateway.ledger.audit_facts import Facts, local_date
+from gateway.ledger.audit_facts import Facts, last_day, local_date
 from gateway.ledger.audit_failures import Difference
 
 # Effect of a posting's points on the open points of its lot, and on the member's debt.
@@ -51,6 +51,7 @@ _OF_THE_LOT = frozenset(
     {PostingKind.ISSUE, PostingKind.TRANSFER_OUT, PostingKind.TRANSFER_IN, PostingKind.EXPIRE, PostingKind.EXPIRY_UNDONE}
 )
 _OF_THE_REDEEMER = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
+_WITHOUT_LOT = frozenset({PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
 _WITH_CAUSE = TAKEN | {PostingKind.DEBT_PAID, PostingKind.TRANSFER_IN}
 
 
@@ -68,46 +69,47 @@ class Near:
 
 def differences(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     """All that is wrong with an entry by itself and what it points to."""
-    postings = entry.postings
+    kinds, points = _KINDS[entry.kind], 0
+    for ordinal, posting in enumerate(entry.postings):
+        points += BALANCE_EFFECT[posting.kind] * posting.points
+        if posting.ordinal != ordinal:
+            yield "ordinal of a posting", ordinal, posting.ordinal
+        if posting.kind not in kinds:
+            yield f"kind of posting {ordinal}", "one of this kind of entry", posting.kind.name
+        yield from _posting(entry, posting, near)
+    yield "points", points, entry.points
     yield "bucket", bucket_of(entry.member_id), entry.bucket
-    yield "points", sum(BALANCE_EFFECT[posting.kind] * posting.points for posting in postings), entry.points
-    yield "ordinals of postings", list(range(len(postings))), [posting.ordinal for posting in postings]
-    yield "kinds of postings", set(), {posting.kind.name for posting in postings if posting.kind not in _KINDS[entry.kind]}
     yield "occurrence in the future", False, entry.occurred_at_ms > entry.booked_at_ms + _AHEAD_MS
     yield "partner is the operator", entry.kind in SYSTEM, entry.partner_id == OPERATOR
     if entry.kind not in SYSTEM:
         yield "business date", local_date(facts.zone_of(entry.partner_id), entry.occurred_at_ms), entry.business_date
-    for posting in postings:
-        yield from _posting(entry, posting, near)
     yield from _RULES[entry.kind](entry, near, facts)
 
 
 def _posting(entry: Entry, posting: Posting, near: Near) -> Iterator[Difference]:
-    kind, what = posting.kind, f"posting {posting.ordinal}"
+    kind = posting.kind
     lot = near.lots.get(posting.lot_id)
     cause = near.lots.get(posting.cause_lot_id)
-    if kind in _WITH_CAUSE and cause is None:
-        yield f"{what}: cause", "a lot", posting.cause_lot_id
+    if (cause is None) is (kind in _WITH_CAUSE) or (cause is None and posting.cause_lot_id):
+        yield f"cause of posting {posting.ordinal}", "a lot" if kind in _WITH_CAUSE else "", posting.cause_lot_id
         return
-    if kind not in _WITH_CAUSE:
-        yield f"{what}: cause", "", posting.cause_lot_id
-    if kind in (PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD):
-        yield f"{what}: lot", "", posting.lot_id
-        owner = cause
-    elif lot is None:
-        yield f"{what}: lot", "a lot", posting.lot_id
+    has_no_lot = kind in _WITHOUT_LOT
+    if (lot is None) is not has_no_lot or (lot is None and posting.lot_id):
+        yield f"lot of posting {posting.ordinal}", "" if has_no_lot else "a lot", posting.lot_id
         return
-    else:
-        owner = lot
-        yield f"{what}: lot's member and bucket", (entry.member_id, entry.bucket), (lot.member_id, lot.bucket)
+    owner = lot or cause
     assert owner is not None, "one of the two is there"
+    if lot is not None and (lot.member_id, lot.bucket) != (entry.member_id, entry.bucket):
+        yield f"lot {lot.lot_id}: member and bucket", (entry.member_id, entry.bucket), (lot.member_id, lot.bucket)
     if kind in _OF_THE_REDEEMER:
         expected = (owner.issuer_id, entry.partner_id, entry.rate_card_version)
     else:
-        other = lot if kind in _OF_THE_LOT else cause
-        assert other is not None, "one of the two is there"
+        other = owner if kind in _OF_THE_LOT else cause
+        assert other is not None, "what has a cause, has a lot that caused it"
         expected = (owner.issuer_id, other.issuer_id, other.rate_card_version)
-    yield f"{what}: parties and card", expected, (posting.issuer_id, posting.counterparty_id, posting.rate_card_version)
+    found = (posting.issuer_id, posting.counterparty_id, posting.rate_card_version)
+    if found != expected:
+        yield f"parties and card of posting {posting.ordinal}", expected, found
     if kind is PostingKind.CLAWBACK_TO_DEBT:
         yield from _new_debt(entry, posting, near)
 
@@ -150,21 +152,24 @@ def _issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     expected = [(f"{entry.entry_id}-{n}", issuer, points) for n, (issuer, points) in enumerate(parts) if points]
     issued = [posting for posting in entry.postings if posting.kind is PostingKind.ISSUE]
     yield "points issued", expected, [(posting.lot_id, posting.issuer_id, posting.points) for posting in issued]
-    last_days = {terms.expiry_rule.last_day(on).isoformat() for terms in facts.terms_possible(on, entry.booked_at_ms)}
     for posting in issued:
         lot = near.lots.get(posting.lot_id)
-        if lot is None:
-            continue
-        funder_card = facts.cards.get((lot.issuer_id, lot.rate_card_version))
-        if funder_card is None or not _may_be_in_force(facts, funder_card, on, entry.booked_at_ms):
-            yield f"lot {lot.lot_id}: rate card", "one in force", lot.rate_card_version
-            continue
-        yield (
-            f"lot {lot.lot_id}",
-            (posting.points, funder_card.issue_price_micros, funder_card.currency, entry.business_date, entry.entry_id),
-            (lot.points, lot.price_micros, lot.currency, lot.business_date, lot.origin_entry_id),
-        )
-        yield f"lot {lot.lot_id}: expiry {lot.expires_on} follows from the terms", True, lot.expires_on in last_days
+        if lot is not None:
+            yield from _issued_lot(entry, posting, lot, facts, on)
+
+
+def _issued_lot(entry: Entry, posting: Posting, lot: Any, facts: Facts, on: date) -> Iterator[Difference]:
+    card = facts.cards.get((lot.issuer_id, lot.rate_card_version))
+    if card is None or not _may_be_in_force(facts, card, on, entry.booked_at_ms):
+        yield f"lot {lot.lot_id}: rate card", "one in force", lot.rate_card_version
+        return
+    expected = (posting.points, card.issue_price_micros, card.currency, entry.business_date, entry.entry_id)
+    found = (lot.points, lot.price_micros, lot.currency, lot.business_date, lot.origin_entry_id)
+    if found != expected:
+        yield f"lot {lot.lot_id}: points, price, currency, date and origin", expected, found
+    last_days = [last_day(terms.expiry_rule, on) for terms in facts.terms_possible(on, entry.booked_at_ms)]
+    if lot.expires_on not in last_days:
+        yield f"lot {lot.lot_id}: expiry", " or ".join(last_days), lot.expires_on
 
 
 def _redeem(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -318,7 +323,7 @@ def _expire(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
 
 
 def _may_be_in_force(facts: Facts, card: RateCard | None, on: date, booked_at_ms: int) -> bool:
-    return card is not None and card in facts.card_versions[card.partner_id].possible(on, booked_at_ms)
+    return card is not None and facts.card_versions[card.partner_id].is_possible(card, on, booked_at_ms)
 
 
 def _earned(amount: int, rate: Rate, unit: str) -> int:

@@ -11,7 +11,7 @@ from gateway.domain.window import LaneRange, WindowState
 from gateway.ledger import audit_receipts
 from gateway.ledger.audit_facts import Facts, local_date
 from gateway.ledger.audit_failures import Difference, Failures
-from gateway.ledger.audit_receipts import DecodeReceipt
+from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.storage import audit_reads, audit_sums
 
 _REFUSALS_PER_READ = 500
@@ -69,7 +69,7 @@ def prove_refusals(
     facts: Facts,
     *,
     after: dict[int, tuple[int, bytes]],
-    decode_receipt: DecodeReceipt | None,
+    receipts: ReceiptForm | None,
 ) -> int:
     """The chain of remembered refusals of every lane, from behind the number and hash of `after`; answers how many."""
     count = 0
@@ -85,7 +85,7 @@ def prove_refusals(
                     where, [("number", expected, row.number), ("time runs back", False, row.refused_at_ms < previous_ms)]
                 )
                 with failures.reading(where):
-                    failures.compare(where, _refusal(row, previous_hash, facts, decode_receipt))
+                    failures.compare(where, _refusal(row, previous_hash, facts, receipts))
                 expected, previous_ms, previous_hash = row.number + 1, row.refused_at_ms, row.refusal_hash
                 count += 1
         failures.compare(f"head of lane {head.lane}", [("hash of the last refusal", previous_hash, head.refusals_hash)])
@@ -116,7 +116,7 @@ def _range(connection: Connection, lane: LaneRange, before: int, hash_before: by
     yield "last sequence before the first", False, lane.last < lane.first - 1
 
 
-def _refusal(row: Any, previous_hash: bytes, facts: Facts, decode_receipt: DecodeReceipt | None) -> Iterator[Difference]:
+def _refusal(row: Any, previous_hash: bytes, facts: Facts, receipts: ReceiptForm | None) -> Iterator[Difference]:
     chained = refusal_hash(
         previous_hash,
         entry_id=row.entry_id,
@@ -133,8 +133,8 @@ def _refusal(row: Any, previous_hash: bytes, facts: Facts, decode_receipt: Decod
     yield "hash", chained, row.refusal_hash
     yield "entry id", entry_id(row.partner_id, row.idempotency_key), row.entry_id
     yield f"receipt key {row.receipt_key_id} is known", True, row.receipt_key_id in facts.receipt_keys
-    if decode_receipt is not None:
-        yield from audit_receipts.refused(row, decode_receipt(row.receipt), facts.network.audience)
+    if receipts is not None:
+        yield from audit_receipts.refused(row, receipts.decode(row.receipt), facts.network.audience)
 
 
 def _whole(last: int) -> tuple[int, int, int]:

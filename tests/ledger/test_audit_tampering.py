@@ -6,14 +6,16 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import Connection, Engine, Table, select, text
 
-from gateway.edge.receipts import decode_receipt
+from gateway.edge.receipts import decode_receipt, encode_receipt
 from gateway.ledger.audit import AuditReport, prove
+from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.storage import tables_directory, tables_settlement
 from gateway.storage.engine import writing
 from gateway.storage.tables import metadata
 from tests.ledger.busy import busy_network
 
 _ = tables_settlement  # imported for the tables that it adds to the metadata
+RECEIPTS = ReceiptForm(encode_receipt, decode_receipt)
 LEDGER = [table for table in metadata.sorted_tables if table.info.get("ledger")]
 DIRECTORY = [
     tables_directory.decisions,
@@ -60,7 +62,7 @@ def _tampered(engine: Engine, table: Table) -> Iterator[Connection]:
 
 
 def _audit(connection: Connection) -> AuditReport:
-    report, _ = prove(connection, proofs={}, decode_receipt=decode_receipt, progress=lambda _line: None, failures_max=1)
+    report, _ = prove(connection, proofs={}, receipts=RECEIPTS, progress=lambda _line: None, failures_max=1)
     return report
 
 
