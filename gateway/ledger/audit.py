@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from gateway.domain.chain import genesis_hash
 from gateway.domain.entry import EntryKind
+from gateway.domain.window import WindowState
 from gateway.ledger.audit_directory import prove_directory
 from gateway.ledger.audit_entries import Walk
 from gateway.ledger.audit_facts import Facts, load_facts
@@ -76,8 +77,15 @@ def audit(
     what the rows say.
     """
     with snapshot(engine) as connection:
-        proofs = {} if full else load_proofs(connection)
-        report, proven = prove(connection, proofs=proofs, receipts=receipts, progress=progress, failures_max=failures_max)
+        marks = load_proofs(connection)
+        report, proven = prove(
+            connection,
+            proofs={} if full else marks,
+            marks=marks,
+            receipts=receipts,
+            progress=progress,
+            failures_max=failures_max,
+        )
     if report.is_proved:
         with writing(engine) as connection:
             save_proofs(connection, proven, at_ms=now_ms)
@@ -88,17 +96,21 @@ def prove(
     connection: Connection,
     *,
     proofs: Mapping[int, Proof],
+    marks: Mapping[int, Proof],
     receipts: ReceiptForm | None,
     progress: Progress,
     failures_max: int = FAILURES_MAX,
 ) -> tuple[AuditReport, list[Proof]]:
-    """The same on a transaction that sees one state, from behind earlier proofs; without any, all of it."""
+    """The same on a transaction that sees one state, from behind earlier proofs; without any, all of it.
+
+    `marks` are how far earlier audits came: what they saw must still be there, or the end of a chain could be cut off.
+    """
     report, failures, proven = AuditReport(), Failures(failures_max), list[Proof]()
     try:
         facts = _prove_ground(connection, failures, report, is_full=not proofs, progress=progress)
         if facts is not None:
             proven = _proofs(facts)
-            _Run(connection, failures, facts, report, proofs, receipts, progress).prove()
+            _Run(connection, failures, facts, report, proofs, marks, receipts, progress).prove()
     except Enough:
         progress(f"{failures_max} failures: the rest is not looked at")
     report.failures = tuple(failures.found)
@@ -131,6 +143,7 @@ class _Run:
     facts: Facts
     report: AuditReport
     proofs: Mapping[int, Proof]
+    marks: Mapping[int, Proof]
     receipts: ReceiptForm | None
     progress: Progress
 
@@ -170,7 +183,7 @@ class _Run:
 
     def _prove_marks(self) -> None:
         """What was proven is still there."""
-        for proof in self.proofs.values():
+        for proof in self.marks.values():
             if proof.sequence:
                 stored = audit_reads.entry_hash_at(self.connection, proof.lane, proof.sequence)
                 self.failures.compare(f"lane {proof.lane}", [("hash of the entry last proven", proof.chain_hash, stored)])
@@ -256,7 +269,9 @@ def _unscanned() -> Iterator[None]:
 
 
 def _proofs(facts: Facts) -> list[Proof]:
+    # What a night has only half made of a closed window was not looked at: the next audit begins with that window.
+    half_made = min((row.window_id for row in facts.windows if row.state == WindowState.CLOSED.value), default=None)
     return [
-        Proof(head.lane, head.window_id, head.last_sequence, head.chain_hash, head.refusals, head.refusals_hash)
+        Proof(head.lane, half_made or head.window_id, head.last_sequence, head.chain_hash, head.refusals, head.refusals_hash)
         for head in facts.heads
     ]

@@ -94,18 +94,23 @@ class _Night:
         forms = {row.form for row in rows}
         where = f"window {self.window.window_id}: instructions"
         self.failures.compare(
-            where, [("unknown forms", set(), forms - set(_FORMS)), ("missing", False, bool(unsettled) and not forms)]
+            where,
+            [
+                ("unknown forms", set(), forms - set(_FORMS)),
+                ("forms beside each other", False, len(forms) > 1),
+                ("missing", False, bool(unsettled) and not forms),
+            ],
         )
         for form in forms:
             moved: Counter[tuple[str, str]] = Counter()
             for row in (one for one in rows if one.form == form):
                 moved[row.currency, row.debtor_id] -= row.amount
                 moved[row.currency, row.creditor_id] += row.amount
-                self.failures.compare(f"instruction {row.instruction_id}", self._instruction(row))
+                self.failures.compare(f"instruction {row.instruction_id}", self._instruction(row, nets))
             settled = {key: amount for key, amount in moved.items() if amount or key[1] != OPERATOR}
             self.failures.compare_rows(f"{where} {form}: sum for", unsettled, settled.items())
 
-    def _instruction(self, row: Any) -> Iterator[Difference]:
+    def _instruction(self, row: Any, nets: Mapping[tuple[str, str], int]) -> Iterator[Difference]:
         named = [
             "TS1-INSTRUCTION",
             self.facts.network.audience,
@@ -118,6 +123,10 @@ class _Night:
         digest = hashlib.sha256(canonical(named)).digest()
         yield "id", "i" + base64.b32encode(digest).decode().lower()[:31], row.instruction_id
         yield "amount above zero between two parties", True, row.amount > 0 and row.debtor_id != row.creditor_id
+        # Sums alone would let money go round in a circle.
+        net_of = {party_id: nets.get((row.currency, party_id), 0) for party_id in (row.debtor_id, row.creditor_id)}
+        yield "paid by one that receives", False, row.debtor_id != OPERATOR and net_of[row.debtor_id] >= 0
+        yield "received by one that pays", False, row.creditor_id != OPERATOR and net_of[row.creditor_id] <= 0
 
     def _prove_statements(self, owed: Obligations, nets: Mapping[tuple[str, str], int]) -> None:
         window_id = self.window.window_id

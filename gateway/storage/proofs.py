@@ -1,4 +1,4 @@
-"""How far the audit has proven each lane. A convenience: `audit --full` does not ask for it."""
+"""How far the audit has proven each lane. `audit --full` begins anew, and asks only whether what was seen is still there."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,10 @@ from gateway.storage.tables import proofs
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A lane is proven up to a sequence and a number of refusals, with the hashes there, while `window_id` was open."""
+    """A lane is proven up to a sequence and a number of refusals, with the hashes there.
+
+    So is what the nights made of the windows before `window_id`: the open one, or one that a night was at.
+    """
 
     lane: int
     window_id: int

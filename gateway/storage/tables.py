@@ -273,7 +273,7 @@ window_ranges = Table(
     info=LEDGER,
 )
 
-# Up to where the audit has proven each lane, so that the next one goes on from there. Only `audit --full` asks it nothing.
+# Up to where the audit has proven each lane, so that the next one goes on from there.
 proofs = Table(
     "proofs",
     metadata,

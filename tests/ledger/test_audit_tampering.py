@@ -62,7 +62,7 @@ def _tampered(engine: Engine, table: Table) -> Iterator[Connection]:
 
 
 def _audit(connection: Connection) -> AuditReport:
-    report, _ = prove(connection, proofs={}, receipts=RECEIPTS, progress=lambda _line: None, failures_max=1)
+    report, _ = prove(connection, proofs={}, marks={}, receipts=RECEIPTS, progress=lambda _line: None, failures_max=1)
     return report
 
 
