@@ -7,11 +7,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context
 from gateway.domain.errors import TallystickError
-from gateway.storage.errors import translate
 from gateway.terminal import Clock, system_clock
 
 _GROUP = "tallystick.commands"
@@ -66,10 +64,23 @@ def main(argv: Sequence[str] | None = None, *, clock: Clock = system_clock) -> N
     except TallystickError as error:
         click.echo(f"tallystick: {error}", err=True)
         sys.exit(1)
-    except DBAPIError as error:
-        click.echo(f"tallystick: the database: {translate(error)}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain again when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        sentence = _database_error(error)
+        if sentence is None:
+            raise
+        click.echo(f"tallystick: the database: {sentence}", err=True)
+        sys.exit(1)
+
+
+def _database_error(error: Exception) -> str | None:
+    """What a driver's error says in our words. The database's library is not loaded for it: no error without it."""
+    exc = sys.modules.get("sqlalchemy.exc")
+    if exc is None or not isinstance(error, exc.DBAPIError):
+        return None
+    from gateway.storage.errors import translate
+
+    return str(translate(error))
