@@ -97,7 +97,11 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
         click.echo("Nothing came since the latest cut-off, which was not before that instant: nothing to do.")
         return
     _print_window(context, window)
-    _print_files(window_folder(out_dir, window.window_id))
+    folder = window_folder(out_dir, window.window_id)
+    if folder.exists():
+        _print_files(folder)
+    else:
+        click.echo(f"Its files were written elsewhere: 'tallystick settlement publish {window.window_id}' writes them again.")
 
 
 @settlement.command()

@@ -63,7 +63,9 @@ def run_night(night: Night) -> Window | None:
     with reading(night.engine) as connection:
         latest = store.latest_closed(connection)
         unfinished = latest if latest and LAST_STEP not in store.done_steps(connection, latest.window_id) else None
-        network_date = date_at(night.at_ms, load_network(connection).time_zone).isoformat()
+        network = load_network(connection)
+    network_date = date_at(night.at_ms, network.time_zone).isoformat()
+    model(network.settlement_model)  # asked before anything is cut off that cannot be priced
     if unfinished:
         night.progress(f"window {unfinished.window_id} was interrupted: completing it")
         _run_steps(night, unfinished.window_id, AFTER_CLOSE)

@@ -58,7 +58,7 @@ def model(name: str) -> Model:
     try:
         return MODELS[name]
     except KeyError:
-        raise InvalidValue(f"settlement model {name!r}: must be one of {', '.join(MODELS)}") from None
+        raise InvalidValue(f"settlement model {name}: must be one of {', '.join(MODELS)}") from None
 
 
 def at_redemption(totals: Iterable[Total], cards: Cards) -> list[Obligation]:

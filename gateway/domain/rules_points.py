@@ -21,7 +21,8 @@ def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
     """An entry with a lot for the issuer and one for each funder of a bonus.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
-    UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE, MEMBER_NOT_FOUND, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), MEMBER_NOT_FOUND,
+    BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     dated = _dated_card(work, command, PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
@@ -34,8 +35,8 @@ def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
     parts: list[_Part] = [(card, points_for(eligible.minor_units, rate, eligible.unit))]
     if command.offer_id:
         bonus = _bonus(work, command, on)
-        if bonus is None:
-            return Refusal(Reason.OFFER_NOT_IN_FORCE, {"offer_id": command.offer_id})
+        if isinstance(bonus, Refusal):
+            return bonus
         parts += bonus
     account = work.member(command.member)
     if account is None:
@@ -125,8 +126,9 @@ def _dated_card(work: WorkingSet, command: Issue | Redeem, role: PartnerRole) ->
     return on, card
 
 
-def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | None:
-    """What each funder issues, at its own rate card of the day; None if the offer does not hold for this basket."""
+def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | Refusal:
+    """What each funder issues, at its own rate card of the day; refused if the offer does not hold for this basket."""
+    not_in_force = Refusal(Reason.OFFER_NOT_IN_FORCE, {"offer_id": command.offer_id or ""})
     offer: Offer | None = work.terms.offers.get(command.offer_id or "")
     if (
         offer is None
@@ -135,13 +137,17 @@ def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | None:
         or offer.unit != command.eligible.unit
         or command.eligible.minor_units < offer.minimum_amount
     ):
-        return None
+        return not_in_force
     parts: list[_Part] = []
     points = split_by_shares(offer.bonus_points, [share for _, share in offer.shares])
     for (funder_id, _share), part in zip(offer.shares, points, strict=True):
         card = work.terms.card_in_force(funder_id, on)
-        if card is None or work.terms.partners[funder_id].status is not PartnerStatus.ACTIVE:
-            return None
+        status = work.terms.partners[funder_id].status
+        if card is None or status not in (PartnerStatus.ACTIVE, PartnerStatus.SUSPENDED):
+            return not_in_force
+        if status is PartnerStatus.SUSPENDED:
+            # Not for good: the same basket is welcome when the funder is back.
+            return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": status.value, "issuer_id": funder_id})
         parts.append((card, part))
     return parts
 
@@ -150,14 +156,18 @@ def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Ref
     """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side."""
     if account.open_points + sum(points for _, points in parts) > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
-    for issuer_id in {card.partner_id for card, _ in parts}:
-        partner = work.terms.partners[issuer_id]
-        currency = partner.settlement_currency
-        added = sum(points * card.issue_price_micros for card, points in parts if card.partner_id == issuer_id)
-        exposure = work.position(issuer_id, currency).exposure_micros + added
-        if exposure > INT64_MAX:
-            return Refusal(Reason.BALANCE_LIMIT)
-        if partner.net_debit_cap is not None and exposure > partner.net_debit_cap * MICROS:
+    added: dict[str, int] = {}  # by issuer, in the order of the parts: the same command gets the same answer
+    for card, points in parts:
+        added[card.partner_id] = added.get(card.partner_id, 0) + points * card.issue_price_micros
+    exposures = {
+        issuer_id: work.position(issuer_id, work.terms.partners[issuer_id].settlement_currency).exposure_micros + micros
+        for issuer_id, micros in added.items()
+    }
+    if max(exposures.values()) > INT64_MAX:
+        return Refusal(Reason.BALANCE_LIMIT)
+    for issuer_id, exposure in exposures.items():
+        cap = work.terms.partners[issuer_id].net_debit_cap
+        if cap is not None and exposure > cap * MICROS:
             return Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
     return None
 

@@ -10,7 +10,7 @@ from gateway.console import Context
 from settlement.cli import settlement
 from settlement.nightly import STEPS
 from tests.given import at
-from tests.settlement.night import MIDNIGHT, files_of
+from tests.settlement.night import MIDNIGHT, files_of, kill_after
 
 Command = Callable[..., Result]
 
@@ -121,3 +121,13 @@ def test_a_folder_that_cannot_be_written_stops_the_night_and_the_next_run_comple
     assert "cannot write the files" in refused.output
     assert completed.exit_code == 0
     assert "alpha.json" in completed.stdout
+
+
+def test_a_night_that_is_completed_with_another_folder_says_how_to_get_its_files(command: Command, folder: Path) -> None:
+    """They were written before it was interrupted."""
+    kill_after(folder, "publish")
+
+    completed = command("run", "--at", MIDNIGHT, "--out", str(folder / "elsewhere"))
+
+    assert completed.exit_code == 0
+    assert "'tallystick settlement publish 1' writes them again" in completed.stdout

@@ -67,7 +67,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
     ERROR_REASON_PARTNER_NOT_ACTIVE: _ErrorReason.ValueType  # 22
-    """PERMISSION_DENIED. The partner is suspended, closed or not yet active. Not remembered."""
+    """PERMISSION_DENIED. The partner is suspended, closed or not yet active; or `issuer_id`, a funder of the offer, is suspended. Not remembered."""
     ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 23
     """INVALID_ARGUMENT. The occurrence lies in the future."""
     ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 24
@@ -155,7 +155,7 @@ ERROR_REASON_PARTNER_MISMATCH: ErrorReason.ValueType  # 20
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
 ERROR_REASON_PARTNER_NOT_ACTIVE: ErrorReason.ValueType  # 22
-"""PERMISSION_DENIED. The partner is suspended, closed or not yet active. Not remembered."""
+"""PERMISSION_DENIED. The partner is suspended, closed or not yet active; or `issuer_id`, a funder of the offer, is suspended. Not remembered."""
 ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT. The occurrence lies in the future."""
 ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 24
