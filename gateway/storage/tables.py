@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from gateway.domain.units import INT64_MAX
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -239,6 +241,11 @@ positions = Table(
     Column("open_value_micros", BigInteger, nullable=False),
     Column("net_debit_micros", BigInteger, nullable=False),
     PrimaryKeyConstraint("lane", "partner_id", "currency"),
+    # Beyond 64 bits SQLite would go on with floats.
+    CheckConstraint(
+        f"open_value_micros BETWEEN -{INT64_MAX} AND {INT64_MAX} AND net_debit_micros BETWEEN -{INT64_MAX} AND {INT64_MAX}",
+        name="in_64_bits",
+    ),
     sqlite_with_rowid=False,
     info=LEDGER,
 )

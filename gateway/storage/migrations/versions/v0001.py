@@ -306,6 +306,11 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("open_value_micros", sa.BigInteger(), nullable=False),
         sa.Column("net_debit_micros", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "open_value_micros BETWEEN -9223372036854775807 AND 9223372036854775807"
+            " AND net_debit_micros BETWEEN -9223372036854775807 AND 9223372036854775807",
+            name=op.f("ck_positions_in_64_bits"),
+        ),
         sa.PrimaryKeyConstraint("lane", "partner_id", "currency", name=op.f("pk_positions")),
         sqlite_with_rowid=False,
     )
