@@ -11,7 +11,7 @@ from typing import Any
 from gateway.domain.chain import refusal_hash
 from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed, Transfer
 from gateway.domain.draft import Draft
-from gateway.domain.entry import Entry, EntryKind, PostingKind
+from gateway.domain.entry import GONE_AT_ONCE, Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, entry_id
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
@@ -170,9 +170,12 @@ class Book:
     def _receipt(self, entry: Entry, draft: Draft) -> Receipt:
         account = draft.account
         moved: dict[str, int] = {}
+        gone: dict[str, int] = {}
         for posting in entry.postings:
             if posting.lot_id:
                 moved[posting.lot_id] = moved.get(posting.lot_id, 0) + posting.lot_points
+                if posting.kind in GONE_AT_ONCE:
+                    gone[posting.lot_id] = gone.get(posting.lot_id, 0) + posting.points
         return Receipt(
             audience=self.work.terms.audience,
             entry_id=entry.entry_id,
@@ -196,7 +199,9 @@ class Book:
             original_entry_id=entry.original_entry_id,
             withheld=draft.withheld,
             lots=tuple(
-                LotMovement(lot_id, draft.touched[lot_id].issuer_id, points, draft.touched[lot_id].expires_on)
+                LotMovement(
+                    lot_id, draft.touched[lot_id].issuer_id, points, draft.touched[lot_id].expires_on, gone.get(lot_id, 0)
+                )
                 for lot_id, points in moved.items()
             ),
             entry_hash=self.head.chain_hash,

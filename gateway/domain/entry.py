@@ -75,6 +75,9 @@ DEBT_SIGN: dict[PostingKind, int] = {
     kind: (source is Account.DEBT) - (target is Account.DEBT) for kind, (source, target) in FLOWS.items()
 }
 
+# What takes points out of a lot in the very entry that a partner asked for and that brought them in.
+GONE_AT_ONCE = frozenset({PostingKind.DEBT_PAID, PostingKind.EXPIRE})
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:

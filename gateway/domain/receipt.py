@@ -9,12 +9,17 @@ from gateway.domain.outcome import Reason, Refusal
 
 @dataclass(frozen=True, slots=True)
 class LotMovement:
-    """What one entry did to points of one lot; positive into the lot."""
+    """What one entry did to points of one lot; positive into the lot.
+
+    `gone_points` came into the lot and left it in the same entry: they paid debt, or the lot had expired. `points` does
+    not count them; a redeemer that restores points owes both.
+    """
 
     lot_id: str
     issuer_id: str
     points: int
     expires_on: str
+    gone_points: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

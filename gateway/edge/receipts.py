@@ -33,7 +33,13 @@ def encode_receipt(receipt: Receipt) -> bytes:
         balance_points=receipt.balance_points,
         debt_points=receipt.debt_points,
         lots=[
-            types_pb2.LotMovement(lot_id=lot.lot_id, issuer_id=lot.issuer_id, points=lot.points, expires_on=lot.expires_on)
+            types_pb2.LotMovement(
+                lot_id=lot.lot_id,
+                issuer_id=lot.issuer_id,
+                points=lot.points,
+                expires_on=lot.expires_on,
+                gone_points=lot.gone_points,
+            )
             for lot in receipt.lots
         ],
         entry_hash=receipt.entry_hash,
@@ -80,7 +86,7 @@ def _receipt(message: types_pb2.Receipt) -> Receipt:
         receipt_number=message.receipt_number,
         balance_points=message.balance_points,
         debt_points=message.debt_points,
-        lots=tuple(LotMovement(lot.lot_id, lot.issuer_id, lot.points, lot.expires_on) for lot in message.lots),
+        lots=tuple(LotMovement(lot.lot_id, lot.issuer_id, lot.points, lot.expires_on, lot.gone_points) for lot in message.lots),
         entry_hash=message.entry_hash,
         details=dict(message.details),
         withheld=(withheld.unit, withheld.minor_units) if message.HasField("cash_to_withhold") else None,

@@ -1,5 +1,6 @@
 """What a receipt must say, worked out from the books, and how it differs from what is stored."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -92,4 +93,11 @@ def _movements(entry: Entry, lots: Mapping[str, Any]) -> tuple[LotMovement, ...]
     for posting in entry.postings:
         if posting.lot_id:
             moved[posting.lot_id] = moved.get(posting.lot_id, 0) + LOT_EFFECT[posting.kind] * posting.points
-    return tuple(LotMovement(lot_id, lots[lot_id].issuer_id, points, lots[lot_id].expires_on) for lot_id, points in moved.items())
+    left = Counter[str]()
+    for posting in entry.postings:
+        if posting.kind in (PostingKind.DEBT_PAID, PostingKind.EXPIRE):
+            left[posting.lot_id] += posting.points
+    return tuple(
+        LotMovement(lot_id, lots[lot_id].issuer_id, points, lots[lot_id].expires_on, left[lot_id])
+        for lot_id, points in moved.items()
+    )

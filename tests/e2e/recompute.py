@@ -36,7 +36,7 @@ def recompute_lines(redeemer: str, receipts: Iterable[bytes], statement: Mapping
         is_restored = receipt.kind == types_pb2.ENTRY_KIND_REVERSE_REDEMPTION
         card = rates[receipt.rate_card_version]
         for lot in receipt.lots:
-            moved = abs(lot.points)
+            moved = lot.points + lot.gone_points if is_restored else -lot.points
             points[lot.issuer_id, receipt.rate_card_version] += -moved if is_restored else moved
             lines.append(
                 statement_pb2.StatementLine(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tallystick.v1 import errors_pb2 as tallystick_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallystick/v1/types.proto\x12\rtallystick.v1\x1a\x1atallystick/v1/errors.proto\"+\n\x06\x41mount\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x13\n\x0bminor_units\x18\x02 \x01(\x03\"=\n\tMemberRef\x12\x13\n\tmember_id\x18\x01 \x01(\tH\x00\x12\x15\n\x0b\x63\x61rd_number\x18\x02 \x01(\tH\x00\x42\x04\n\x02\x62y\"T\n\x0bLotMovement\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x12\n\nexpires_on\x18\x04 \x01(\t\"\xc3\x05\n\x07Receipt\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12&\n\x04kind\x18\x03 \x01(\x0e\x32\x18.tallystick.v1.EntryKind\x12+\n\x07refused\x18\x04 \x01(\x0e\x32\x1a.tallystick.v1.ErrorReason\x12\x12\n\npartner_id\x18\x05 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\x0c\x12\x11\n\tmember_id\x18\x08 \x01(\t\x12\x0c\n\x04lane\x18\t \x01(\x05\x12\x10\n\x08sequence\x18\n \x01(\x03\x12\x15\n\rbusiness_date\x18\x0b \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x0c \x01(\x03\x12\x14\n\x0c\x62ooked_at_ms\x18\r \x01(\x03\x12\x0e\n\x06points\x18\x0e \x01(\x03\x12%\n\x06\x61mount\x18\x0f \x01(\x0b\x32\x15.tallystick.v1.Amount\x12\x19\n\x11rate_card_version\x18\x10 \x01(\x05\x12\x19\n\x11original_entry_id\x18\x11 \x01(\t\x12\x16\n\x0ereceipt_number\x18\x12 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x13 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x14 \x01(\x03\x12(\n\x04lots\x18\x15 \x03(\x0b\x32\x1a.tallystick.v1.LotMovement\x12\x12\n\nentry_hash\x18\x16 \x01(\x0c\x12\x34\n\x07\x64\x65tails\x18\x17 \x03(\x0b\x32#.tallystick.v1.Receipt.DetailsEntry\x12/\n\x10\x63\x61sh_to_withhold\x18\x18 \x01(\x0b\x32\x15.tallystick.v1.Amount\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"a\n\x06\x41nswer\x12-\n\x07receipt\x18\x01 \x01(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x16\n\x0eserver_time_ms\x18\x03 \x01(\x03*\xfb\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_ENROL\x10\x01\x12\x14\n\x10\x45NTRY_KIND_ISSUE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_REDEEM\x10\x03\x12\x1c\n\x18\x45NTRY_KIND_REVERSE_ISSUE\x10\x04\x12!\n\x1d\x45NTRY_KIND_REVERSE_REDEMPTION\x10\x05\x12\x1b\n\x17\x45NTRY_KIND_TRANSFER_OUT\x10\x06\x12\x1a\n\x16\x45NTRY_KIND_TRANSFER_IN\x10\x07\x12\x15\n\x11\x45NTRY_KIND_EXPIRE\x10\x08\x42T\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tallystick/v1/types.proto\x12\rtallystick.v1\x1a\x1atallystick/v1/errors.proto\"+\n\x06\x41mount\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x13\n\x0bminor_units\x18\x02 \x01(\x03\"=\n\tMemberRef\x12\x13\n\tmember_id\x18\x01 \x01(\tH\x00\x12\x15\n\x0b\x63\x61rd_number\x18\x02 \x01(\tH\x00\x42\x04\n\x02\x62y\"i\n\x0bLotMovement\x12\x0e\n\x06lot_id\x18\x01 \x01(\t\x12\x11\n\tissuer_id\x18\x02 \x01(\t\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x12\n\nexpires_on\x18\x04 \x01(\t\x12\x13\n\x0bgone_points\x18\x05 \x01(\x03\"\xc3\x05\n\x07Receipt\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12&\n\x04kind\x18\x03 \x01(\x0e\x32\x18.tallystick.v1.EntryKind\x12+\n\x07refused\x18\x04 \x01(\x0e\x32\x1a.tallystick.v1.ErrorReason\x12\x12\n\npartner_id\x18\x05 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\x0c\x12\x11\n\tmember_id\x18\x08 \x01(\t\x12\x0c\n\x04lane\x18\t \x01(\x05\x12\x10\n\x08sequence\x18\n \x01(\x03\x12\x15\n\rbusiness_date\x18\x0b \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x0c \x01(\x03\x12\x14\n\x0c\x62ooked_at_ms\x18\r \x01(\x03\x12\x0e\n\x06points\x18\x0e \x01(\x03\x12%\n\x06\x61mount\x18\x0f \x01(\x0b\x32\x15.tallystick.v1.Amount\x12\x19\n\x11rate_card_version\x18\x10 \x01(\x05\x12\x19\n\x11original_entry_id\x18\x11 \x01(\t\x12\x16\n\x0ereceipt_number\x18\x12 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x13 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x14 \x01(\x03\x12(\n\x04lots\x18\x15 \x03(\x0b\x32\x1a.tallystick.v1.LotMovement\x12\x12\n\nentry_hash\x18\x16 \x01(\x0c\x12\x34\n\x07\x64\x65tails\x18\x17 \x03(\x0b\x32#.tallystick.v1.Receipt.DetailsEntry\x12/\n\x10\x63\x61sh_to_withhold\x18\x18 \x01(\x0b\x32\x15.tallystick.v1.Amount\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"a\n\x06\x41nswer\x12-\n\x07receipt\x18\x01 \x01(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x16\n\x0eserver_time_ms\x18\x03 \x01(\x03*\xfb\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_ENROL\x10\x01\x12\x14\n\x10\x45NTRY_KIND_ISSUE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_REDEEM\x10\x03\x12\x1c\n\x18\x45NTRY_KIND_REVERSE_ISSUE\x10\x04\x12!\n\x1d\x45NTRY_KIND_REVERSE_REDEMPTION\x10\x05\x12\x1b\n\x17\x45NTRY_KIND_TRANSFER_OUT\x10\x06\x12\x1a\n\x16\x45NTRY_KIND_TRANSFER_IN\x10\x07\x12\x15\n\x11\x45NTRY_KIND_EXPIRE\x10\x08\x42T\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\021org.tallystick.v1P\001Z-tallystick.example/tallystick/v1;tallystickv1\252\002\rTallystick.V1'
   _globals['_RECEIPT_DETAILSENTRY']._loaded_options = None
   _globals['_RECEIPT_DETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_ENTRYKIND']._serialized_start=1145
-  _globals['_ENTRYKIND']._serialized_end=1396
+  _globals['_ENTRYKIND']._serialized_start=1166
+  _globals['_ENTRYKIND']._serialized_end=1417
   _globals['_AMOUNT']._serialized_start=72
   _globals['_AMOUNT']._serialized_end=115
   _globals['_MEMBERREF']._serialized_start=117
   _globals['_MEMBERREF']._serialized_end=178
   _globals['_LOTMOVEMENT']._serialized_start=180
-  _globals['_LOTMOVEMENT']._serialized_end=264
-  _globals['_RECEIPT']._serialized_start=267
-  _globals['_RECEIPT']._serialized_end=974
-  _globals['_RECEIPT_DETAILSENTRY']._serialized_start=928
-  _globals['_RECEIPT_DETAILSENTRY']._serialized_end=974
-  _globals['_SIGNEDRECEIPT']._serialized_start=976
-  _globals['_SIGNEDRECEIPT']._serialized_end=1043
-  _globals['_ANSWER']._serialized_start=1045
-  _globals['_ANSWER']._serialized_end=1142
+  _globals['_LOTMOVEMENT']._serialized_end=285
+  _globals['_RECEIPT']._serialized_start=288
+  _globals['_RECEIPT']._serialized_end=995
+  _globals['_RECEIPT_DETAILSENTRY']._serialized_start=949
+  _globals['_RECEIPT_DETAILSENTRY']._serialized_end=995
+  _globals['_SIGNEDRECEIPT']._serialized_start=997
+  _globals['_SIGNEDRECEIPT']._serialized_end=1064
+  _globals['_ANSWER']._serialized_start=1066
+  _globals['_ANSWER']._serialized_end=1163
 # @@protoc_insertion_point(module_scope)

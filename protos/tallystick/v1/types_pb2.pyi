@@ -134,6 +134,7 @@ class LotMovement(_message.Message):
     ISSUER_ID_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     EXPIRES_ON_FIELD_NUMBER: _builtins.int
+    GONE_POINTS_FIELD_NUMBER: _builtins.int
     lot_id: _builtins.str
     """The lot."""
     issuer_id: _builtins.str
@@ -142,6 +143,10 @@ class LotMovement(_message.Message):
     """Points into (positive) or out of (negative) the lot."""
     expires_on: _builtins.str
     """Last business date on which the lot can be used, as YYYY-MM-DD."""
+    gone_points: _builtins.int
+    """Points that came into the lot and left it in the same entry, zero or positive: they paid debt, or the lot had expired.
+    `points` does not count them. A redeemer that gives points back owes their issuer both.
+    """
     def __init__(
         self,
         *,
@@ -149,10 +154,11 @@ class LotMovement(_message.Message):
         issuer_id: _builtins.str = ...,
         points: _builtins.int = ...,
         expires_on: _builtins.str = ...,
+        gone_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_on", b"expires_on", "issuer_id", b"issuer_id", "lot_id", b"lot_id", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_on", b"expires_on", "gone_points", b"gone_points", "issuer_id", b"issuer_id", "lot_id", b"lot_id", "points", b"points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
