@@ -95,6 +95,15 @@ def test_receipts_attribute_points_to_the_lots_of_the_oracle(played: Month, numb
     assert list(step.moved[0]) == taken + restored
 
 
+@pytest.mark.parametrize("number", [step for step in STEPS if "paid_to_debt" in ORACLE["events"][step - 1]])
+def test_receipts_say_what_of_an_issue_paid_debt(played: Month, number: int) -> None:
+    """All 50 of L7, 150 of L8; the rest stays in the lot."""
+    step = played.steps[number - 1]
+    paid = step.event["paid_to_debt"]
+
+    assert [(lot.points, lot.gone_points) for lot in step.receipts[0].receipt.lots] == [(step.event["points"] - paid, paid)]
+
+
 def test_the_month_ends_with_the_open_lots_of_the_oracle(played: Month) -> None:
     """The oracle's own list, which our adding up of its events must meet as well."""
     expected = {name: tuple(lot) for name, lot in ORACLE["open_lots"].items()}
