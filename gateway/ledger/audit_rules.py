@@ -141,7 +141,7 @@ def _issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     if rate is None:
         yield "issue rate", f"a rate for {entry.unit}", "none"
         return
-    parts = [(entry.partner_id, _points_issued(entry.amount, rate, entry.unit))]
+    parts = [(entry.partner_id, _issued(entry.amount, rate, entry.unit))]
     if entry.offer_id:
         offer = facts.offers.get(entry.offer_id)
         if offer is None:
@@ -227,7 +227,7 @@ def _reverse_issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Differenc
     yield "lots taken back for", set(), taken.keys() - issued.keys()
     own_id = f"{original.entry_id}-0"
     own = issued.pop(own_id, 0)
-    yield "taken back by the issuer's rate", own - _points_issued(remaining, rate, original.unit) if own else 0, taken.get(own_id, 0)
+    yield "taken back by the issuer's rate", own - _issued(remaining, rate, original.unit) if own else 0, taken.get(own_id, 0)
     bonus = sum(issued.values())
     going = bonus - (bonus * remaining // original.amount if original.amount else bonus)
     yield "taken back of the bonus", going, sum(taken.get(lot_id, 0) for lot_id in issued)
@@ -326,7 +326,7 @@ def _may_be_in_force(facts: Facts, card: RateCard | None, on: date, booked_at_ms
     return card is not None and facts.card_versions[card.partner_id].is_possible(card, on, booked_at_ms)
 
 
-def _points_issued(amount: int, rate: Rate, unit: str) -> int:
+def _issued(amount: int, rate: Rate, unit: str) -> int:
     scale: int = 10 ** CURRENCY_EXPONENTS.get(unit, 0)
     return amount * rate.numerator // (rate.denominator * scale)
 
