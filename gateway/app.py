@@ -29,7 +29,7 @@ from gateway.services.points import PointsService
 from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
 from gateway.storage.directory import load_receipt_keys
-from gateway.storage.engine import open_engine, reading
+from gateway.storage.engine import open_existing, reading
 from gateway.storage.errors import StoreError
 from gateway.storage.migrate import check_version
 
@@ -70,7 +70,7 @@ class App:
     async def start(self) -> None:
         """Raises InvalidValue or StoreError, with a sentence for people, if the network cannot be served."""
         tls = None if self._is_plaintext else _tls_files(self._config)
-        engine = open_engine(self._config.database_url, lock_wait_ms_max=self._config.gateway.lock_wait_ms_max)
+        engine = open_existing(self._config.database_url, lock_wait_ms_max=self._config.gateway.lock_wait_ms_max)
         try:
             with reading(engine) as connection:
                 check_version(connection)

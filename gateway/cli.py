@@ -5,12 +5,16 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.console import Context
 from gateway.domain.errors import TallystickError
 from gateway.terminal import Clock, system_clock
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
 
 _GROUP = "tallystick.commands"
 
@@ -42,7 +46,7 @@ class Umbrella(click.Group):
 @click.version_option(package_name="tallystick")
 @click.pass_context
 def tallystick(ctx: click.Context, config_file: Path | None) -> None:
-    r"""A loyalty network that independent merchants share without having to trust each other's books.
+    """A loyalty network that independent merchants share without having to trust each other's books.
 
     \b
     A first network, step by step ("tallystick demo" does all of it):
@@ -53,7 +57,7 @@ def tallystick(ctx: click.Context, config_file: Path | None) -> None:
       tallystick serve                       the gateway that tills talk to
       tallystick settlement run              the night: close, net, publish statements
       tallystick audit                       prove the books
-    """
+    """  # noqa: D301 - click takes a backspace for "keep these lines"
     ctx.obj = Context(config_file, (ctx.obj or system_clock))
 
 
@@ -68,19 +72,18 @@ def main(argv: Sequence[str] | None = None, *, clock: Clock = system_clock) -> N
         # The reader of our output has gone; Python would complain again when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:
-        sentence = _database_error(error)
-        if sentence is None:
-            raise
-        click.echo(f"tallystick: the database: {sentence}", err=True)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"tallystick: {where}{error.strerror or error}", err=True)
+        sys.exit(1)
+    except _database_errors() as error:
+        from gateway.storage.errors import translate
+
+        click.echo(f"tallystick: the database: {translate(error)}", err=True)
         sys.exit(1)
 
 
-def _database_error(error: Exception) -> str | None:
-    """What a driver's error says in our words. The database's library is not loaded for it: no error without it."""
-    exc = sys.modules.get("sqlalchemy.exc")
-    if exc is None or not isinstance(error, exc.DBAPIError):
-        return None
-    from gateway.storage.errors import translate
-
-    return str(translate(error))
+def _database_errors() -> "tuple[type[DBAPIError], ...]":
+    """What a driver raises. A till's commands do not load the database's library: without it there are no such errors."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return (loaded.DBAPIError,) if loaded is not None else ()

@@ -20,7 +20,7 @@ from gateway.governance import Hand
 from gateway.key_file import load_key
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage.directory import load_network, load_operators, load_receipt_keys, load_terms
-from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.engine import open_existing, reading, writing
 from gateway.storage.migrate import upgrade
 
 _TERMS_OPTIONS = (
@@ -135,7 +135,7 @@ def dev_certificates(context: Context, folder: Path | None) -> None:
 @pass_context
 def upgrade_schema(context: Context) -> None:
     """Bring the database to the schema that this version needs. Stop the gateway and make a backup first."""
-    before, after = upgrade(open_engine(context.config.database_url))
+    before, after = upgrade(open_existing(context.config.database_url))
     click.echo(f"The database has schema {after}." if before == after else f"The database went from schema {before} to {after}.")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.domain.errors import InvalidValue
@@ -56,6 +56,17 @@ class Config:
         return self.home / name
 
 
+def parse_url(text: object) -> URL:
+    """The URL of a database. Raises InvalidValue, without repeating what may hold a password."""
+    try:
+        url = make_url(text) if isinstance(text, str) else None
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidValue("database.url: must be a URL such as sqlite:///books.db or postgresql://user@host/database")
+    return url
+
+
 def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:
     """Reads and checks the configuration. Raises InvalidValue, naming the file and all that is wrong with it."""
     path = file or Path(environ.get("TALLYSTICK_CONFIG", FILE_NAME))
@@ -81,17 +92,23 @@ def _checked(path: Path, content: dict[str, Any], environ: Mapping[str, str]) ->
     problems = [f"unknown section [{name}]" for name in content.keys() - known.keys()]
     sections: dict[str, dict[str, Any]] = {}
     for name, keys in known.items():
-        sections[name] = content.get(name, {})
+        section = content.get(name, {})
+        if not isinstance(section, dict):
+            problems.append(f"{name}: must be a section: [{name}]")
+            section = {}
+        sections[name] = section
         problems += [f"unknown setting {name}.{key}" for key in sections[name].keys() - keys]
     for f in fields(GatewayConfig):
         value = sections["gateway"].get(f.name, f.default)
         if type(value) is not type(f.default) or (isinstance(value, int) and value < 1):
             problems.append(f"gateway.{f.name}: must be {'a number above 0' if isinstance(f.default, int) else 'a text'}")
-    url = environ.get("TALLYSTICK_DATABASE_URL") or sections["database"].get("url", "sqlite:///books.db")
+    for name, key in (("network", "keys_dir"), ("settlement", "statements_dir")):
+        if not isinstance(sections[name].get(key, ""), str):
+            problems.append(f"{name}.{key}: must be a text")
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        problems.append("database.url: must be a URL such as sqlite:///books.db")
+        parsed = parse_url(environ.get("TALLYSTICK_DATABASE_URL") or sections["database"].get("url", "sqlite:///books.db"))
+    except InvalidValue as error:
+        problems.append(str(error))
     if problems:
         raise InvalidValue(f"{path}: " + "; ".join(sorted(problems)))
     if parsed.get_backend_name() == "sqlite" and parsed.database:

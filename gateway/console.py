@@ -40,10 +40,14 @@ class Context:
 
     @cached_property
     def engine(self) -> "Engine":
-        """Of the configured database."""
-        from gateway.storage.engine import open_engine
+        """Of the configured database. Raises StoreError where there is none, or its schema is not this program's."""
+        from gateway.storage.engine import open_existing, reading
+        from gateway.storage.migrate import check_version
 
-        return open_engine(self.config.database_url)
+        engine = open_existing(self.config.database_url)
+        with reading(engine) as connection:
+            check_version(connection)
+        return engine
 
 
 pass_context = click.make_pass_decorator(Context)

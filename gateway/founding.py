@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.engine import make_url
 
-from gateway.config import FILE_NAME
+from gateway.config import FILE_NAME, parse_url
 from gateway.domain.chain import genesis_hash
 from gateway.domain.documents import network_terms_plain
 from gateway.domain.errors import InvalidValue
@@ -47,7 +46,7 @@ def found_network(folder: Path, plan: NetworkPlan, *, now_ms: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        unfinished.mkdir()
+        unfinished.mkdir(mode=0o700)  # books, statements, and maybe a password: for nobody else
         _build(unfinished, plan, now_ms)
         unfinished.replace(folder)
     finally:
@@ -62,7 +61,7 @@ def _build(folder: Path, plan: NetworkPlan, now_ms: int) -> None:
     save_secret(secrets.token_bytes(32), keys / IDENTIFIER_KEY)
     configuration = _CONFIGURATION.format(url=json.dumps(plan.database_url or _BOOKS), audience=plan.audience)
     (folder / FILE_NAME).write_text(configuration, "utf-8")
-    url = make_url(plan.database_url or _BOOKS)
+    url = parse_url(plan.database_url or _BOOKS)
     if plan.database_url is None:
         url = url.set(database=str(folder / str(url.database)))
     engine = open_engine(url.render_as_string(hide_password=False))

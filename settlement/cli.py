@@ -28,18 +28,19 @@ from settlement.statement import statement_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_WINDOW = click.IntRange(1, 2**31 - 1)
 
 
 @click.group()
 def settlement() -> None:
-    r"""Close the books of a night: who owes whom, net, with a statement for each partner.
+    """Close the books of a night: who owes whom, net, with a statement for each partner.
 
     \b
     A window is a range of entries. It goes OPEN -> CLOSED -> NETTED -> CONFIRMED -> SETTLED:
       OPEN       takes entries; there always is exactly one
       CLOSED     cut off, while the gateway goes on booking into the next one
       NETTED     obligations, statements and payment instructions are published
-    """
+    """  # noqa: D301 - click takes a backspace for "keep these lines"
 
 
 @settlement.command()
@@ -133,7 +134,7 @@ def list_windows(context: Context) -> None:
 
 
 @settlement.command()
-@click.argument("window_id", metavar="WINDOW", type=click.IntRange(min=1))
+@click.argument("window_id", metavar="WINDOW", type=_WINDOW)
 @pass_context
 def show(context: Context, window_id: int) -> None:
     """Show who owes whom in a window, before and after netting; of an open one, what it comes to so far."""
@@ -143,7 +144,7 @@ def show(context: Context, window_id: int) -> None:
 
 
 @settlement.command()
-@click.argument("window_id", metavar="WINDOW", type=click.IntRange(min=1))
+@click.argument("window_id", metavar="WINDOW", type=_WINDOW)
 @click.argument("partner_id", metavar="PARTNER")
 @click.option("--json", "as_json", is_flag=True, help="The canonical JSON, byte for byte as it was published.")
 @pass_context
@@ -162,7 +163,7 @@ def statement(context: Context, window_id: int, partner_id: str, *, as_json: boo
 
 
 @settlement.command()
-@click.argument("window_id", metavar="WINDOW", type=click.IntRange(min=1))
+@click.argument("window_id", metavar="WINDOW", type=_WINDOW)
 @click.option(
     "--out",
     "out_dir",

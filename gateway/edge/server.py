@@ -19,6 +19,7 @@ from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, p
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
+PORT_MAX = 65_535  # gRPC would take the rest of the division
 WATCHERS_S_MAX = 0.5  # to hear that the gateway stops
 QUIET_S = 0.05  # without a call, after which a draining server stops listening
 
@@ -76,7 +77,7 @@ class Server:
     async def start(self, listen: str, tls: TlsFiles | None) -> str:
         """Listens on "host:port" (port 0: any). Raises InvalidValue if it cannot, or for plaintext beyond loopback."""
         host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or int(port) > PORT_MAX:
             raise InvalidValue(f"gateway.listen {listen!r}: must be host:port, such as 127.0.0.1:7443")
         if tls is None and not _is_loopback(host):
             raise InvalidValue(f"{listen}: without TLS the gateway listens on loopback alone; name a certificate")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -36,6 +37,14 @@ def open_engine(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX) -> Engine
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True)
+
+
+def open_existing(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX) -> Engine:
+    """The same for a database that is there already. Raises StoreUnavailable where SQLite would begin an empty file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
+        raise StoreUnavailable(f"no database at {parsed.database}: run 'tallystick network create', or mend database.url")
+    return open_engine(url, lock_wait_ms_max=lock_wait_ms_max)
 
 
 @contextmanager

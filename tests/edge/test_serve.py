@@ -64,6 +64,8 @@ def test_it_says_where_it_listens_and_drains_when_told_to_stop(network: GivenNet
         (["--plaintext", "--listen", "0.0.0.0:0"], "without TLS the gateway listens on loopback alone"),
         (["--listen", "127.0.0.1:0"], "server.pem: No such file or directory"),
         (["--plaintext", "--listen", "nonsense"], "must be host:port"),
+        (["--plaintext", "--listen", "127.0.0.1:65536"], "must be host:port"),
+        (["--plaintext", "--listen", "127.0.0.1:0", "--ready-file", "/nowhere/ready"], "No such file or directory"),
     ],
 )
 def test_what_it_cannot_serve_it_refuses_with_a_sentence(network: GivenNetwork, options: list[str], sentence: str) -> None:

@@ -200,6 +200,42 @@ def test_a_database_without_a_network_is_refused_in_a_sentence(shell: Shell, con
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("gateway = 5", "gateway: must be a section: [gateway]"),
+        ("network.keys_dir = 5\nsettlement.statements_dir = []", "network.keys_dir: must be a text; settlement.statements_dir"),
+        ("database.url = 5", "database.url: must be a URL"),
+        ("database.url = 'mysql://root:hidden@host/books'", "database.url: must be a URL"),
+        ("database.url = 'sqlite:///none.db'", "run 'tallystick network create', or mend database.url"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused_in_a_sentence(shell: Shell, content: str, sentence: str) -> None:
+    """It names the setting, tells no password, and leaves no empty database behind."""
+    (shell.network.folder / "tallystick.toml").write_text(content, "utf-8")
+    ran = shell.run("partners", "list")
+
+    assert ran.code == 1
+    assert sentence in ran.err
+    assert "hidden" not in ran.err
+    assert not (shell.network.folder / "none.db").exists()
+
+
+def test_a_path_that_cannot_be_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the operating system says, with the path."""
+    code = run(*CREATE, tmp_path / ("x" * 300), *REQUIRED)
+
+    assert code == 1
+    assert "File name too long" in capsys.readouterr().err
+
+
+def test_nobody_else_on_the_machine_can_look_into_a_network(tmp_path: Path) -> None:
+    """Its folder has mode 0700: books, statements, and maybe the password of a database."""
+    run(*CREATE, tmp_path / "net", *REQUIRED)
+
+    assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o700
+
+
 def test_upgrading_a_schema_that_is_new_changes_nothing(shell: Shell) -> None:
     """Safe to repeat."""
     ran = shell.run("network", "upgrade")
