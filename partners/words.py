@@ -46,10 +46,12 @@ def _add_operator(document: Document) -> str:
 
 def _onboard(document: Document) -> str:
     application = document["application"]
+    key = application["key"]
     card = rate_card_of(application["rate_card"])
     return (
         f"take in {application['partner_id']} ({application['legal_name']}, {', '.join(application['roles'])}), "
-        f"key {application['key']['key_id']}, rates from {card.effective_from}: {rate_card_words(card)}"
+        f"IBAN {application['iban']}, key {key['key_id']} ({key['public_key'][:16]}…), "
+        f"rates from {card.effective_from}: {rate_card_words(card)}"
     )
 
 

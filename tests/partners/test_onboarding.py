@@ -48,6 +48,15 @@ def test_an_applicant_is_kept_but_cannot_sign_yet(shell: Shell) -> None:
     assert (ran.code, status_of(shell.network, "acme"), keys) == (0, PartnerStatus.APPLIED, {})
 
 
+def test_who_approves_reads_where_money_will_go_and_which_key_will_sign(shell: Shell) -> None:
+    """Both can be compared with what the partner says on the telephone."""
+    key, _ = new_key()
+    shell.ada("partners", "onboard", applied(shell, "acme", key))
+    ran = shell.run("operators", "proposals")
+
+    assert f"IBAN {application('acme', RATES, key).iban}, key acme/till-1/1 ({key.public_bytes().hex()[:16]}…)" in ran.out
+
+
 def test_approval_brings_the_partner_its_key_and_its_rate_card(shell: Shell) -> None:
     """All in one transaction."""
     shell.ada("partners", "onboard", applied(shell, "acme"))
