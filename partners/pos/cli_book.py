@@ -9,7 +9,7 @@ import click
 from partners.pos import requests
 from partners.pos.cli_options import json_option, member_of, member_options, profile_option
 from partners.pos.cli_print import print_booked, print_json, refusal_plain
-from partners.pos.errors import Refused
+from partners.pos.errors import NoAnswer, Refused
 from partners.pos.profile import Profile
 from partners.pos.requests import Booking
 
@@ -106,13 +106,21 @@ def enrol(profile: Profile, card: str, **options: Any) -> None:
 
 def _send(profile: Profile, make: Callable[[str, dict[str, Any]], Booking], options: dict[str, Any]) -> None:
     as_json = options.pop("as_json")
-    key = options.pop("key") or f"cli-{secrets.token_hex(12)}"
-    command = make(key, options)
+    given = options.pop("key")
+    key = given or f"cli-{secrets.token_hex(12)}"
+    try:
+        command = make(key, options)
+    except ValueError as error:  # more than a message can hold, or no text
+        raise click.UsageError(str(error)) from None
     with profile.open() as till:
         try:
             booked = till.book(command)
         except Refused as refused:
             if as_json:
                 print_json(refusal_plain(refused))
+            raise
+        except NoAnswer:
+            if not given:
+                click.echo(f"key: {key}", err=True)
             raise
     print_booked(booked, as_json=as_json)

@@ -37,9 +37,9 @@ def member_options(prefix: str = "") -> Callable[[_F], _F]:
     """--card and --member, of which one is needed; read them with `member_of`."""
 
     def options(command: _F) -> _F:
-        named = prefix.rstrip("-") or "member"
-        command = click.option(f"--{prefix}member", metavar="ID", help=f"The {named}, by the id that enrolling gave.")(command)
-        return click.option(f"--{prefix}card", metavar="NUMBER", help=f"The {named}, by the number on the card.")(command)
+        named = {"from-": "Who gives", "to-": "Who gets"}.get(prefix, "The member")
+        command = click.option(f"--{prefix}member", metavar="ID", help=f"{named}, by the id that enrolling gave.")(command)
+        return click.option(f"--{prefix}card", metavar="NUMBER", help=f"{named}, by the number on the card.")(command)
 
     return options
 

@@ -100,6 +100,8 @@ def test_a_refusal_is_a_sentence_or_json_and_exits_with_one(pos: Command, capsys
         (("balance", "--card", "x" * 33), 1, "must be 4 to 32 characters"),
         (("issue", "--card", "ALICE-1", "--amount", "42.505 USD"), 1, "at most 2 decimals for USD"),
         (("issue", "--card", "ALICE-1", "--amount", "42"), 1, "write the number and its unit"),
+        (("issue", "--card", "ALICE-1", "--amount", "1 USD", "--occurred-at-ms", "9" * 23), 2, "Value out of range"),
+        (("redeem", "--card", "ALICE-1", "--points", "9" * 23), 2, "Value out of range"),
         (("redeem", "--card", "ALICE-1"), 2, "say how much by one of --points and --up-to"),
         (("reverse",), 1, "name the entry to reverse in one way"),
         (("entry",), 2, "name the entry by one of --id and --key"),
@@ -114,6 +116,17 @@ def test_a_mistake_is_told_before_anything_is_sent(
     """Refused is 1, misuse 2."""
     assert said in pos(*args, code=code)
     assert gateway.calls == []
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_key_that_was_made_up_is_told_when_no_answer_comes(pos: Command, profile: Path) -> None:
+    """Nobody can send the same key again who has never seen it."""
+    profile.write_text(re.sub(r":\d+", ":1", profile.read_text("utf-8"), count=1), "utf-8")
+
+    said = pos("enrol", "--card", "ALICE-1", code=1)
+    assert re.fullmatch(
+        r"key: cli-[0-9a-f]{24}\nError: no answer after .*; send the same idempotency key again\n", said, re.DOTALL
+    )
 
 
 def test_without_a_profile_the_way_to_one_is_shown(pos: Command) -> None:
