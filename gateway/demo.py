@@ -177,7 +177,7 @@ class _Stage:
             stderr=subprocess.STDOUT,
         )
         if done.returncode:
-            raise Refused(f"'tallystick {shlex.join(words)}': {done.stderr.decode()}")
+            raise Refused(f"'tallystick {shlex.join(words)}': {done.stdout.decode()}")
         return click.style(f"$ tallystick {shlex.join(words)}", fg="cyan")
 
     def _apply(self, shop: Shop) -> str:
