@@ -59,6 +59,7 @@ def demo(folder: Path) -> None:
     SQLite, the statements. What the demo runs is printed, so that you can run it yourself afterwards.
     """
     stage = _Stage(_fresh(folder))
+    click.echo(f"All of it happens in {stage.folder}, with TALLYSTICK_CONFIG=net/tallystick.toml.")
     stage.found()
     stage.take_partners_in()
     with stage.gateway() as address:
@@ -147,8 +148,9 @@ class _Stage:
         click.echo()
         click.secho(f"A day and a night in {time.monotonic() - self.started:.0f} seconds.", bold=True)
         click.echo(f"Statements and instructions lie in {self.folder / 'net' / 'statements'}. Look around with, for example:")
+        program = "tallystick" if shutil.which("tallystick") else Path(sys.executable).with_name("tallystick")
         for words in (("partners", "show", "meadow"), ("settlement", "list"), ("settlement", "show", "1")):
-            click.echo(f"  tallystick --config {self.folder / 'net' / 'tallystick.toml'} {shlex.join(words)}")
+            click.echo(f"  {program} --config {self.folder / 'net' / 'tallystick.toml'} {shlex.join(words)}")
 
     def scene(self, title: str) -> None:
         """A heading."""
