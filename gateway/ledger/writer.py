@@ -1,4 +1,8 @@
-"""The group-commit writer: one thread, one connection. While one batch commits, the next collects; there is no timer.
+"""The group-commit writer: one thread, one connection. While one batch commits, the next collects.
+
+After a batch it rests, by the processor time that the batch took, unless as many wait as the batch had. The event loop
+makes the work and shares the interpreter's lock with the thread: without rest the thread would take half of it for
+batches of two or three, whose fixed cost is most of what they cost. Whoever comes while nothing happens waits for nobody.
 
 Answers after COMMIT, and wakes the event loop once a batch. Its queue is bounded; what does not fit is refused at once,
 what has waited past its deadline never enters a batch. A constraint that refuses a batch rolls it back, and its
@@ -7,7 +11,6 @@ commands run again singly, so that one bad command harms no other.
 
 import asyncio
 import logging
-import os
 import queue
 import random
 import threading
@@ -27,7 +30,6 @@ from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
 
 ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
 _BACKOFF_S = 0.005
-TICKS = int(os.environ.get('TICKS', '1'))
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class _Pending:
     future: asyncio.Future[list[Result]]
 
 
+_Outcome = tuple[_Pending, list[Result] | Exception]
+
 Chore = Callable[[Connection], None]
 """Work that is not a command, such as keeping the operator's log of bad signatures; opens its own transaction."""
 
@@ -68,6 +72,8 @@ class Writer:
     run: Run
     queue_max: int
     batch_max: int
+    rest_factor: int = 2  # of the processor time of a batch
+    rest_ms_max: int = 10
     figures: WriterFigures = field(default_factory=WriterFigures)
 
     def __post_init__(self) -> None:
@@ -77,8 +83,9 @@ class Writer:
         self._chores: deque[Chore] = deque()
         self._waiting = 0  # commands in the queue
         self._is_draining = False
-        self._is_busy = False
-        self._is_due = False
+        self._is_at_work = False  # the thread has a batch, or is about to get one
+        self._enough = 0  # commands that end a rest
+        self._rest: asyncio.TimerHandle | None = None
         self._handed: queue.SimpleQueue[tuple[list[_Pending], list[Chore]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tallystick-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +98,7 @@ class Writer:
     async def stop(self) -> None:
         """Takes nothing more, empties the queue, and ends the thread."""
         self._is_draining = True
-        self._schedule()
+        self._start_batch()
         await asyncio.to_thread(self._thread.join)
 
     async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> list[Result]:
@@ -99,34 +106,38 @@ class Writer:
 
         Refuses all of them alike: DRAINING, QUEUE_FULL, DEADLINE_PASSED, STORE_UNAVAILABLE. Raises what a bug raised.
         """
-        assert self._loop is not None, "the writer was not started"
         if self._is_draining:
             return _all(commands, Reason.DRAINING)
         if self._waiting + len(commands) > self.queue_max:
             return _all(commands, Reason.QUEUE_FULL)
-        pending = _Pending(commands, deadline, self._loop.create_future())
+        pending = _Pending(commands, deadline, self._running_loop().create_future())
         self._queue.append(pending)
         self._waiting += len(commands)
-        self._schedule()
+        self._start_batch()
         return await pending.future
 
     def add_chore(self, chore: Chore) -> None:
         """Runs it between two batches, on the writer's connection. A chore that fails is logged, not repeated."""
         self._chores.append(chore)
-        self._schedule()
+        self._start_batch()
 
-    def _schedule(self) -> None:
-        if not self._is_due and not self._is_busy:
-            self._is_due = True
-            self._seen = 0
-            self._loop.call_soon(self._hand_over)
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "the writer was not started"
+        return self._loop
+
+    def _start_batch(self) -> None:
+        """Has the queue handed over at the end of this turn of the loop, so that what came in together goes together."""
+        if self._is_at_work:
+            return
+        if self._rest is not None:
+            if self._waiting < self._enough and not self._is_draining:
+                return
+            self._rest.cancel()
+            self._rest = None
+        self._is_at_work = True
+        self._running_loop().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        if TICKS and self._waiting > self._seen and not self._is_draining:
-            self._seen = self._waiting
-            self._loop.call_soon(self._hand_over)
-            return
-        self._is_due = False
         chores = list(self._chores)
         self._chores.clear()
         batch: list[_Pending] = []
@@ -135,39 +146,49 @@ class Writer:
             batch.append(self._queue.popleft())
             size += len(batch[-1].commands)
         self._waiting -= size
+        self._enough = size
         if batch or chores:
-            self._is_busy = True
             self._handed.put((batch, chores))
         elif self._is_draining:
             self._handed.put(None)
+        else:
+            self._is_at_work = False
+
+    def _finish(self, outcomes: list[_Outcome], rest_s: float) -> None:
+        """Back in the loop: first whoever waited gets an answer, then the next batch is due, or a rest."""
+        self._is_at_work = False
+        _resolve(outcomes)
+        self._rest = self._running_loop().call_later(rest_s, self._end_rest)
+        self._start_batch()
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        if self._queue or self._chores:
+            self._start_batch()
 
     def _work(self) -> None:
         connection: Connection | None = None
         while (handed := self._handed.get()) is not None:
             batch, chores = handed
+            started_s = time.thread_time()
             try:
                 connection = connection or self.engine.connect()
-            except Exception as error:
+            except DBAPIError as error:
                 _log.exception("the store cannot be reached")
-                self._answer([(pending, _refused(pending, error)) for pending in batch])
+                self._answer([(pending, _refused(pending, translate(error))) for pending in batch], 0)
                 continue
             for chore in chores:
                 self._run_chore(connection, chore)
-            self._answer(self._carry_out(connection, batch))
+            self._answer(self._carry_out(connection, batch), time.thread_time() - started_s)
             if connection.invalidated:
                 connection.close()
                 connection = None
         if connection is not None:
             connection.close()
 
-    def _finished(self, outcomes):
-        self._is_busy = False
-        _resolve(outcomes)
-        self._schedule()
-
-    def _carry_out(self, connection: Connection, batch: list[_Pending]) -> list[tuple[_Pending, list[Result] | Exception]]:
+    def _carry_out(self, connection: Connection, batch: list[_Pending]) -> list[_Outcome]:
         now = time.monotonic()
-        done: list[tuple[_Pending, list[Result] | Exception]] = []
+        done: list[_Outcome] = []
         live: list[_Pending] = []
         for pending in batch:
             if pending.future.cancelled():
@@ -225,12 +246,12 @@ class Writer:
         except Exception:  # noqa: BLE001 - a chore must not end the writer
             _log.exception("a chore failed")
 
-    def _answer(self, outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
-        assert self._loop is not None, "the writer was not started"
-        self._loop.call_soon_threadsafe(self._finished, outcomes)
+    def _answer(self, outcomes: list[_Outcome], took_s: float) -> None:
+        rest_s = min(self.rest_factor * took_s, self.rest_ms_max / 1_000)
+        self._running_loop().call_soon_threadsafe(self._finish, outcomes, rest_s)
 
 
-def _resolve(outcomes: list[tuple[_Pending, list[Result] | Exception]]) -> None:
+def _resolve(outcomes: list[_Outcome]) -> None:
     for pending, outcome in outcomes:
         if pending.future.done():
             continue  # the caller went away; a retry with its key finds the answer

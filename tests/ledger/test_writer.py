@@ -46,9 +46,11 @@ class Gate:
 
 
 @asynccontextmanager
-async def running(gate: Gate, *, queue_max: int = 100, batch_max: int = 10) -> AsyncIterator[Writer]:
+async def running(
+    gate: Gate, *, queue_max: int = 100, batch_max: int = 10, rest_factor: int = 0, rest_ms_max: int = 10
+) -> AsyncIterator[Writer]:
     """A writer that is stopped at the end, whatever happens."""
-    writer = Writer(engine=gate.books.network.engine, run=gate, queue_max=queue_max, batch_max=batch_max)
+    writer = Writer(engine=gate.books.network.engine, run=gate, queue_max=queue_max, batch_max=batch_max, rest_factor=rest_factor)
     writer.start()
     try:
         yield writer
@@ -77,7 +79,7 @@ def reasons(results: list[Result]) -> list[Reason | None]:
 
 
 def test_what_comes_while_a_batch_commits_forms_the_next_one(books: Books) -> None:
-    """No timer: the queue is taken as it is, up to the limit of a batch."""
+    """The queue is taken as it is, up to the limit of a batch."""
 
     async def day(gate: Gate) -> None:
         async with running(gate, batch_max=10) as writer:
@@ -272,3 +274,32 @@ def test_a_chore_runs_between_batches_and_its_failure_ends_nothing(books: Books)
 
     assert reasons(asyncio.run(day(Gate(books)))) == [None]
     assert seen == [2]
+
+
+def test_a_rest_ends_when_as_many_wait_as_the_last_batch_had(books: Books) -> None:
+    """Under load batches keep their size, though calls come one by one."""
+
+    async def day(gate: Gate) -> list[int]:
+        async with running(gate, rest_factor=1_000_000, rest_ms_max=1_000_000) as writer:
+            await writer.submit([books.issue("ann", "2.00") for _ in range(3)], deadline=None)
+            calls = [asyncio.create_task(writer.submit([books.issue("ann", "2.00")], deadline=None)) for _ in range(2)]
+            await let_run()
+            sizes = list(gate.sizes)
+            await asyncio.gather(*calls, writer.submit([books.issue("ann", "2.00")], deadline=None))
+            return sizes
+
+    gate = Gate(books)
+    before = asyncio.run(day(gate))
+
+    assert (before, gate.sizes) == ([3], [3, 3])
+
+
+def test_nobody_waits_longer_than_the_rest(books: Books) -> None:
+    """Fewer than the last batch had are booked all the same."""
+
+    async def day() -> list[Result]:
+        async with running(Gate(books), rest_factor=1_000_000) as writer:
+            await writer.submit([books.issue("ann", "2.00") for _ in range(3)], deadline=None)
+            return await writer.submit([books.issue("ann", "2.00")], deadline=None)
+
+    assert reasons(asyncio.run(day())) == [None]
