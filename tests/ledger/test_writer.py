@@ -50,7 +50,14 @@ async def running(
     gate: Gate, *, queue_max: int = 100, batch_max: int = 10, rest_factor: int = 0, rest_ms_max: int = 10
 ) -> AsyncIterator[Writer]:
     """A writer that is stopped at the end, whatever happens."""
-    writer = Writer(engine=gate.books.network.engine, run=gate, queue_max=queue_max, batch_max=batch_max, rest_factor=rest_factor)
+    writer = Writer(
+        engine=gate.books.network.engine,
+        run=gate,
+        queue_max=queue_max,
+        batch_max=batch_max,
+        rest_factor=rest_factor,
+        rest_ms_max=rest_ms_max,
+    )
     writer.start()
     try:
         yield writer
