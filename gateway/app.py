@@ -102,7 +102,9 @@ class App:
     def _wire(self, engine: Engine, directory: Directory, receipt_keys: Sequence[ReceiptKey]) -> None:
         config, limits = self._config, self._config.gateway
         signer = _signer(config.keys_dir, directory.terms.audience, receipt_keys)
-        settings = BatchSettings(load_terms=directory.refresh, encode=encode_receipt, receipt_key_id=signer.current_key_id)
+        settings = BatchSettings(
+            load_terms=directory.refresh, encode=encode_receipt, receipt_key_id=signer.current_key_id, sign=signer.sign
+        )
         self._engine = engine
         self._writer = Writer(
             engine=engine, run=partial(_run, self._clock, settings), queue_max=limits.queue_max, batch_max=limits.batch_max
@@ -119,7 +121,7 @@ class App:
             clock=self._clock,
         )
         gate = SignatureGate(directory, record=self._failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
-        doorkeeper = Doorkeeper(
+        self._doorkeeper = Doorkeeper(
             gate,
             limits=CallLimits(
                 body_timeout_ms=limits.body_timeout_ms,
@@ -130,7 +132,7 @@ class App:
             clock=self._clock,
             sign_answer=services.signed,
         )
-        self._server = Server(services, doorkeeper, reflects=self._reflects)
+        self._server = Server(services, self._doorkeeper, reflects=self._reflects)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Waits. Raises what ended the housekeeping: a gateway that stops looking would take revoked keys for ever."""
@@ -151,6 +153,7 @@ class App:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(self._config.gateway.directory_refresh_ms / 1_000)
+            self._doorkeeper.give_up_waiting()
             await self.look_around()
 
 

@@ -59,12 +59,16 @@ EncodeReceipt = Callable[[Receipt], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The ledger's answer to a command: the bytes of its receipt. `refusal` is set if it was refused for good."""
+    """The ledger's answer to a command: the bytes of its receipt. `refusal` is set if it was refused for good.
+
+    `signature` is empty until the answer is about to leave: it is made after COMMIT, and can be made again.
+    """
 
     receipt: bytes
     receipt_key_id: str
     refusal: Refusal | None = None
     is_replayed: bool = False
+    signature: bytes = b""
 
 
 Result = Answer | Refusal

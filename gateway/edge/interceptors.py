@@ -1,7 +1,7 @@
 """What every call passes: one message in time, a proven signature over its raw bytes, limits, a log line, a safe last resort.
 
 The interceptor answers each method with a handler that takes a stream of requests, although the method is unary: only so
-can it refuse a call that sends no message, two messages, or none in time. The caller sees no difference.
+can it refuse a call that sends no message, or none in time. The caller sees no difference.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # generic for the type checker only
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 else:
     Context, Handler = aio.ServicerContext, grpc.RpcMethodHandler
+
+_GIVEN_UP = -1.0
 
 Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
@@ -75,6 +77,7 @@ class Doorkeeper(aio.ServerInterceptor):
         self._clock = clock
         self._sign_answer = sign_answer
         self._handlers: dict[str, Handler] = {}
+        self._waiting: dict[asyncio.Task[Any], float] = {}  # for their message, since when
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -120,7 +123,7 @@ class Doorkeeper(aio.ServerInterceptor):
     ) -> Message:
         """The message of a call that may go on. Raises CallRejected, in the order of the checks below."""
         signed = read_header(_metadata.get()) if rule.scopes else None
-        body = await self._only_message(context)
+        body = await self._first_message(context)
         line.request_bytes = len(body)
         now_s = time.monotonic()
         if signed is not None:
@@ -135,30 +138,32 @@ class Doorkeeper(aio.ServerInterceptor):
             current_caller.set(Caller(key.partner_id, key.key_id, deadline))
         return _parsed(body, deserialize)
 
-    async def _only_message(self, context: Context) -> bytes:
+    async def _first_message(self, context: Context) -> bytes:
+        """The bytes of the call's message. A second one is never read, so nothing can come of it."""
         task = asyncio.current_task()
         assert task is not None
-        is_late = False
-
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            task.cancel()
-
-        timer = asyncio.get_running_loop().call_later(self._limits.body_timeout_ms / 1_000, give_up)
+        self._waiting[task] = time.monotonic()
         try:
             body = await context.read()
-            if body is aio.EOF or await context.read() is not aio.EOF:
-                raise reject(Reason.MESSAGE_COUNT)
         except asyncio.CancelledError:
-            if not is_late:
+            if self._waiting[task] != _GIVEN_UP:
                 raise
             task.uncancel()
             raise reject(Reason.BODY_TIMEOUT) from None
         finally:
-            timer.cancel()
+            del self._waiting[task]
+        if body is aio.EOF:
+            raise reject(Reason.MESSAGE_COUNT)
         assert isinstance(body, bytes)
         return body
+
+    def give_up_waiting(self) -> None:
+        """Ends the calls whose message has not come in time. To be called now and then: a timer a call would cost more."""
+        latest_s = time.monotonic() - self._limits.body_timeout_ms / 1_000
+        for task, since_s in list(self._waiting.items()):
+            if _GIVEN_UP < since_s <= latest_s:
+                self._waiting[task] = _GIVEN_UP
+                task.cancel()
 
     def _seconds_left(self, context: Context, rule: MethodRule) -> float:
         remaining_s = context.time_remaining()

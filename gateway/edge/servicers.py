@@ -58,7 +58,7 @@ class Services:
 
     def signed(self, answer: Answer) -> types_pb2.Answer:
         """The message of an answer, with the network's signature."""
-        signature = self.signer.sign(answer.receipt, answer.receipt_key_id)
+        signature = answer.signature or self.signer.sign(answer.receipt, answer.receipt_key_id)
         return convert.answer_message(answer, signature, now_ms=self.clock())
 
     async def book(self, message: convert.CommandMessage) -> types_pb2.Answer:

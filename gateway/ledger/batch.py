@@ -1,13 +1,13 @@
 """One batch of one lane in one transaction: load, decide, save, COMMIT. Who runs it decides when."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
-from gateway.domain.receipt import EncodeReceipt, Result
+from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
 from gateway.storage.booking import save_book
 from gateway.storage.books import load_book, load_book_for_expiry
@@ -19,11 +19,15 @@ LANE = 0  # SQLite has one; which lane a bucket belongs to is asked here, nowher
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """What a batch needs from outside: terms as of its own transaction, the form of receipts, the key that will sign them."""
+    """What a batch needs from outside: terms as of its own transaction, the form of receipts, the key that will sign them.
+
+    `sign` makes the signature of a receipt under a key id: after COMMIT, in the writer's thread, beside the event loop.
+    """
 
     load_terms: Callable[[Connection], Terms]
     encode: EncodeReceipt
     receipt_key_id: str
+    sign: Callable[[bytes, str], bytes] | None = None
 
 
 def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
@@ -43,7 +47,13 @@ def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: in
             save_book(connection, loaded)
     except DBAPIError as error:
         raise translate(error) from error
-    return results
+    sign = settings.sign
+    if sign is None:
+        return results
+    return [
+        replace(result, signature=sign(result.receipt, result.receipt_key_id)) if isinstance(result, Answer) else result
+        for result in results
+    ]
 
 
 def expire_lots(

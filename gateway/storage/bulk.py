@@ -5,7 +5,8 @@ through SQLAlchemy; on PostgreSQL they are executed as any other. They need a tr
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +17,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from gateway.storage.engine import on_driver
 
 Row = tuple[Any, ...]
+
+VARIABLES_MAX = 2_048  # of one statement; SQLite allows 32,766, but long ones take long to prepare
 
 
 class Lookup:
@@ -55,6 +58,8 @@ class BulkWrite:
         self._statements = statements
         self._columns = tuple(columns)
         self._compiled: tuple[str, Callable[[Row], Row] | None] | None = None
+        self._row_of_marks = f"({', '.join('?' * len(self._columns))})"
+        self._texts: dict[int, str] = {}
 
     @classmethod
     def insert(cls, table: Table) -> "BulkWrite":
@@ -101,7 +106,32 @@ class BulkWrite:
         text, reorder = self._compiled
         ordered = [reorder(row) for row in rows] if reorder else rows
         with on_driver(connection, text) as driver:
-            driver.executemany(text, ordered)
+            if self._row_of_marks not in text:
+                driver.executemany(text, ordered)
+                return
+            start = 0
+            for size in _pieces(len(ordered), VARIABLES_MAX // len(self._columns)):
+                piece = ordered[start : start + size]
+                driver.execute(self._with_rows(text, size), tuple(chain.from_iterable(piece)))
+                start += size
+
+    def _with_rows(self, text: str, size: int) -> str:
+        """The statement for so many rows at a time. The driver gives up the interpreter's lock once a row, or once for all."""
+        found = self._texts.get(size)
+        if found is None:
+            found = self._texts[size] = text.replace(self._row_of_marks, ", ".join([self._row_of_marks] * size), 1)
+        return found
+
+
+def _pieces(rows: int, most: int) -> Iterator[int]:
+    """Powers of two that sum up to the rows, largest first: few different statements, each prepared once."""
+    size = 1 << (most.bit_length() - 1)
+    while rows:
+        if size <= rows:
+            rows -= size
+            yield size
+        else:
+            size >>= 1
 
 
 def _compiled(statement: Select[Any] | Insert | Update, connection: Connection) -> SQLCompiler:
