@@ -57,7 +57,14 @@ def bucket_of(member: str) -> int:
 
 def card_hash(pepper: bytes, card_number: str) -> bytes:
     """What is stored of a card number: HMAC-SHA256 under the network's own key (32 bytes)."""
-    return hmac.digest(pepper, b"TS1-CARD\n" + card_number.encode(), "sha256")
+    keyed = _keyed(pepper).copy()
+    keyed.update(card_number.encode())
+    return keyed.digest()
+
+
+@functools.lru_cache(maxsize=8)  # a network has one; setting a key up costs more than hashing a number
+def _keyed(pepper: bytes) -> hmac.HMAC:
+    return hmac.new(pepper, b"TS1-CARD\n", "sha256")
 
 
 def _digest(*parts: str) -> str:
