@@ -17,6 +17,7 @@ import click
 from bench import processes
 from bench.machine import describe
 from bench.network import BenchNetwork
+from bench.parts import Parts
 from bench.processes import Running
 from bench.proof import Proof
 from bench.report import Pair, Report, markdown, write
@@ -60,6 +61,7 @@ def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...]
         echo_latency = ready.latency(echo, half_per_s, LATENCY_S)
         gateway_latency = ready.latency(ready.gateway, half_per_s, LATENCY_S)
         _say(f"at {half_per_s:,} calls/s", f"p50 {gateway_latency.p50_us:,} us, p99 {gateway_latency.p99_us:,} us")
+    parts = Parts(ready.network).measure()
     return Report(
         machine=machine,
         has_tls=has_tls,
@@ -70,6 +72,7 @@ def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...]
         half_rate_per_s=half_per_s,
         echo_latency=echo_latency,
         gateway_latency=gateway_latency,
+        parts=parts,
     )
 
 

@@ -18,6 +18,8 @@ from partners.pos.requests import ISSUE, SUBMIT_BATCH, Method
 from tallystick.v1 import member_pb2, points_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
 
+__all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "card", "now_ms"]
+
 PARTNERS = ("meadow", "torque", "quire", "lantern")
 MEMBERS = 2_000
 BATCH = 500  # commands of a SubmitBatch

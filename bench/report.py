@@ -43,6 +43,7 @@ class Report:
     half_rate_per_s: int
     echo_latency: Latency
     gateway_latency: Latency
+    parts: Mapping[str, float]
 
     def ratio(self, concurrency: int) -> float:
         """The median of the ratios."""
@@ -64,7 +65,7 @@ def write(report: Report, path: Path) -> None:
 
 def markdown(report: Report) -> str:
     """The run on one page."""
-    return "\n".join([*_rates(report), "", *_others(report), "", *_circumstances(report), ""])
+    return "\n".join([*_rates(report), "", *_others(report), "", *_parts(report), "", *_circumstances(report), ""])
 
 
 def _rates(report: Report) -> Iterator[str]:
@@ -96,6 +97,14 @@ def _others(report: Report) -> Iterator[str]:
     yield f"| half of the maximum rate, calls/s | {report.half_rate_per_s:,} |"
     yield f"| … IssuePoints p50 / p99, µs | {report.gateway_latency.p50_us:,} / {report.gateway_latency.p99_us:,} |"
     yield f"| … echo p50 / p99, µs | {report.echo_latency.p50_us:,} / {report.echo_latency.p99_us:,} |"
+
+
+def _parts(report: Report) -> Iterator[str]:
+    yield "| part of a call, by itself | µs of processor time |"
+    yield "|---|---:|"
+    grpc_us = statistics.median(pair.echo.cpu_us for pair in report.pairs)
+    yield f"| gRPC: what the echo's process takes for a call | {grpc_us:,.0f} |"
+    yield from (f"| {part} | {took_us:,.1f} |" for part, took_us in report.parts.items())
 
 
 def _circumstances(report: Report) -> Iterator[str]:
