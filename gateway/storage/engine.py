@@ -21,7 +21,7 @@ from gateway.storage.errors import StoreUnavailable
 
 LOCK_WAIT_MS_MAX = 10_000
 CACHE_KIB = 64 * 1024  # of one connection, taken as it is needed
-CHECKPOINT_PAGES = 8_000  # 32 MB of log
+CHECKPOINT_PAGES = 4_000  # 16 MB of log
 _WRITES = "tallystick_writes"
 
 
