@@ -10,7 +10,20 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    LargeBinary,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -29,7 +42,13 @@ class Lookup:
         self._statement = statement.where(column.in_(bindparam("values", expanding=True)))
         # One text whatever the number of values, so that SQLite prepares it once.
         values = func.json_each(bindparam("values")).table_valued("value")
-        self._on_sqlite = statement.where(column.in_(select(values.c.value)))
+        on_sqlite = statement.where(column.in_(select(values.c.value)))
+        # All rows as one: the driver gives up the interpreter's lock at each row that it fetches, and a busy event loop
+        # takes it. JSON has no bytes and keeps no order, so that rows with bytes, or in order, come one by one.
+        has_bytes = any(isinstance(column.type, LargeBinary) for column in statement.selected_columns)
+        self._is_one_row = not has_bytes and not statement._order_by_clauses  # noqa: SLF001 - there is no public way to ask
+        rows = on_sqlite.subquery()
+        self._on_sqlite = select(func.json_group_array(func.json_array(*rows.c))) if self._is_one_row else on_sqlite
         self._compiled: tuple[str, Callable[[str], Row]] | None = None
 
     def __call__(self, connection: Connection, values: Collection[str] | Collection[int]) -> Sequence[Row]:
@@ -47,7 +66,7 @@ class Lookup:
         text, parameters = self._compiled
         with on_driver(connection, text) as driver:
             rows: list[Row] = driver.execute(text, parameters(json.dumps(sorted(values)))).fetchall()
-        return rows
+        return [tuple(row) for row in json.loads(rows[0][0])] if self._is_one_row else rows
 
 
 class BulkWrite:
