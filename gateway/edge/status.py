@@ -51,7 +51,7 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.UNKNOWN_FIELDS: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the message has fields that this gateway does not know"),
     Reason.INVALID_FIELDS: Answered(grpc.StatusCode.INVALID_ARGUMENT, "fields are missing or out of range"),
     Reason.BATCH_TOO_LARGE: Answered(grpc.StatusCode.INVALID_ARGUMENT, "more commands than a batch may have"),
-    Reason.MESSAGE_COUNT: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the call must carry exactly one message"),
+    Reason.MESSAGE_COUNT: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the call must carry a message"),
     Reason.BODY_TIMEOUT: Answered(grpc.StatusCode.DEADLINE_EXCEEDED, "the message did not arrive in time; nothing was written"),
     Reason.DEADLINE_REQUIRED: Answered(grpc.StatusCode.INVALID_ARGUMENT, "a call that may book something must set a deadline"),
     Reason.QUEUE_FULL: Answered(

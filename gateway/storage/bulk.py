@@ -5,33 +5,17 @@ through SQLAlchemy; on PostgreSQL they are executed as any other. They need a tr
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Insert,
-    LargeBinary,
-    Select,
-    Table,
-    Update,
-    bindparam,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.storage.engine import on_driver
 
 Row = tuple[Any, ...]
-
-VARIABLES_MAX = 2_048  # of one statement; SQLite allows 32,766, but long ones take long to prepare
 
 
 class Lookup:
@@ -42,13 +26,7 @@ class Lookup:
         self._statement = statement.where(column.in_(bindparam("values", expanding=True)))
         # One text whatever the number of values, so that SQLite prepares it once.
         values = func.json_each(bindparam("values")).table_valued("value")
-        on_sqlite = statement.where(column.in_(select(values.c.value)))
-        # All rows as one: the driver gives up the interpreter's lock at each row that it fetches, and a busy event loop
-        # takes it. JSON has no bytes and keeps no order, so that rows with bytes, or in order, come one by one.
-        has_bytes = any(isinstance(column.type, LargeBinary) for column in statement.selected_columns)
-        self._is_one_row = not has_bytes and not statement._order_by_clauses  # noqa: SLF001 - there is no public way to ask
-        rows = on_sqlite.subquery()
-        self._on_sqlite = select(func.json_group_array(func.json_array(*rows.c))) if self._is_one_row else on_sqlite
+        self._on_sqlite = statement.where(column.in_(select(values.c.value)))
         self._compiled: tuple[str, Callable[[str], Row]] | None = None
 
     def __call__(self, connection: Connection, values: Collection[str] | Collection[int]) -> Sequence[Row]:
@@ -66,7 +44,7 @@ class Lookup:
         text, parameters = self._compiled
         with on_driver(connection, text) as driver:
             rows: list[Row] = driver.execute(text, parameters(json.dumps(sorted(values)))).fetchall()
-        return [tuple(row) for row in json.loads(rows[0][0])] if self._is_one_row else rows
+        return rows
 
 
 class BulkWrite:
@@ -77,8 +55,6 @@ class BulkWrite:
         self._statements = statements
         self._columns = tuple(columns)
         self._compiled: tuple[str, Callable[[Row], Row] | None] | None = None
-        self._row_of_marks = f"({', '.join('?' * len(self._columns))})"
-        self._texts: dict[int, str] = {}
 
     @classmethod
     def insert(cls, table: Table) -> "BulkWrite":
@@ -125,32 +101,7 @@ class BulkWrite:
         text, reorder = self._compiled
         ordered = [reorder(row) for row in rows] if reorder else rows
         with on_driver(connection, text) as driver:
-            if self._row_of_marks not in text:
-                driver.executemany(text, ordered)
-                return
-            start = 0
-            for size in _pieces(len(ordered), VARIABLES_MAX // len(self._columns)):
-                piece = ordered[start : start + size]
-                driver.execute(self._with_rows(text, size), tuple(chain.from_iterable(piece)))
-                start += size
-
-    def _with_rows(self, text: str, size: int) -> str:
-        """The statement for so many rows at a time. The driver gives up the interpreter's lock once a row, or once for all."""
-        found = self._texts.get(size)
-        if found is None:
-            found = self._texts[size] = text.replace(self._row_of_marks, ", ".join([self._row_of_marks] * size), 1)
-        return found
-
-
-def _pieces(rows: int, most: int) -> Iterator[int]:
-    """Powers of two that sum up to the rows, largest first: few different statements, each prepared once."""
-    size = 1 << (most.bit_length() - 1)
-    while rows:
-        if size <= rows:
-            rows -= size
-            yield size
-        else:
-            size >>= 1
+            driver.executemany(text, ordered)
 
 
 def _compiled(statement: Select[Any] | Insert | Update, connection: Connection) -> SQLCompiler:

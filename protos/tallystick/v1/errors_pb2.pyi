@@ -49,7 +49,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT. More commands than a batch may have; `max` says how many."""
     ERROR_REASON_MESSAGE_COUNT: _ErrorReason.ValueType  # 13
-    """INVALID_ARGUMENT. A unary call carries exactly one message."""
+    """INVALID_ARGUMENT. The call carries no message."""
     ERROR_REASON_BODY_TIMEOUT: _ErrorReason.ValueType  # 14
     """DEADLINE_EXCEEDED. The message did not arrive in time."""
     ERROR_REASON_DEADLINE_REQUIRED: _ErrorReason.ValueType  # 15
@@ -137,7 +137,7 @@ ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 11
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT. More commands than a batch may have; `max` says how many."""
 ERROR_REASON_MESSAGE_COUNT: ErrorReason.ValueType  # 13
-"""INVALID_ARGUMENT. A unary call carries exactly one message."""
+"""INVALID_ARGUMENT. The call carries no message."""
 ERROR_REASON_BODY_TIMEOUT: ErrorReason.ValueType  # 14
 """DEADLINE_EXCEEDED. The message did not arrive in time."""
 ERROR_REASON_DEADLINE_REQUIRED: ErrorReason.ValueType  # 15
