@@ -103,7 +103,10 @@ class App:
         config, limits = self._config, self._config.gateway
         signer = _signer(config.keys_dir, directory.terms.audience, receipt_keys)
         settings = BatchSettings(
-            load_terms=directory.refresh, encode=encode_receipt, receipt_key_id=signer.current_key_id, sign=signer.sign
+            load_terms=directory.refresh,
+            encode=encode_receipt,
+            receipt_key_id=lambda _now_ms: signer.current_key_id,
+            sign=signer.sign,
         )
         self._engine = engine
         self._writer = Writer(

@@ -21,12 +21,13 @@ LANE = 0  # SQLite has one; which lane a bucket belongs to is asked here, nowher
 class BatchSettings:
     """What a batch needs from outside: terms as of its own transaction, the form of receipts, the key that will sign them.
 
-    `sign` makes the signature of a receipt under a key id: after COMMIT, in the writer's thread, beside the event loop.
+    `receipt_key_id` names the key for receipts of a time (unix milliseconds), as of the terms just loaded. `sign` makes
+    the signature of a receipt under a key id: after COMMIT, in the writer's thread, beside the event loop.
     """
 
     load_terms: Callable[[Connection], Terms]
     encode: EncodeReceipt
-    receipt_key_id: str
+    receipt_key_id: Callable[[int], str]
     sign: Callable[[bytes, str], bytes] | None = None
 
 
@@ -41,7 +42,7 @@ def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: in
                 now_ms=now_ms,
                 terms=settings.load_terms(connection),
                 encode=settings.encode,
-                receipt_key_id=settings.receipt_key_id,
+                receipt_key_id=settings.receipt_key_id(now_ms),
             )
             results = [loaded.book.execute(command) for command in commands]
             save_book(connection, loaded)

@@ -34,7 +34,7 @@ class BusyBooks(Books):
     def __init__(self, network: GivenNetwork) -> None:
         """From 1 June on."""
         super().__init__(network, now_ms=at("2026-06-01"))
-        self.settings = BatchSettings(load_terms, encode_receipt, "r1")
+        self.settings = BatchSettings(load_terms, encode_receipt, lambda _now_ms: "r1")
 
     def do(self, day: str, *commands: Command) -> None:
         """Books commands in one batch, at noon of a day."""

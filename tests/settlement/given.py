@@ -35,7 +35,7 @@ class Shop:
 
     engine: Engine
     booked: int = 0
-    settings: BatchSettings = field(default_factory=lambda: BatchSettings(load_terms, encode, "r1"))
+    settings: BatchSettings = field(default_factory=lambda: BatchSettings(load_terms, encode, lambda _now_ms: "r1"))
 
     def book(self, command: Command, *, now_ms: int) -> None:
         """Books one command; refused is a bug of the test."""
