@@ -1,12 +1,14 @@
-"""What holds for every test: how properties draw their examples, and a header that says how to draw them again."""
+"""What holds for every test: its database, how properties draw their examples, and a header that says how to draw them again."""
 
 import os
 import platform
 import sqlite3
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests.postgres import MISSING, PostgresServer, describe, find_programs
 from tests.shared import SHARED
 
 # No deadline: a test that waits on a clock fails on a busy machine. The blob in a failure's message replays it.
@@ -23,7 +25,34 @@ def pytest_report_header() -> list[str]:
         f"python {platform.python_version()}, sqlite {sqlite3.sqlite_version}, {os.cpu_count()} cores",
         f"hypothesis profile: {PROFILE} (HYPOTHESIS_PROFILE=search draws new examples, and many)",
         f"../shared: {shared}",
+        describe(),
     ]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server a test process, started when it is first asked for. Who stops or kills a server starts one of its own."""
+    if find_programs() is None:
+        pytest.skip(MISSING)
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with the newest schema and nothing in it, for one test."""
+    url = postgres_server.new_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def network_url(request: pytest.FixtureRequest) -> str | None:
+    """Runs the test on both engines: None for the SQLite file in a network's folder, or the URL of a PostgreSQL database.
+
+    `create_network(folder, url=network_url)` puts a network there.
+    """
+    return request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

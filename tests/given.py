@@ -3,12 +3,14 @@
     network = create_network(tmp_path / "net")        or month(tmp_path / "net") for the partners of the oracle's month
     key = network.onboard("acme", {"EUR": "1/2"})     its private key; key id acme/till-1/1
     network.engine, network.folder, network.now_ms
+    create_network(folder, url=network_url)           on SQLite and on PostgreSQL, by the fixture of tests/conftest.py
 
 Time is `now_ms`, set by the test: 2026-05-31, 12:00 in Berlin, unless it says otherwise.
 """
 
 import atexit
 import functools
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,8 +19,9 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
+from gateway.config import FILE_NAME
 from gateway.domain.decision import Decision
 from gateway.domain.derivation import Consent
 from gateway.domain.documents import consent_string
@@ -30,8 +33,9 @@ from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand, approve
 from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
-from gateway.storage.engine import open_engine, writing
-from gateway.storage.tables import entries
+from gateway.storage import tables_directory, tables_settlement
+from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.tables import entries, metadata
 from partners.application import Application, read_application
 from partners.fields import Fields
 from partners.onboarding import onboard
@@ -39,6 +43,7 @@ from partners.proposals import add_operator, next_version, propose_cap, propose_
 from partners.rate_card_file import read_rate_card
 from partners.rulings import RULINGS
 
+_ = tables_directory, tables_settlement  # imported for the tables that they add to the metadata
 _NUMBERS = [column.name for column in entries.columns if column.type.python_type is int]
 AUDIENCE = "coalition.example:test"
 ZONE = ZoneInfo("Europe/Berlin")
@@ -56,20 +61,34 @@ START_MS = at("2026-05-31")
 
 @dataclass
 class GivenNetwork:
-    """A network on a SQLite file, with two operators; `keys` are the partners' private keys by partner id.
+    """A network with two operators; `keys` are the partners' private keys by partner id.
 
-    The operators' keys also lie in its folder, as ada.pem and bob.pem, for commands.
+    `url` None: its books are a SQLite file in its folder. The operators' keys also lie there, as ada.pem and bob.pem, for
+    commands.
     """
 
     folder: Path
     now_ms: int = START_MS
     hands: tuple[Hand, ...] = ()
     keys: dict[str, PrivateKey] = field(default_factory=dict)
+    url: str | None = None
 
     @functools.cached_property
     def engine(self) -> Engine:
         """Of its books."""
-        return open_engine(f"sqlite:///{self.folder / 'books.db'}")
+        return open_engine(self.url or _file_in(self.folder))
+
+    def copy(self, folder: Path, *, url: str | None = None) -> "GivenNetwork":
+        """The same network on a SQLite file in a new folder or, with its rows, in the empty database of the URL.
+
+        This one must be on SQLite, and nobody may be at work in it.
+        """
+        assert self.url is None, "copied from SQLite only"
+        shutil.copytree(self.folder, folder)
+        copied = replace(self, folder=folder, keys=dict(self.keys), url=url)
+        if url is not None:
+            _move_books(folder, copied.engine, url)
+        return copied
 
     def clock(self) -> int:
         """The test's time."""
@@ -131,21 +150,28 @@ class GivenNetwork:
 
 
 def create_network(
-    folder: Path, *, expiry: str = "on 2027-06-30", model: str = "at_redemption", change: TermsChange | None = None
+    folder: Path,
+    *,
+    expiry: str = "on 2027-06-30",
+    model: str = "at_redemption",
+    change: TermsChange | None = None,
+    lanes: int = 1,
+    url: str | None = None,
 ) -> GivenNetwork:
-    """A new network with the operators ada and bob. `change`: what its first terms say beside the expiry."""
-    template, hands = _template(expiry, model, change or TermsChange())
-    shutil.copytree(template, folder)
-    return GivenNetwork(folder, hands=hands)
+    """A new network with the operators ada and bob. `change`: what its first terms say beside the expiry.
+
+    `url`: of a database with the newest schema and nothing in it, such as `PostgresServer.new_database` makes.
+    """
+    return _template(expiry, model, change or TermsChange(), lanes).copy(folder, url=url)
 
 
-def month(folder: Path, *, model: str = "at_redemption") -> GivenNetwork:
+def month(folder: Path, *, model: str = "at_redemption", lanes: int = 1, url: str | None = None) -> GivenNetwork:
     """The oracle's month before its first step: partners alpha (A) to delta (D), their cards, the offer of step 3.
 
-    Points of 1 June expire on 20 June, all others on 30 June 2027.
+    Points of 1 June expire on 20 June, all others on 30 June 2027. `url` as in `create_network`.
     """
     change = TermsChange(redemption_element_micros=parse_micros("0.95"), breakage_rebate_share=Rate(1, 2))
-    network = create_network(folder, expiry="on 2026-06-20", model=model, change=change)
+    network = create_network(folder, expiry="on 2026-06-20", model=model, change=change, lanes=lanes, url=url)
     network.network_terms("2026-06-02", TermsChange(expiry_rule=ExpiryRule.parse("on 2027-06-30")))
     stars = {"EUR": "2", "charlie:STAR": "5/2"}
     network.onboard("alpha", {"EUR": "1/2"}, issue_price="1.10", reimbursement_rate="0.96")
@@ -246,6 +272,7 @@ def network_plan(
     model: str = "at_redemption",
     change: TermsChange | None = None,
     database_url: str | None = None,
+    lanes: int = 1,
 ) -> NetworkPlan:
     """What the tests' networks are."""
     return NetworkPlan(
@@ -255,19 +282,40 @@ def network_plan(
         settlement_model=SettlementModel(model),
         terms=next_terms(DEFAULT_TERMS, date(2026, 6, 1), replace(change or TermsChange(), expiry_rule=ExpiryRule.parse(expiry))),
         database_url=database_url,
+        lanes=lanes,
     )
 
 
+def _file_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'books.db'}"
+
+
+def _move_books(folder: Path, target: Engine, url: str) -> None:
+    """All rows go into the database of the URL, and the configuration names it."""
+    source = open_engine(_file_in(folder))
+    with reading(source) as read, writing(target) as write:
+        for table in metadata.sorted_tables:
+            rows = [row._asdict() for row in read.execute(select(table))]
+            if rows:
+                write.execute(insert(table), rows)
+    source.dispose()
+    for file in folder.glob("books.db*"):
+        file.unlink()
+    configuration = folder / FILE_NAME
+    lines = configuration.read_text("utf-8").splitlines(keepends=True)
+    configuration.write_text("".join(f"url = {json.dumps(url)}\n" if line.startswith("url = ") else line for line in lines))
+
+
 @functools.cache
-def _template(expiry: str, model: str, change: TermsChange) -> tuple[Path, tuple[Hand, ...]]:
-    """Founded once a process; each test gets a copy of the folder."""
+def _template(expiry: str, model: str, change: TermsChange, lanes: int) -> GivenNetwork:
+    """Founded once a process; each test gets a copy."""
     parent = tempfile.mkdtemp(prefix="tallystick-given-")
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
     folder = Path(parent) / "net"
-    found_network(folder, network_plan(AUDIENCE, expiry=expiry, model=model, change=change), now_ms=START_MS)
+    found_network(folder, network_plan(AUDIENCE, expiry=expiry, model=model, change=change, lanes=lanes), now_ms=START_MS)
     hands = tuple(Hand(name, _key_in(folder / f"{name}.pem")) for name in ("ada", "bob"))
-    engine = open_engine(f"sqlite:///{folder / 'books.db'}")
-    with writing(engine) as connection:
+    network = GivenNetwork(folder, hands=hands)
+    with writing(network.engine) as connection:
         for hand in hands:
             add_operator(
                 connection,
@@ -278,8 +326,8 @@ def _template(expiry: str, model: str, change: TermsChange) -> tuple[Path, tuple
                 hand=hand,
                 now_ms=START_MS,
             )
-    engine.dispose()
-    return folder, hands
+    network.engine.dispose()  # the last connection moves the write-ahead log into the file
+    return network
 
 
 def _key_in(file: Path) -> PrivateKey:
