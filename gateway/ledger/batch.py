@@ -1,5 +1,6 @@
 """One batch of one lane in one transaction: load, decide, save, COMMIT. Who runs it decides when."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.domain.command import Command
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
+from gateway.ledger.figures import BatchTimes, WatchBatch
 from gateway.storage.booking import save_book
 from gateway.storage.books import load_book, load_book_for_expiry
 from gateway.storage.engine import writing_on
@@ -22,19 +24,23 @@ class BatchSettings:
     """What a batch needs from outside: terms as of its own transaction, the form of receipts, the key that will sign them.
 
     `receipt_key_id` names the key for receipts of a time (unix milliseconds), as of the terms just loaded. `sign` makes
-    the signature of a receipt under a key id: after COMMIT, in the writer's thread, beside the event loop.
+    the signature of a receipt under a key id: after COMMIT, in the writer's thread, beside the event loop. `watch` is told
+    of each batch that was committed.
     """
 
     load_terms: Callable[[Connection], Terms]
     encode: EncodeReceipt
     receipt_key_id: Callable[[int], str]
     sign: Callable[[bytes, str], bytes] | None = None
+    watch: WatchBatch | None = None
 
 
 def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
     """Carries out commands in their order and commits; one result each. Raises StoreError; then nothing was written."""
+    asked_ns = time.perf_counter_ns()
     try:
         with writing_on(connection):
+            locked_ns = time.perf_counter_ns()
             loaded = load_book(
                 connection,
                 commands,
@@ -46,8 +52,14 @@ def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: in
             )
             results = [loaded.book.execute(command) for command in commands]
             save_book(connection, loaded)
+            saved_ns = time.perf_counter_ns()
     except DBAPIError as error:
         raise translate(error) from error
+    if settings.watch is not None:
+        done_ns = time.perf_counter_ns()
+        lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
+        times = BatchTimes(lane=LANE, lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
+        settings.watch(commands, results, times)
     sign = settings.sign
     if sign is None:
         return results

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.domain.command import Command
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
+from gateway.ledger.figures import QueueState
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, translate
 
 ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
@@ -56,6 +57,7 @@ class _Pending:
     commands: Sequence[Command]
     deadline: float | None
     future: asyncio.Future[list[Result]]
+    since_s: float  # of time.monotonic
 
 
 _Outcome = tuple[_Pending, list[Result] | Exception]
@@ -110,11 +112,18 @@ class Writer:
             return _all(commands, Reason.DRAINING)
         if self._waiting + len(commands) > self.queue_max:
             return _all(commands, Reason.QUEUE_FULL)
-        pending = _Pending(commands, deadline, self._running_loop().create_future())
+        pending = _Pending(commands, deadline, self._running_loop().create_future(), time.monotonic())
         self._queue.append(pending)
         self._waiting += len(commands)
         self._start_batch()
         return await pending.future
+
+    def queue_state(self) -> QueueState:
+        """What waits now. May be asked by any thread."""
+        try:
+            return QueueState(self._waiting, self._queue[0].since_s)
+        except IndexError:
+            return QueueState(0, None)
 
     def add_chore(self, chore: Chore) -> None:
         """Runs it between two batches, on the writer's connection. A chore that fails is logged, not repeated."""
