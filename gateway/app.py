@@ -21,8 +21,9 @@ from gateway.edge.servicers import Services
 from gateway.edge.signatures import SignatureGate
 from gateway.founding import IDENTIFIER_KEY
 from gateway.key_file import load_key
-from gateway.ledger.batch import BatchSettings, run_batch
+from gateway.ledger.batch import LANE, BatchSettings, run_batch
 from gateway.ledger.writer import Writer
+from gateway.metrics import Metrics
 from gateway.services.directory import Directory
 from gateway.services.failures import FailureLog
 from gateway.services.points import PointsService
@@ -48,15 +49,21 @@ class App:
         listen: str | None = None,
         is_plaintext: bool = False,
         reflects: bool = False,
+        worker: int = 0,
     ) -> None:
-        """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's."""
+        """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's.
+
+        `worker`: the number of this process among several on one port, from 1; 0 if it is the only one.
+        """
         self._config = config
         self._clock = clock
         self._listen = listen or config.gateway.listen
         self._is_plaintext = is_plaintext
         self._reflects = reflects
-        self._log = RequestLog(write_log)
+        self._metrics = Metrics(config, clock=clock, worker=worker)
+        self._log = RequestLog(write_log, figures=self._metrics.requests)
         self.address = ""
+        self.metrics_url = ""
 
     async def __aenter__(self) -> Self:
         """Starts, or refuses."""
@@ -79,8 +86,12 @@ class App:
             self._wire(engine, directory, receipt_keys)
             self._writer.start()
             try:
+                self.metrics_url = await self._metrics.start(
+                    self._reading, running=lambda: self._doorkeeper.running, is_plaintext=self._is_plaintext
+                )
                 self.address = await self._server.start(self._listen, tls)
             except InvalidValue:
+                await self._metrics.stop()
                 await self._writer.stop()
                 raise
         except BaseException:
@@ -95,6 +106,7 @@ class App:
         await asyncio.gather(self._chores, return_exceptions=True)
         self._failures.flush()
         await self._writer.stop()
+        await self._metrics.stop()
         self._reading.close()
         self._engine.dispose()
         self._log.flush()
@@ -107,11 +119,13 @@ class App:
             encode=encode_receipt,
             receipt_key_id=lambda _now_ms: signer.current_key_id,
             sign=signer.sign,
+            watch=self._metrics.watch_batch,
         )
         self._engine = engine
         self._writer = Writer(
             engine=engine, run=partial(_run, self._clock, settings), queue_max=limits.queue_max, batch_max=limits.batch_max
         )
+        self._metrics.watch_queue(LANE, self._writer.queue_state)
         self._failures = FailureLog(self._writer.add_chore)
         self._reading = ReadingService(engine, directory)
         services = Services(

@@ -34,6 +34,7 @@ class GatewayConfig:
     lock_wait_ms_max: int = 10_000  # while another process writes to the same SQLite file; beyond it STORE_UNAVAILABLE
     directory_refresh_ms: int = 1_000
     drain_ms_max: int = 10_000
+    metrics_listen: str = ""  # where Prometheus asks; worker n of several listens n - 1 ports above. Empty: nowhere
 
 
 @dataclass(frozen=True, slots=True)

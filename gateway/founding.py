@@ -133,6 +133,8 @@ listen = "127.0.0.1:7443"
 # 'tallystick network dev-certificates' makes these for tests; a real network has its own.
 tls_certificate = "tls/server.pem"
 tls_private_key = "tls/server.key"
+# Where Prometheus asks (docs/watching.md). Not for everybody: it tells what partners owe, and asks for no password.
+# metrics_listen = "127.0.0.1:9464"
 # Limits, each with its default. Uncomment what you change.
 # queue_max = 10000                # commands waiting; beyond it the answer is QUEUE_FULL
 # batch_max = 500                  # commands in one database transaction

@@ -106,6 +106,10 @@ class ReadingService:
         """Looks whether partners, keys or terms have changed."""
         await self._read(self._directory.refresh)
 
+    async def look(self, question: Callable[[Connection], _T]) -> _T:
+        """Asks a question of the operator's own: how the network stands."""
+        return await self._read(question)
+
     def close(self) -> None:
         """Waits for the reads that run, and ends the threads."""
         self._threads.shutdown()
