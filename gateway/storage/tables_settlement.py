@@ -1,7 +1,8 @@
 """Tables of the night: settlement writes them, the gateway serves each partner its own."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, LargeBinary, PrimaryKeyConstraint, String, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, LargeBinary, PrimaryKeyConstraint, Table
 
+from gateway.storage.columns import chars
 from gateway.storage.tables import LEDGER, metadata
 
 # One rounded line per (payer, payee, kind, rate card version): both sides use its integer. payer = payee is shown gross only.
@@ -9,11 +10,11 @@ obligations = Table(
     "obligations",
     metadata,
     Column("window_id", BigInteger, nullable=False),
-    Column("payer_id", String(32), nullable=False),
-    Column("payee_id", String(32), nullable=False),
-    Column("kind", String(24), nullable=False),
+    Column("payer_id", chars(32), nullable=False),
+    Column("payee_id", chars(32), nullable=False),
+    Column("kind", chars(24), nullable=False),
     Column("rate_card_version", Integer, nullable=False),
-    Column("currency", String(3), nullable=False),
+    Column("currency", chars(3), nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
     Column("amount", BigInteger, nullable=False),
@@ -27,8 +28,8 @@ net_positions = Table(
     "net_positions",
     metadata,
     Column("window_id", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("party_id", String(32), nullable=False),
+    Column("currency", chars(3), nullable=False),
+    Column("party_id", chars(32), nullable=False),
     Column("amount", BigInteger, nullable=False),
     PrimaryKeyConstraint("window_id", "currency", "party_id"),
     info=LEDGER,
@@ -37,12 +38,12 @@ net_positions = Table(
 instructions = Table(
     "instructions",
     metadata,
-    Column("instruction_id", String(64), nullable=False),
+    Column("instruction_id", chars(64), nullable=False),
     Column("window_id", BigInteger, nullable=False),
-    Column("form", String(24), nullable=False),  # "partner-to-partner" or "through-operator"
-    Column("currency", String(3), nullable=False),
-    Column("debtor_id", String(32), nullable=False),
-    Column("creditor_id", String(32), nullable=False),
+    Column("form", chars(24), nullable=False),  # "partner-to-partner" or "through-operator"
+    Column("currency", chars(3), nullable=False),
+    Column("debtor_id", chars(32), nullable=False),
+    Column("creditor_id", chars(32), nullable=False),
     Column("amount", BigInteger, nullable=False),
     PrimaryKeyConstraint("instruction_id"),
     CheckConstraint("amount > 0", name="amount"),
@@ -55,7 +56,7 @@ statements = Table(
     "statements",
     metadata,
     Column("window_id", BigInteger, nullable=False),
-    Column("partner_id", String(32), nullable=False),
+    Column("partner_id", chars(32), nullable=False),
     Column("statement", LargeBinary, nullable=False),
     Column("sha256", LargeBinary(32), nullable=False),
     Column("lines", BigInteger, nullable=False),
@@ -67,17 +68,17 @@ statement_lines = Table(
     "statement_lines",
     metadata,
     Column("window_id", BigInteger, nullable=False),
-    Column("partner_id", String(32), nullable=False),
+    Column("partner_id", chars(32), nullable=False),
     Column("line_number", BigInteger, nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("payer_id", String(32), nullable=False),
-    Column("payee_id", String(32), nullable=False),
+    Column("kind", chars(16), nullable=False),
+    Column("payer_id", chars(32), nullable=False),
+    Column("payee_id", chars(32), nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("business_date", String(10), nullable=False),
+    Column("currency", chars(3), nullable=False),
+    Column("business_date", chars(10), nullable=False),
     Column("rate_card_version", Integer, nullable=False),
-    Column("own_entry_id", String(40), nullable=False),
+    Column("own_entry_id", chars(40), nullable=False),
     Column("receipt_sha256", LargeBinary(32), nullable=False),
     PrimaryKeyConstraint("window_id", "partner_id", "line_number"),
     sqlite_with_rowid=False,
@@ -89,7 +90,7 @@ settlement_steps = Table(
     "settlement_steps",
     metadata,
     Column("window_id", BigInteger, nullable=False),
-    Column("step", String(24), nullable=False),
+    Column("step", chars(24), nullable=False),
     Column("done_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("window_id", "step"),
 )
