@@ -159,6 +159,10 @@ class App:
         if self._chores.done():
             self._chores.result()
 
+    async def look_at_store(self) -> None:
+        """Reads now what the metrics show of the database, not only every few seconds."""
+        await self._metrics.look()
+
     async def look_around(self) -> None:
         """Notices changed keys and terms, and has bad signatures written. What may pass is logged, and tried again."""
         self._failures.flush()
