@@ -48,9 +48,11 @@ class Parts:
         self._connection: Connection = self._engine.connect()
         with writing_on(self._connection):
             self._directory = Directory(self._connection)
-            (key,) = load_receipt_keys(self._connection)
+            keys = (key,) = load_receipt_keys(self._connection)
         private_key = load_key(config.keys_dir / f"receipt-{key.key_id}.pem")
-        self._signer = ReceiptSigner(audience=AUDIENCE, keys={key.key_id: private_key}, current_key_id=key.key_id)
+        self._signer = ReceiptSigner(
+            audience=AUDIENCE, known=lambda: keys, load=lambda _key_id: private_key, note=print, settle_ms=0
+        )
         self._took_ns: Counter[str] = Counter()
 
     def measure(self) -> dict[str, float]:
@@ -92,7 +94,7 @@ class Parts:
                 now_ms=now_ms(),
                 terms=terms,
                 encode=encode_receipt,
-                receipt_key_id=self._signer.current_key_id,
+                receipt_key_id=self._signer.key_id_at(now_ms()),
             )
         with self._timed("decide: Book.execute, receipt"):
             results = [loaded.book.execute(command) for command in commands]

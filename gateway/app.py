@@ -1,6 +1,7 @@
 """The composition root: the only place that wires. The same composition serves production and tests."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,31 +11,34 @@ from sqlalchemy import Connection, Engine
 
 from gateway.config import Config
 from gateway.domain.command import Command
-from gateway.domain.errors import DomainError, InvalidValue
-from gateway.domain.network import ReceiptKey
+from gateway.domain.errors import InvalidValue
 from gateway.domain.receipt import Result
+from gateway.edge.housekeeping import Housekeeping
 from gateway.edge.interceptors import CallLimits, Doorkeeper
 from gateway.edge.receipts import encode_receipt
 from gateway.edge.requestlog import RequestLog
-from gateway.edge.server import Server, TlsFiles
+from gateway.edge.server import Server
 from gateway.edge.servicers import Services
 from gateway.edge.signatures import SignatureGate
+from gateway.edge.tls import ServerCertificate, TlsFiles
 from gateway.founding import IDENTIFIER_KEY
-from gateway.key_file import load_key
+from gateway.key_file import load_key, receipt_key_file
 from gateway.ledger.batch import LANE, BatchSettings, run_batch
+from gateway.ledger.clock_check import check_clock
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.directory import Directory
 from gateway.services.failures import FailureLog
 from gateway.services.points import PointsService
+from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
-from gateway.storage.directory import load_receipt_keys
 from gateway.storage.engine import open_existing, reading
-from gateway.storage.errors import StoreError
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
+
+REFRESHES_TO_SETTLE = 5  # a new receipt key signs once every gateway has looked for it so many times
 
 
 class App:
@@ -60,6 +64,8 @@ class App:
         self._listen = listen or config.gateway.listen
         self._is_plaintext = is_plaintext
         self._reflects = reflects
+        self._shares_port = worker > 0
+        self._write_log = write_log
         self._metrics = Metrics(config, clock=clock, worker=worker)
         self._log = RequestLog(write_log, figures=self._metrics.requests)
         self.address = ""
@@ -76,20 +82,20 @@ class App:
 
     async def start(self) -> None:
         """Raises InvalidValue or StoreError, with a sentence for people, if the network cannot be served."""
-        tls = None if self._is_plaintext else _tls_files(self._config)
+        certificate = None if self._is_plaintext else ServerCertificate(partial(_tls_files, self._config), self._note)
         engine = open_existing(self._config.database_url, lock_wait_ms_max=self._config.gateway.lock_wait_ms_max)
         try:
             with reading(engine) as connection:
                 check_version(connection)
+                check_clock(connection, self._clock())
                 directory = Directory(connection)
-                receipt_keys = load_receipt_keys(connection)
-            self._wire(engine, directory, receipt_keys)
+            self._wire(engine, directory, certificate)
             self._writer.start()
             try:
                 self.metrics_url = await self._metrics.start(
                     self._reading, running=lambda: self._doorkeeper.running, is_plaintext=self._is_plaintext
                 )
-                self.address = await self._server.start(self._listen, tls)
+                self.address = await self._server.start(self._listen, certificate)
             except InvalidValue:
                 await self._metrics.stop()
                 await self._writer.stop()
@@ -97,7 +103,7 @@ class App:
         except BaseException:
             engine.dispose()
             raise
-        self._chores = asyncio.create_task(self._keep_house())
+        self._chores = asyncio.create_task(self._house.keep(self._config.gateway.directory_refresh_ms))
 
     async def stop(self) -> None:
         """Refuses new bookings, finishes what has begun, empties the queue and closes everything."""
@@ -111,19 +117,22 @@ class App:
         self._engine.dispose()
         self._log.flush()
 
-    def _wire(self, engine: Engine, directory: Directory, receipt_keys: Sequence[ReceiptKey]) -> None:
+    def _wire(self, engine: Engine, directory: Directory, certificate: ServerCertificate | None) -> None:
         config, limits = self._config, self._config.gateway
-        signer = _signer(config.keys_dir, directory.terms.audience, receipt_keys)
+        signer, reach = self._signer(directory), StoreReach()
         settings = BatchSettings(
             load_terms=directory.refresh,
             encode=encode_receipt,
-            receipt_key_id=lambda _now_ms: signer.current_key_id,
-            sign=signer.sign,
+            receipt_key_id=signer.key_id_at,
+            sign=signer.sign_if_held,
             watch=self._metrics.watch_batch,
         )
         self._engine = engine
         self._writer = Writer(
-            engine=engine, run=partial(_run, self._clock, settings), queue_max=limits.queue_max, batch_max=limits.batch_max
+            engine=engine,
+            run=reach.watched(partial(_run, self._clock, settings)),
+            queue_max=limits.queue_max,
+            batch_max=limits.batch_max,
         )
         self._metrics.watch_queue(LANE, self._writer.queue_state)
         self._failures = FailureLog(self._writer.add_chore)
@@ -133,7 +142,7 @@ class App:
             points=PointsService(self._writer),
             reading=self._reading,
             signer=signer,
-            receipt_keys=lambda: receipt_keys,
+            receipt_keys=lambda: directory.receipt_keys,
             pepper=_secret(config.keys_dir / IDENTIFIER_KEY),
             clock=self._clock,
         )
@@ -149,7 +158,34 @@ class App:
             clock=self._clock,
             sign_answer=services.signed,
         )
-        self._server = Server(services, self._doorkeeper, reflects=self._reflects)
+        self._server = Server(services, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
+        self._house = Housekeeping(
+            reading=self._reading,
+            failures=self._failures,
+            signer=signer,
+            reach=reach,
+            add_chore=self._writer.add_chore,
+            certificate=certificate,
+            doorkeeper=self._doorkeeper,
+            server=self._server,
+            note=self._note,
+        )
+
+    def _signer(self, directory: Directory) -> ReceiptSigner:
+        folder = self._config.keys_dir
+        signer = ReceiptSigner(
+            audience=directory.terms.audience,
+            known=lambda: directory.receipt_keys,
+            load=lambda key_id: load_key(receipt_key_file(folder, key_id)),
+            note=self._note,
+            settle_ms=REFRESHES_TO_SETTLE * self._config.gateway.directory_refresh_ms,
+        )
+        signer.require(self._clock())
+        return signer
+
+    def _note(self, text: str) -> None:
+        """A line for the operator. Any thread may write one."""
+        self._write_log(json.dumps({"at_ms": self._clock(), "level": "notice", "text": text}, separators=(",", ":")) + "\n")
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Waits. Raises what ended the housekeeping: a gateway that stops looking would take revoked keys for ever."""
@@ -164,33 +200,12 @@ class App:
         await self._metrics.look()
 
     async def look_around(self) -> None:
-        """Notices changed keys and terms, and has bad signatures written. What may pass is logged, and tried again."""
-        self._failures.flush()
-        try:
-            await self._reading.refresh_directory()
-        except (StoreError, DomainError) as error:
-            self._log.error(at_ms=self._clock(), error_id="", method="refresh of the directory", traceback=repr(error))
-
-    async def _keep_house(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.gateway.directory_refresh_ms / 1_000)
-            self._doorkeeper.give_up_waiting()
-            await self.look_around()
+        """Looks now at what is looked at every second anyway."""
+        await self._house.look_around()
 
 
 def _run(clock: Clock, settings: BatchSettings, connection: Connection, commands: Sequence[Command]) -> list[Result]:
     return run_batch(connection, commands, now_ms=clock(), settings=settings)
-
-
-def _signer(folder: Path, audience: str, receipt_keys: Sequence[ReceiptKey]) -> ReceiptSigner:
-    current = [key for key in receipt_keys if key.valid_until_ms is None]
-    if not current:
-        raise InvalidValue("the network has no receipt key in use")
-    keys = {key.key_id: load_key(folder / f"receipt-{key.key_id}.pem") for key in receipt_keys}
-    for key in receipt_keys:
-        if keys[key.key_id].public_bytes() != key.public_key:
-            raise InvalidValue(f"{folder}/receipt-{key.key_id}.pem: not the key that the network published under this id")
-    return ReceiptSigner(audience=audience, keys=keys, current_key_id=current[-1].key_id)
 
 
 def _tls_files(config: Config) -> TlsFiles:

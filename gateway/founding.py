@@ -14,7 +14,7 @@ from gateway.domain.documents import network_terms_plain
 from gateway.domain.errors import InvalidValue
 from gateway.domain.network import SettlementModel
 from gateway.domain.terms import NetworkTerms
-from gateway.key_file import new_key, save_secret
+from gateway.key_file import new_key, receipt_key_file, save_secret
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.migrate import create_schema
 from gateway.storage.tables import heads, windows
@@ -57,7 +57,7 @@ def _build(folder: Path, plan: NetworkPlan, now_ms: int) -> None:
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
     receipt_key, pem = new_key()
-    save_secret(pem, keys / f"receipt-{_RECEIPT_KEY_ID}.pem")
+    save_secret(pem, receipt_key_file(keys, _RECEIPT_KEY_ID))
     save_secret(secrets.token_bytes(32), keys / IDENTIFIER_KEY)
     configuration = _CONFIGURATION.format(url=json.dumps(plan.database_url or _BOOKS), audience=plan.audience)
     (folder / FILE_NAME).write_text(configuration, "utf-8")

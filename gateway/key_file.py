@@ -34,6 +34,11 @@ def save_secret(content: bytes, path: Path) -> None:
         raise InvalidValue(f"{path}: {error.strerror}") from None
 
 
+def receipt_key_file(folder: Path, key_id: str) -> Path:
+    """Where the private key of that id lies, that signs receipts."""
+    return folder / f"receipt-{key_id}.pem"
+
+
 def load_key(path: Path) -> PrivateKey:
     """Reads an Ed25519 or P-256 key. Raises InvalidValue, which says what the file is instead."""
     try:

@@ -1,12 +1,9 @@
 """Builds the grpc.aio server: its options, its services, TLS. Plaintext is taken on loopback alone, and only when asked for."""
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -15,11 +12,12 @@ from gateway.domain.errors import InvalidValue
 from gateway.edge.interceptors import Doorkeeper, Handler
 from gateway.edge.pages import PageTokens
 from gateway.edge.servicers import MemberServicer, NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
+from gateway.edge.tls import ServerCertificate
+from gateway.listen import host_and_port, is_loopback
 from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, points_pb2_grpc, statement_pb2_grpc
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
-PORT_MAX = 65_535  # gRPC would take the rest of the division
 WATCHERS_S_MAX = 0.5  # to hear that the gateway stops
 QUIET_S = 0.05  # without a call, after which a draining server stops listening
 
@@ -47,21 +45,14 @@ SERVICES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The server's certificate chain and private key, in PEM."""
-
-    certificate: bytes
-    private_key: bytes
-
-
 class Server:
     """The listening server. `start` answers the address with the real port; `stop` lets calls finish."""
 
-    def __init__(self, services: Services, doorkeeper: Doorkeeper, *, reflects: bool) -> None:
-        """`reflects`: tells anybody which services there are."""
+    def __init__(self, services: Services, doorkeeper: Doorkeeper, *, reflects: bool, shares_port: bool = False) -> None:
+        """`reflects`: tells anybody which services there are. `shares_port`: other processes are to listen there too."""
         self._doorkeeper = doorkeeper
-        self._server = aio.server(interceptors=[doorkeeper], options=OPTIONS)
+        options = dict(OPTIONS) | {"grpc.so_reuseport": int(shares_port)}
+        self._server = aio.server(interceptors=[doorkeeper], options=tuple(options.items()))
         self._health = health.aio.HealthServicer()
         pages = PageTokens(services.pepper)
         registry: Any = _Registry(self._server)
@@ -74,20 +65,24 @@ class Server:
         if reflects:
             reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), registry)
 
-    async def start(self, listen: str, tls: TlsFiles | None) -> str:
+    async def start(self, listen: str, tls: ServerCertificate | None) -> str:
         """Listens on "host:port" (port 0: any). Raises InvalidValue if it cannot, or for plaintext beyond loopback."""
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > PORT_MAX:
-            raise InvalidValue(f"gateway.listen {listen!r}: must be host:port, such as 127.0.0.1:7443")
-        if tls is None and not _is_loopback(host):
+        host, _ = host_and_port(listen)
+        if tls is None and not is_loopback(host):
             raise InvalidValue(f"{listen}: without TLS the gateway listens on loopback alone; name a certificate")
         try:
             bound = self._add_port(listen, tls)
         except RuntimeError:
             raise InvalidValue(f"{listen}: cannot listen there; is another gateway running?") from None
         await self._server.start()
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        await self.report(is_serving=True)
         return f"{host}:{bound}"
+
+    async def report(self, *, is_serving: bool) -> None:
+        """Tells whoever asks for the health, unless the server is stopping: then it is not serving, whatever else is."""
+        if not self._doorkeeper.is_draining:
+            states = health_pb2.HealthCheckResponse
+            await self._report(states.SERVING if is_serving else states.NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Reports NOT_SERVING, refuses new bookings, and gives the calls that run `grace_s` seconds to finish.
@@ -108,11 +103,10 @@ class Server:
         # Watchers of the health never end by themselves, and nobody is to wait for them.
         await self._server.stop(left_s if self._doorkeeper.running else min(left_s, WATCHERS_S_MAX))
 
-    def _add_port(self, listen: str, tls: TlsFiles | None) -> int:
+    def _add_port(self, listen: str, tls: ServerCertificate | None) -> int:
         if tls is None:
             return self._server.add_insecure_port(listen)
-        credentials = grpc.ssl_server_credentials([(tls.private_key, tls.certificate)])
-        return self._server.add_secure_port(listen, credentials)
+        return self._server.add_secure_port(listen, tls.credentials())
 
     async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         names: Sequence[str] = ("", *SERVICES)
@@ -132,12 +126,3 @@ class _Registry:
 
     def add_registered_method_handlers(self, _service: str, _handlers: Mapping[str, Handler]) -> None:
         """Not wanted: the service's generic handler answers its methods."""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,15 +1,16 @@
-"""Partners, keys and terms as of now, held in memory. Replaced as a whole when the directory's version grows."""
+"""Partners, keys, terms and receipt keys as of now, held in memory. Replaced as a whole when the directory's version grows."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import PartnerKey
 from gateway.domain.signing import Verify, load_verifier
 from gateway.domain.terms import Terms
-from gateway.storage.directory import directory_version, load_keys, load_terms
+from gateway.storage.directory import directory_version, load_keys, load_receipt_keys, load_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Snapshot:
     version: int
     terms: Terms
     keys: Mapping[str, KnownKey]
+    receipt_keys: Sequence[ReceiptKey]
 
 
 class Directory:
@@ -41,6 +43,11 @@ class Directory:
     def terms(self) -> Terms:
         """As of the last refresh."""
         return self._snapshot.terms
+
+    @property
+    def receipt_keys(self) -> Sequence[ReceiptKey]:
+        """All keys that ever signed receipts, oldest first. The same object until the directory changes."""
+        return self._snapshot.receipt_keys
 
     def key(self, key_id: str) -> KnownKey | None:
         """The key record, also of a key that is no longer usable; None if there is none."""
@@ -58,4 +65,4 @@ class Directory:
 
 def _load(connection: Connection, version: int) -> Snapshot:
     keys = {key_id: KnownKey(key, load_verifier(key.algorithm, key.public_key)) for key_id, key in load_keys(connection).items()}
-    return Snapshot(version, load_terms(connection), keys)
+    return Snapshot(version, load_terms(connection), keys, load_receipt_keys(connection))

@@ -1,0 +1,52 @@
+"""Whether the writer reaches the store: told by each batch, and by a probe while there are none."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from gateway.domain.command import Command
+from gateway.domain.receipt import Result
+from gateway.ledger.writer import Run
+from gateway.storage.directory import directory_version
+from gateway.storage.engine import writing_on
+from gateway.storage.errors import StoreUnavailable, translate
+
+
+class StoreReach:
+    """`is_reached` is what the last attempt told. Any thread may tell."""
+
+    def __init__(self) -> None:
+        """Begins with a store that was just reached."""
+        self.is_reached = True
+        self.cause = ""
+
+    def lost(self, cause: object) -> None:
+        """An attempt failed."""
+        self.is_reached, self.cause = False, str(cause)
+
+    def watched(self, run: Run) -> Run:
+        """The same work, and what it told of the store."""
+
+        def watched(connection: Connection, commands: Sequence[Command]) -> list[Result]:
+            try:
+                results = run(connection, commands)
+            except StoreUnavailable as error:
+                self.lost(error)
+                raise
+            self.is_reached = True
+            return results
+
+        return watched
+
+    def probe(self, connection: Connection) -> None:
+        """A chore of the writer's: a transaction like those that book, without a booking."""
+        try:
+            with writing_on(connection):
+                directory_version(connection)
+        except DBAPIError as error:
+            self.lost(translate(error))
+        except StoreUnavailable as error:
+            self.lost(error)
+        else:
+            self.is_reached = True
