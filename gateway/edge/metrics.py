@@ -30,7 +30,7 @@ PORT_MAX = 65_535
 REQUEST_S_MAX = 5  # for whoever asks to say what it wants
 STALE_MS = 30_000  # after which the last look at the store says nothing of now
 _DAY_MS = 86_400_000
-_US, _NS = 1e-6, 1e-9
+_US, _NS = 1_000_000, 1_000_000_000  # of a second
 
 Row = tuple[Sequence[str], float]
 
@@ -57,8 +57,8 @@ class GatewayCollector(Collector):
         yield _family(series.REPLAYS, _by_name(batches.replays()))
         yield _family(series.KEY_CONFLICTS, _by_name(batches.conflicts()))
         lanes = [(str(lane), figures) for lane, figures in batches.lanes()]
-        for shown, histogram_of, unit in _OF_LANES:
-            yield _histogram(shown, [((lane,), histogram_of(figures)) for lane, figures in lanes], unit)
+        for shown, histogram_of, parts in _OF_LANES:
+            yield _histogram(shown, [((lane,), histogram_of(figures)) for lane, figures in lanes], parts)
         now_s = time.monotonic()
         queues = [(str(lane), queue()) for lane, queue in sorted(batches.queues.items())]
         yield _family(series.QUEUE_COMMANDS, [((lane,), state.commands) for lane, state in queues])
@@ -149,7 +149,7 @@ def _split(listen: str, worker: int) -> tuple[str, int]:
     return host, port
 
 
-_OF_LANES: tuple[tuple[Series, Callable[[LaneFigures], Histogram], float], ...] = (
+_OF_LANES: tuple[tuple[Series, Callable[[LaneFigures], Histogram], int], ...] = (
     (series.BATCH_COMMANDS, lambda lane: lane.commands, 1),
     (series.BATCH_SECONDS, lambda lane: lane.whole, _NS),
     (series.LOCK_WAIT_SECONDS, lambda lane: lane.lock_wait, _NS),
@@ -201,9 +201,9 @@ def _family(shown: Series, rows: Iterable[Row]) -> Metric:
     return family
 
 
-def _histogram(shown: Series, rows: Iterable[tuple[Sequence[str], Histogram]], unit: float) -> Metric:
+def _histogram(shown: Series, rows: Iterable[tuple[Sequence[str], Histogram]], parts: int) -> Metric:
     family = HistogramMetricFamily(shown.name, shown.meaning, labels=shown.labels)
     for labels, histogram in rows:
-        bounds = [f"{bound * unit:g}" for bound in histogram.bounds] + ["+Inf"]
-        family.add_metric(labels, list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total * unit)
+        bounds = [*(str(bound / parts) for bound in histogram.bounds), "+Inf"]
+        family.add_metric(labels, list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total / parts)
     return family
