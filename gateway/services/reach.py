@@ -1,16 +1,17 @@
 """Whether the writer reaches the store: told by each batch, and by a probe while there are none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from gateway.domain.command import Command
-from gateway.domain.receipt import Result
-from gateway.ledger.writer import Run
 from gateway.storage.directory import directory_version
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import StoreUnavailable, translate
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class StoreReach:
@@ -25,17 +26,17 @@ class StoreReach:
         """An attempt failed."""
         self.is_reached, self.cause = False, str(cause)
 
-    def watched(self, run: Run) -> Run:
+    def watched(self, work: Callable[_P, _T]) -> Callable[_P, _T]:
         """The same work, and what it told of the store."""
 
-        def watched(connection: Connection, commands: Sequence[Command]) -> list[Result]:
+        def watched(*given: _P.args, **named: _P.kwargs) -> _T:
             try:
-                results = run(connection, commands)
+                result = work(*given, **named)
             except StoreUnavailable as error:
                 self.lost(error)
                 raise
             self.is_reached = True
-            return results
+            return result
 
         return watched
 

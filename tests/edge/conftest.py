@@ -15,9 +15,9 @@ from tests.given import GivenNetwork, create_network
 DAY_MS = 86_400_000
 
 
-def two_partners(folder: Path) -> GivenNetwork:
+def two_partners(folder: Path, *, url: str | None = None) -> GivenNetwork:
     """Partners acme and globex; one point a euro, or a point for each of acme's stars; their rate cards are in force."""
-    network = create_network(folder)
+    network = create_network(folder, url=url)
     network.onboard("acme", {"EUR": "1", "acme:STAR": "1"})
     network.onboard("globex", {"EUR": "1"})
     network.now_ms += DAY_MS

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from sqlalchemy import select, update
 
+from gateway.dev_ca import make_certificates, write_certificates
+from gateway.domain.errors import InvalidValue
+from gateway.ledger.clock_check import AHEAD_MS_MAX, check_clock
+from gateway.storage.engine import reading, writing
+from gateway.storage.tables import heads
+from gateway.terminal import system_clock
 from partners.pos.requests import GET_NETWORK
 from tallystick.v1 import network_pb2
 from tests.edge.running import bare_call
@@ -87,3 +94,68 @@ def test_a_database_without_tables_is_refused_with_a_sentence(network: GivenNetw
 
     assert process.returncode == 1
     assert "run 'tallystick network create'" in err
+
+
+def test_one_gateway_serves_a_sqlite_file_and_commands_work_beside_it(network: GivenNetwork, tmp_path: Path) -> None:
+    """Two would wait for each other's lock. The kernel gives the lock back, also after kill -9."""
+    ready = tmp_path / "ready"
+    with serve(network, "--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as first:
+        read_when_there(ready, first)
+        with serve(network, "--plaintext", "--listen", "127.0.0.1:0") as second:
+            _, err = second.communicate(timeout=READY_S_MAX)
+        shown = subprocess.run(
+            [sys.executable, "-m", "gateway", "--config", str(network.folder / "tallystick.toml"), "network", "show"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        first.kill()
+    ready.unlink()
+    with serve(network, "--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as third:
+        assert read_when_there(ready, third)
+        third.send_signal(signal.SIGTERM)
+        third.communicate(timeout=READY_S_MAX)
+
+    assert second.returncode == 1
+    assert f"another gateway (process {first.pid}) serves {network.folder.resolve() / 'books.db'}" in err
+    assert (shown.returncode, third.returncode) == (0, 0)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_tls_key_that_everybody_can_read_is_warned_of(network: GivenNetwork, tmp_path: Path, mode: int) -> None:
+    """In one line; it serves all the same."""
+    write_certificates(network.folder / "tls", make_certificates(network.now_ms))
+    key, ready = network.folder / "tls" / "server.key", tmp_path / "ready"
+    key.chmod(mode)
+    with serve(network, "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as process:
+        read_when_there(ready, process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=READY_S_MAX)
+
+    warning = f"warning: everybody on this machine can read {key.resolve()}: chmod 600\n"
+    assert err.count(warning) == int(mode == 0o644)
+    assert process.returncode == 0
+
+
+def test_books_that_end_in_the_future_are_not_served(network: GivenNetwork) -> None:
+    """A commit ahead of time would hold on to all that come after it."""
+    with writing(network.engine) as connection:
+        connection.execute(update(heads).values(last_commit_ms=system_clock() + 10 * 60_000))
+    with serve(network, "--plaintext", "--listen", "127.0.0.1:0") as process:
+        _, err = process.communicate(timeout=READY_S_MAX)
+
+    assert process.returncode == 1
+    assert "mend the clock" in err
+
+
+@pytest.mark.parametrize(("ahead_ms", "is_refused"), [(-1, False), (0, False), (AHEAD_MS_MAX, False), (AHEAD_MS_MAX + 1, True)])
+def test_a_clock_may_be_behind_the_books_by_a_little(network: GivenNetwork, ahead_ms: int, *, is_refused: bool) -> None:
+    """Machines differ by seconds; five minutes are a fault."""
+    with reading(network.engine) as connection:
+        last_commit_ms = connection.execute(select(heads.c.last_commit_ms)).scalar_one()
+        try:
+            check_clock(connection, last_commit_ms - ahead_ms)
+        except InvalidValue:
+            assert is_refused
+        else:
+            assert not is_refused
