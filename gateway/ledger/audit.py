@@ -30,7 +30,7 @@ from gateway.ledger.audit_roll import (
 from gateway.ledger.audit_settlement import prove_settlement
 from gateway.ledger.audit_windows import prove_heads, prove_refusals, prove_windows
 from gateway.storage import audit_reads, audit_sums
-from gateway.storage.engine import snapshot, writing
+from gateway.storage.engine import reading, writing
 from gateway.storage.proofs import Proof, load_proofs, save_proofs
 from gateway.storage.tables import entries, lots, members, metadata, outcomes
 
@@ -76,7 +76,7 @@ def audit(
     Without `receipts` the content of receipts is not compared. Stops at `failures_max` failures; never raises for
     what the rows say.
     """
-    with snapshot(engine) as connection:
+    with reading(engine) as connection:
         marks = load_proofs(connection)
         report, proven = prove(
             connection,

@@ -12,6 +12,7 @@ from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
 from gateway.storage.books import LoadedBook
 from gateway.storage.bulk import BulkWrite, Row
+from gateway.storage.engine import pipelined
 from gateway.storage.tables import (
     debts,
     entries,
@@ -53,16 +54,19 @@ def save_book(connection: Connection, loaded: LoadedBook) -> None:
     book = loaded.book
     if not book.new_entries and not book.new_refusals:
         return
-    head, work = book.head, book.work
-    _INSERT_ENTRIES(connection, [(*_entry_fields(entry), entry_hash) for entry, entry_hash in book.new_entries])
-    _INSERT_POSTINGS(connection, [row for entry, _ in book.new_entries for row in _posting_rows(entry)])
-    _INSERT_OUTCOMES(connection, [_outcome_row(book, entry, receipt) for entry, receipt in book.new_answers])
-    _INSERT_REFUSALS(connection, [_refusal_row(book, stored) for stored in book.new_refusals])
-    _INSERT_CARDS(connection, [(card_hash, "card", member_id) for card_hash, member_id in work.new_cards.items()])
-    _save_accounts(connection, work)
-    _save_lots_and_debts(connection, work)
-    _save_sums(connection, loaded)
-    _UPDATE_HEAD(connection, [_head_values(head)])
+    with pipelined(connection):
+        # Keys that another lane may claim at the same time come first, and sorted: so nobody waits in a circle.
+        _INSERT_OUTCOMES(connection, sorted(_outcome_row(book, entry, receipt) for entry, receipt in book.new_answers))
+        _INSERT_REFUSALS(connection, sorted(_refusal_row(book, stored) for stored in book.new_refusals))
+        _INSERT_CARDS(
+            connection, [(card_hash, "card", member_id) for card_hash, member_id in sorted(book.work.new_cards.items())]
+        )
+        _INSERT_ENTRIES(connection, [(*_entry_fields(entry), entry_hash) for entry, entry_hash in book.new_entries])
+        _INSERT_POSTINGS(connection, [row for entry, _ in book.new_entries for row in _posting_rows(entry)])
+        _save_accounts(connection, book.work)
+        _save_lots_and_debts(connection, book.work)
+        _save_sums(connection, loaded)
+        _UPDATE_HEAD(connection, [_head_values(book.head)])
 
 
 def _posting_rows(entry: Entry) -> list[Row]:

@@ -1,17 +1,37 @@
 """Statements for whole batches: each is built once, and takes all rows or keys of a batch at a time.
 
-On SQLite they are compiled at their first use and handed to the driver as they are, which costs a tenth of executing them
-through SQLAlchemy; on PostgreSQL they are executed as any other. They need a transaction that the caller has opened.
+They are compiled at their first use and handed to the driver as they are, which costs a tenth of executing them through
+SQLAlchemy. On PostgreSQL the rows of a batch go as one array a column: one statement, whatever their number, that the
+server prepares once. They need a transaction that the caller has opened.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, Update, bindparam, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Insert,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import cloned_traverse
 
 from gateway.storage.engine import on_driver
 
@@ -23,88 +43,168 @@ class Lookup:
 
     def __init__(self, statement: Select[Any], column: ColumnElement[Any]) -> None:
         """`statement` selects columns, and may have conditions of its own."""
-        self._statement = statement.where(column.in_(bindparam("values", expanding=True)))
-        # One text whatever the number of values, so that SQLite prepares it once.
-        values = func.json_each(bindparam("values")).table_valued("value")
-        self._on_sqlite = statement.where(column.in_(select(values.c.value)))
-        self._compiled: tuple[str, Callable[[str], Row]] | None = None
+        self._statement = statement
+        self._column = column
+        self._compiled_sqlite: tuple[str, Callable[[str], Row]] | None = None
+        self._compiled_postgresql: str | None = None
+        self._as_array = _array_writer(column)
 
     def __call__(self, connection: Connection, values: Collection[str] | Collection[int]) -> Sequence[Row]:
         """The rows; none, without asking, for no values."""
         if not values:
             return ()
-        if connection.dialect.name != "sqlite":
-            return [tuple(row) for row in connection.execute(self._statement, {"values": sorted(values)})]
-        if self._compiled is None:
-            compiled = _compiled(self._on_sqlite, connection)
+        if connection.dialect.name == "sqlite":
+            return self._on_sqlite(connection, values)
+        return self._on_postgresql(connection, values)
+
+    def _on_sqlite(self, connection: Connection, values: Collection[Any]) -> Sequence[Row]:
+        if self._compiled_sqlite is None:
+            # One text whatever the number of values, so that SQLite prepares it once.
+            given = func.json_each(bindparam("values")).table_valued("value")
+            compiled = _compiled(self._statement.where(self._column.in_(select(given.c.value))), connection)
             constants = [compiled.params[name] for name in compiled.positiontup or ()]
             place = (compiled.positiontup or []).index("values")
             before, after = tuple(constants[:place]), tuple(constants[place + 1 :])
-            self._compiled = str(compiled), lambda given: (*before, given, *after)
-        text, parameters = self._compiled
+            self._compiled_sqlite = str(compiled), lambda given: (*before, given, *after)
+        text, parameters = self._compiled_sqlite
         with on_driver(connection, text) as driver:
             rows: list[Row] = driver.execute(text, parameters(json.dumps(sorted(values)))).fetchall()
         return rows
 
+    def _on_postgresql(self, connection: Connection, values: Collection[Any]) -> Sequence[Row]:
+        if self._compiled_postgresql is None:
+            given = bindparam("values", None, type_=_array_type(self._column))
+            statement = self._statement.where(self._column == func.any(given))
+            self._compiled_postgresql = str(_compiled(_with_constants(statement), connection))
+        text = self._compiled_postgresql
+        with on_driver(connection, text) as driver, driver.cursor(binary=True) as cursor:
+            rows: list[Row] = cursor.execute(text, {"values": self._as_array(sorted(values))}, prepare=True).fetchall()
+        return rows
+
 
 class BulkWrite:
-    """Writes many rows by one statement. Rows are tuples in the order of `columns`."""
+    """Writes many rows by one statement. Rows are tuples in the order of the columns that it was made with."""
 
-    def __init__(self, statements: Mapping[str, Insert | Update], columns: Sequence[str]) -> None:
-        """`statements` by dialect; `columns` name the bound parameters in the order in which rows give them."""
-        self._statements = statements
-        self._columns = tuple(columns)
-        self._compiled: tuple[str, Callable[[Row], Row] | None] | None = None
+    def __init__(
+        self, on_sqlite: Insert | Update, on_postgresql: Insert | Update, columns: Sequence[tuple[str, Column[Any]]]
+    ) -> None:
+        """Both statements bind the names of `columns`; that of PostgreSQL, each to an array."""
+        self._on_sqlite = on_sqlite
+        self._on_postgresql = on_postgresql
+        self._names = [name for name, _ in columns]
+        self._as_arrays = [_array_writer(column) for _, column in columns]
+        self._compiled_sqlite: tuple[str, Callable[[Row], Row] | None] | None = None
+        self._compiled_postgresql: str | None = None
 
     @classmethod
     def insert(cls, table: Table) -> "BulkWrite":
         """Inserts whole rows, in the order of the table's columns."""
-        names = [column.name for column in table.columns]
-        statement = insert(table).values({name: bindparam(name) for name in names})
-        return cls({"sqlite": statement, "postgresql": statement}, names)
+        columns = [(column.name, column) for column in table.columns]
+        on_sqlite = insert(table).values({name: bindparam(name) for name, _ in columns})
+        return cls(on_sqlite, insert(table).from_select(list(table.columns), select(_given(columns))), columns)
 
     @classmethod
     def update(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":
         """Replaces columns; rows give the new values first, then the primary key."""
-        keys = [column.name for column in table.primary_key.columns]
-        statement = update(table).values({name: bindparam(name) for name in columns})
+        keys = list(table.primary_key.columns)
+        columns_and_keys = [*((name, table.c[name]) for name in columns), *((f"key_{key.name}", key) for key in keys)]
+        given = _given(columns_and_keys)
+        on_sqlite = update(table).values({name: bindparam(name) for name in columns})
+        on_postgresql = update(table).values({name: given.c[name] for name in columns})
         for key in keys:
-            statement = statement.where(table.c[key] == bindparam(f"key_{key}"))
-        return cls({"sqlite": statement, "postgresql": statement}, [*columns, *(f"key_{key}" for key in keys)])
+            on_sqlite = on_sqlite.where(key == bindparam(f"key_{key.name}"))
+            on_postgresql = on_postgresql.where(key == given.c[f"key_{key.name}"])
+        return cls(on_sqlite, on_postgresql, columns_and_keys)
 
     @classmethod
     def add(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":
-        """Inserts whole rows; where the primary key exists, adds to `columns`."""
-        names = [column.name for column in table.columns]
-        values: dict[str, Any] = {name: bindparam(name) for name in names}
-        statements: dict[str, Insert | Update] = {}
-        for dialect in (sqlite, postgresql):
-            inserted = dialect.insert(table).values(values)
-            sums = {name: table.c[name] + inserted.excluded[name] for name in columns}
-            keys = list(table.primary_key.columns)
-            statements[dialect.__name__.rpartition(".")[2]] = inserted.on_conflict_do_update(index_elements=keys, set_=sums)
-        return cls(statements, names)
+        """Inserts whole rows; where the primary key exists, adds to `columns`. No two rows of a call may have the same key."""
+        given = [(column.name, column) for column in table.columns]
+        keys = list(table.primary_key.columns)
+        row = sqlite.insert(table).values({name: bindparam(name) for name, _ in given})
+        on_sqlite = row.on_conflict_do_update(
+            index_elements=keys, set_={name: table.c[name] + row.excluded[name] for name in columns}
+        )
+        rows = postgresql.insert(table).from_select(list(table.columns), select(_given(given)))
+        on_postgresql = rows.on_conflict_do_update(
+            index_elements=keys, set_={name: table.c[name] + rows.excluded[name] for name in columns}
+        )
+        return cls(on_sqlite, on_postgresql, given)
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Writes the rows, if there are any. A constraint that disagrees raises IntegrityError."""
+        """Writes the rows, if there are any. A constraint that disagrees raises IntegrityError; if `pipelined`, at the end."""
         if not rows:
             return
-        dialect = connection.dialect.name
-        if dialect != "sqlite":
-            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
-            connection.execute(self._statements[dialect], named)
-            return
-        if self._compiled is None:
-            compiled = _compiled(self._statements[dialect], connection)
-            order = [self._columns.index(name) for name in compiled.positiontup or ()]
-            self._compiled = str(compiled), None if order == sorted(order) else itemgetter(*order)
-        text, reorder = self._compiled
+        if connection.dialect.name == "sqlite":
+            self._write_on_sqlite(connection, rows)
+        else:
+            self._write_on_postgresql(connection, rows)
+
+    def _write_on_sqlite(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if self._compiled_sqlite is None:
+            compiled = _compiled(self._on_sqlite, connection)
+            order = [self._names.index(name) for name in compiled.positiontup or ()]
+            self._compiled_sqlite = str(compiled), None if order == sorted(order) else itemgetter(*order)
+        text, reorder = self._compiled_sqlite
         ordered = [reorder(row) for row in rows] if reorder else rows
         with on_driver(connection, text) as driver:
             driver.executemany(text, ordered)
 
+    def _write_on_postgresql(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if self._compiled_postgresql is None:
+            self._compiled_postgresql = str(_compiled(self._on_postgresql, connection))
+        text = self._compiled_postgresql
+        columns = zip(self._names, self._as_arrays, zip(*rows, strict=True), strict=True)
+        arrays = {name: as_array(values) for name, as_array, values in columns}
+        with on_driver(connection, text) as driver:
+            driver.execute(text, arrays, prepare=True)
+
+
+def _given(columns: Sequence[tuple[str, Column[Any]]]) -> TableValuedAlias:
+    """The rows of a batch as a table: PostgreSQL makes it of one array a column."""
+    arrays = [bindparam(name, None, type_=_array_type(column)) for name, column in columns]
+    return func.unnest(*arrays).table_valued(*(name for name, _ in columns)).render_derived(name="given")
+
+
+def _with_constants(statement: Select[Any]) -> Select[Any]:
+    """With its conditions' values as they are: for unknown ones PostgreSQL would not think of an index with a condition."""
+
+    def write_out(parameter: BindParameter[Any]) -> None:
+        parameter.literal_execute = parameter.key != "values"
+
+    return cloned_traverse(statement, {}, {"bindparam": write_out})
+
 
 def _compiled(statement: Select[Any] | Insert | Update, connection: Connection) -> SQLCompiler:
-    compiled = statement.compile(dialect=connection.dialect)
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     return compiled
+
+
+def _array_type(column: ColumnElement[Any]) -> postgresql.ARRAY[Any]:
+    # Not the column's own text: a cast to it would cut off in silence what is too long, where its constraint refuses.
+    return postgresql.ARRAY(column.type if isinstance(column.type, Integer | LargeBinary) else Text())
+
+
+def _array_writer(column: ColumnElement[Any]) -> Callable[[Iterable[Any]], str]:
+    """Writes values as PostgreSQL reads an array: quicker than the driver's own, and always of one type."""
+    if isinstance(column.type, LargeBinary):
+        return _array_of_bytes
+    return _array_of_numbers if isinstance(column.type, Integer) else _array_of_texts
+
+
+def _array_of_numbers(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _array_of_bytes(values: Iterable[bytes]) -> str:
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+def _array_of_texts(values: Iterable[str]) -> str:
+    return "{" + ",".join([f'"{value}"' if value.isalnum() else _quoted(value) for value in values]) + "}"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

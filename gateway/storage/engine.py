@@ -1,6 +1,7 @@
 """Engines and transactions: the one module that knows how SQLite and PostgreSQL differ.
 
-Opens no transaction by itself; refuses to run on SQLite without write-ahead log and full synchronisation.
+Opens no transaction by itself. Lowers no durability: SQLite runs with a write-ahead log and full synchronisation,
+PostgreSQL with synchronous_commit at least `on`, whatever its role or database were set to.
 """
 
 import random
@@ -10,64 +11,67 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from gateway.storage.errors import StoreUnavailable
+from gateway.storage.errors import StoreUnavailable, forget_values
+
+if TYPE_CHECKING:
+    import psycopg
 
 LOCK_WAIT_MS_MAX = 10_000
+CONNECT_S_MAX = 5
+SILENCE_S_MAX = 60  # after it the other machine counts as gone
+SESSION_S_MAX = 1_800  # a session is not used again when it is older, so that a moved database is found
 CACHE_KIB = 64 * 1024  # of one connection, taken as it is needed
 CHECKPOINT_PAGES = 4_000  # 16 MB of log
 _WRITES = "tallystick_writes"
 
 
-def open_engine(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX) -> Engine:
-    """An engine for the URL, connecting lazily. `sqlite:///FILE` or `postgresql+psycopg://…`.
+def open_engine(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX, statement_ms_max: int | None = None) -> Engine:
+    """An engine for the URL, connecting lazily. `sqlite:///FILE` or `postgresql://…`.
 
-    `lock_wait_ms_max`: how long a transaction that writes waits for SQLite's one lock, while another process holds it.
+    `lock_wait_ms_max`: how long a transaction waits for rows, or for SQLite's one lock, that another process holds.
+    `statement_ms_max`: for a gateway, whose statements are all short; PostgreSQL ends a longer one, and a transaction that
+    waits longer for its client. None: a command, which may sum up everything. Raises StoreUnavailable without a driver.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"check_same_thread": False})
+        engine = create_engine(parsed, connect_args={"check_same_thread": False}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", partial(_begin_sqlite, lock_wait_ms_max))
         return engine
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    return _open_postgresql(parsed, _postgresql_settings(lock_wait_ms_max, statement_ms_max))
 
 
-def open_existing(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX) -> Engine:
+def open_existing(url: str, *, lock_wait_ms_max: int = LOCK_WAIT_MS_MAX, statement_ms_max: int | None = None) -> Engine:
     """The same for a database that is there already. Raises StoreUnavailable where SQLite would begin an empty file."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
         raise StoreUnavailable(f"no database at {parsed.database}: run 'tallystick network create', or mend database.url")
-    return open_engine(url, lock_wait_ms_max=lock_wait_ms_max)
+    return open_engine(url, lock_wait_ms_max=lock_wait_ms_max, statement_ms_max=statement_ms_max)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that sees one state of the database and writes nothing."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
-    """The same for many statements that must agree with each other, however long they take. Blocks no writer."""
+    """A transaction that sees one state of the database, however long it takes, and writes nothing. Blocks no writer."""
     # SQLite's readers have a snapshot anyway; PostgreSQL's only from this level on.
-    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with engine.connect().execution_options(**level) as connection, connection.begin():
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write; commits at the end, rolls back on an exception. SQLite: takes the write lock at once."""
+    """A transaction that may write; commits at the end, rolls back on an exception.
+
+    SQLite takes the write lock at once. On PostgreSQL each statement sees what was committed before it began: lock first,
+    in a statement of its own, then read.
+    """
     with engine.connect() as connection, writing_on(connection):
         yield connection
 
@@ -80,15 +84,32 @@ def writing_on(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def on_driver(connection: Connection, text: str) -> Iterator[sqlite3.Connection]:
-    """SQLite's own connection, for statements that run too often to go through SQLAlchemy. Its errors come as SQLAlchemy's."""
+def on_driver(connection: Connection, text: str) -> Iterator[Any]:
+    """The driver's own connection, for statements that run too often to go through SQLAlchemy, whose errors it raises."""
     driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
+    dialect = connection.dialect
+    errors = dialect.loaded_dbapi.Error
     try:
         yield driver
-    except sqlite3.Error as error:
+    except errors as error:
+        forget_values(error)
+        is_cut = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        if is_cut:
+            connection.invalidate(error)
         # Without the values: they are members' affairs.
-        raise DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True) from error
+        raise DBAPIError.instance(
+            text, None, error, errors, hide_parameters=True, connection_invalidated=is_cut, dialect=dialect
+        ) from error
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """What is written within goes to PostgreSQL in one round trip; its errors come at the end. Nothing may be read within."""
+    if connection.dialect.name == "sqlite":
+        yield  # no way to go
+        return
+    with on_driver(connection, "pipeline") as driver, driver.pipeline():
+        yield
 
 
 def upsert(
@@ -106,6 +127,73 @@ def upsert(
     changes = {name: table.c[name] + inserted.excluded[name] for name in add}
     changes |= {name: inserted.excluded[name] for name in replace}
     connection.execute(inserted.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), list(rows))
+
+
+def _open_postgresql(url: URL, settings: Mapping[str, str]) -> Engine:
+    # Secrets of the query would show wherever the URL does.
+    secrets = {name: value for name, value in url.query.items() if name in {"password", "sslpassword"}}
+    try:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg").difference_update_query(secrets),
+            connect_args={name: value for name, value in _CONNECTING.items() if name not in url.query} | secrets,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_recycle=SESSION_S_MAX,
+            use_native_hstore=False,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError:
+        raise StoreUnavailable("PostgreSQL needs its driver: pip install 'tallystick[postgres]'") from None
+    event.listen(engine, "connect", partial(_prepare_postgresql, settings))
+    event.listen(engine, "handle_error", _forget_values)
+    return engine
+
+
+_CONNECTING = {
+    "application_name": "tallystick",
+    "client_encoding": "utf8",
+    "connect_timeout": CONNECT_S_MAX,
+    # Without these a machine that lost its power would be waited for, for hours.
+    "keepalives_idle": SILENCE_S_MAX // 2,
+    "keepalives_interval": SILENCE_S_MAX // 6,
+    "keepalives_count": 3,
+    "tcp_user_timeout": SILENCE_S_MAX * 1_000,
+}
+
+
+def _postgresql_settings(lock_wait_ms_max: int, statement_ms_max: int | None) -> dict[str, str]:
+    settings = {
+        "lock_timeout": str(lock_wait_ms_max),
+        # The same from the other side: a gateway that lost its power must not hold a head for hours.
+        "tcp_keepalives_idle": str(SILENCE_S_MAX // 2),
+        "tcp_keepalives_interval": str(SILENCE_S_MAX // 6),
+        "tcp_keepalives_count": "3",
+    }
+    if statement_ms_max is not None:
+        settings["statement_timeout"] = settings["idle_in_transaction_session_timeout"] = str(statement_ms_max)
+        # A gateway asks by keys alone. A plan that was made when the books were short must not scan them when they are long.
+        settings["enable_seqscan"] = "off"
+    return settings
+
+
+def _prepare_postgresql(settings: Mapping[str, str], session: "psycopg.Connection[Any]", _record: object) -> None:
+    session.autocommit = True
+    session.execute(_SETTINGS, (list(settings), list(settings.values())))
+    session.autocommit = False
+
+
+# Stronger than `on` may stay; weaker is not ours to promise receipts by.
+_SETTINGS = """\
+SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS settings(name, value)
+UNION ALL
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'"""
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    forget_values(error)
+    if wrapped is not None:
+        wrapped.args = (f"({type(error).__name__}) {error}",)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

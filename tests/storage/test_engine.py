@@ -1,16 +1,14 @@
-"""Engines and transactions: what a commit promises, who waits for whom, and the statements for many rows."""
+"""Engines and transactions: what a commit promises, and who waits for whom. One contract for SQLite and PostgreSQL."""
 
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Engine, Executable, Integer, MetaData, String, Table, insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Column, Engine, Executable, Integer, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
-from gateway.storage.bulk import BulkWrite
 from gateway.storage.engine import open_engine, reading, upsert, writing, writing_on
-from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, StoreUnavailable, translate
 
 TALLIES = Table(
     "tallies",
@@ -22,19 +20,26 @@ TALLIES = Table(
 
 
 @pytest.fixture(name="url")
-def make_url(tmp_path: Path) -> str:
+def make_url(empty_url: str) -> str:
     """A database with an empty table."""
-    url = f"sqlite:///{tmp_path / 'tallies.db'}"
-    engine = open_engine(url)
+    engine = open_engine(empty_url)
     with writing(engine) as connection:
         TALLIES.create(connection)
     engine.dispose()
-    return url
+    return empty_url
 
 
 @pytest.fixture(name="engine")
 def make_engine(url: str) -> Iterator[Engine]:
     """An engine of its own."""
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(name="other")
+def make_other(url: str) -> Iterator[Engine]:
+    """Another engine on the same database, as another process has it."""
     engine = open_engine(url)
     yield engine
     engine.dispose()
@@ -60,18 +65,20 @@ def rows(engine: Engine) -> list[tuple[str, int, str]]:
 
 
 @pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
-def test_sqlite_keeps_what_it_has_committed(engine: Engine, pragma: str, value: str | int) -> None:
+def test_sqlite_keeps_what_it_has_committed(tmp_path: Path, pragma: str, value: str | int) -> None:
     """A write-ahead log, synchronised fully at each commit."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'tallies.db'}")
     with reading(engine) as connection:
         assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+    engine.dispose()
 
 
-def test_what_was_written_is_there_for_the_next_reader(engine: Engine, url: str) -> None:
+def test_what_was_written_is_there_for_the_next_reader(engine: Engine, other: Engine) -> None:
     """The transaction commits at the end of its block."""
     with writing(engine) as connection:
         connection.execute(insert(TALLIES), tally("a"))
 
-    assert rows(open_engine(url)) == [("a", 1, "hazel")]
+    assert rows(other) == [("a", 1, "hazel")]
 
 
 def test_an_exception_leaves_nothing_behind(engine: Engine) -> None:
@@ -88,36 +95,40 @@ def test_tables_are_part_of_the_transaction(engine: Engine) -> None:
         write_and_fail(engine, text("CREATE TABLE half (name TEXT)"))
 
     with reading(engine) as connection:
-        assert connection.execute(text("SELECT name FROM sqlite_master WHERE name = 'half'")).all() == []
+        assert inspect(connection).get_table_names() == ["tallies"]
 
 
-def test_the_second_writer_waits_and_sees_what_the_first_wrote(engine: Engine, url: str) -> None:
-    """The write lock is taken before anything is read, so no decision stands on old rows."""
-    second = open_engine(url)
+def test_the_second_writer_waits_and_sees_what_the_first_wrote(engine: Engine, other: Engine) -> None:
+    """A row is locked before anything is read, so no decision stands on old rows."""
+    with writing(engine) as connection:
+        connection.execute(insert(TALLIES), tally("head", notches=0))
+    lock = select(TALLIES.c.name).where(TALLIES.c.name == "head").with_for_update()
     has_asked = threading.Event()
     seen: list[int] = []
 
     def write() -> None:
         has_asked.set()
-        with writing(second) as connection:
-            seen.extend(connection.execute(select(TALLIES.c.notches)).scalars())
+        with writing(other) as connection:
+            connection.execute(lock)
+            seen.extend(connection.execute(select(TALLIES.c.notches).order_by(TALLIES.c.notches)).scalars())
 
     waiting = threading.Thread(target=write)
     with writing(engine) as connection:
+        connection.execute(lock)
         waiting.start()
         assert has_asked.wait(timeout=30)
         connection.execute(insert(TALLIES), tally("a", notches=7))
     waiting.join(timeout=30)
 
-    assert seen == [7]
+    assert seen == [0, 7]
 
 
-def test_a_reader_sees_one_state_while_others_write(engine: Engine, url: str) -> None:
+def test_a_reader_sees_one_state_while_others_write(engine: Engine, other: Engine) -> None:
     """Reports add up although traffic flows."""
     with reading(engine) as connection:
         before = connection.execute(select(TALLIES.c.name)).all()
-        with writing(open_engine(url)) as other:
-            other.execute(insert(TALLIES), tally("a"))
+        with writing(other) as writer:
+            writer.execute(insert(TALLIES), tally("a"))
 
         assert connection.execute(select(TALLIES.c.name)).all() == before == []
 
@@ -150,57 +161,3 @@ def test_an_upsert_of_no_rows_does_nothing(engine: Engine) -> None:
         upsert(connection, TALLIES, [], add=["notches"])
 
     assert rows(engine) == []
-
-
-def test_many_rows_go_in_by_one_statement(engine: Engine) -> None:
-    """Rows are tuples in the order of the table's columns."""
-    write = BulkWrite.insert(TALLIES)
-    with writing(engine) as connection:
-        write(connection, [("a", 1, "hazel"), ("b", 2, "ash")])
-        write(connection, [])
-
-    assert rows(engine) == [("a", 1, "hazel"), ("b", 2, "ash")]
-
-
-def test_many_rows_are_changed_by_their_keys(engine: Engine) -> None:
-    """The new values come first, in the order that was asked for, then the key."""
-    with writing(engine) as connection:
-        BulkWrite.insert(TALLIES)(connection, [("a", 1, "hazel"), ("b", 2, "hazel"), ("c", 3, "hazel")])
-        BulkWrite.update(TALLIES, ["wood", "notches"])(connection, [("ash", 10, "a"), ("oak", 20, "b")])
-
-    assert rows(engine) == [("a", 10, "ash"), ("b", 20, "oak"), ("c", 3, "hazel")]
-
-
-def test_a_row_that_breaks_a_constraint_takes_its_batch_along(engine: Engine) -> None:
-    """The caller runs the batch again, one command at a time."""
-    with pytest.raises(IntegrityError), writing(engine) as connection:
-        BulkWrite.insert(TALLIES)(connection, [("a", 1, "hazel"), ("a", 2, "ash")])
-
-    assert rows(engine) == []
-
-
-class Serialization(Exception):
-    """What PostgreSQL's driver raises: it names the state."""
-
-    sqlstate = "40001"
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (IntegrityError("", {}, Exception("UNIQUE constraint failed")), ConstraintBroken),
-        (OperationalError("", {}, Serialization()), StoreContention),
-        (OperationalError("", {}, Exception("disk I/O error")), StoreUnavailable),
-    ],
-)
-def test_a_drivers_error_becomes_a_word_of_ours(error: DBAPIError, expected: type[StoreError]) -> None:
-    """What is not known counts as unavailable: the caller may send the same key again."""
-    assert type(translate(error)) is expected
-
-
-@pytest.mark.parametrize("url", ["postgresql://db/books", "postgresql+psycopg://db/books"])
-def test_postgresql_is_reached_by_the_one_driver_we_have(url: str) -> None:
-    """No connection is made before it is needed."""
-    pytest.importorskip("psycopg")
-
-    assert open_engine(url).url.drivername == "postgresql+psycopg"
