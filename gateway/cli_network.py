@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from gateway.cli_receipt_key import receipt_key, receipt_key_state
 from gateway.console import Context, pass_context, print_table
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.domain.errors import InvalidValue
@@ -45,7 +46,10 @@ def _terms_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def network() -> None:
-    """Found a network, show it, and change its terms."""
+    """Found a network, show it, change its terms and its receipt key."""
+
+
+network.add_command(receipt_key)
 
 
 @network.command()
@@ -98,7 +102,8 @@ def show(context: Context) -> None:
     with reading(context.engine) as connection:
         facts, terms = load_network(connection), load_terms(connection)
         keys, operators = load_receipt_keys(connection), load_operators(connection)
-    today = terms.network_date(context.clock())
+    now_ms = context.clock()
+    today = terms.network_date(now_ms)
     partners = [partner.status for partner in terms.partners.values()]
     rows = [
         ("audience", facts.audience),
@@ -108,7 +113,7 @@ def show(context: Context) -> None:
         ("settlement model", facts.settlement_model.value),
         ("lanes", str(facts.lanes)),
         ("directory version", str(terms.version)),
-        ("receipt keys", ", ".join(f"{key.key_id} {'in use' if key.valid_until_ms is None else 'retired'}" for key in keys)),
+        ("receipt keys", ", ".join(f"{key.key_id} {receipt_key_state(key, now_ms)}" for key in keys)),
         ("operators", ", ".join(operators) or "none yet"),
         ("partners", ", ".join(f"{partners.count(one)} {one.value}" for one in PartnerStatus if one in partners) or "none yet"),
         ("network terms", f"version {terms.network_in_force(today).version} in force on {today}"),

@@ -3,6 +3,7 @@
 from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
+from gateway.receipt_keys import RECEIPT_KEY_RULING
 from partners import rulings_keys, rulings_partner, rulings_terms
 
 RULINGS: Rulings = {
@@ -18,4 +19,5 @@ RULINGS: Rulings = {
     DecisionKind.RATE_CARD: Ruling(rulings_terms.stale_rate_card, rulings_terms.apply_rate_card),
     DecisionKind.OFFER: Ruling(rulings_terms.stale_offer, rulings_terms.apply_offer),
     DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING,
+    DecisionKind.RECEIPT_KEY: RECEIPT_KEY_RULING,
 }

@@ -77,6 +77,14 @@ def _offer(document: Document) -> str:
     return f"offer {offer.offer_id}: {offer_words(offer)}"
 
 
+def _receipt_key(document: Document) -> str:
+    key = document["receipt_key"]
+    return (
+        f"receipts are signed by the new key {key['key_id']} ({key['public_key'][:16]}…), and the one before stays valid for "
+        f"{document['overlap_ms'] // 60_000} minutes"
+    )
+
+
 _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.ADD_OPERATOR: _add_operator,
     DecisionKind.ONBOARD_PARTNER: _onboard,
@@ -90,4 +98,5 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.NET_DEBIT_CAP: _cap,
     DecisionKind.NETWORK_TERMS: _network_terms,
     DecisionKind.OFFER: _offer,
+    DecisionKind.RECEIPT_KEY: _receipt_key,
 }

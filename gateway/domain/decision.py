@@ -24,6 +24,7 @@ class DecisionKind(enum.StrEnum):
     NET_DEBIT_CAP = "net-debit-cap"
     NETWORK_TERMS = "network-terms"
     OFFER = "offer"
+    RECEIPT_KEY = "receipt-key"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -36,6 +37,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.NET_DEBIT_CAP,
         DecisionKind.NETWORK_TERMS,
         DecisionKind.OFFER,
+        DecisionKind.RECEIPT_KEY,
     }
 )
 

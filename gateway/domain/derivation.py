@@ -19,7 +19,9 @@ from gateway.domain.documents import (
     operator_of,
     rate_card_of,
     read_document,
+    receipt_key_of,
 )
+from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import Partner, PartnerKey, PartnerStatus
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 
@@ -50,7 +52,10 @@ class Joined:
 
 @dataclass(slots=True)
 class Directory:
-    """Rows by their keys; rate cards, network terms and offers with the decision that brought them."""
+    """Rows by their keys; rate cards, network terms and offers with the decision that brought them.
+
+    The first receipt key is part of what was founded; `founding_key_until_ms` is its end, once there is a second.
+    """
 
     operators: dict[str, Operator] = field(default_factory=dict)
     partners: dict[str, Joined] = field(default_factory=dict)
@@ -58,6 +63,8 @@ class Directory:
     cards: dict[tuple[str, int], tuple[RateCard, str]] = field(default_factory=dict)
     network: dict[int, tuple[NetworkTerms, str]] = field(default_factory=dict)
     offers: dict[str, tuple[Offer, tuple[Consent, ...], str]] = field(default_factory=dict)
+    receipt_keys: dict[str, ReceiptKey] = field(default_factory=dict)
+    founding_key_until_ms: int | None = None
 
 
 def derive(decisions: Iterable[Decision]) -> Directory:
@@ -104,7 +111,14 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], retired_at_ms=document["retired_at_ms"])
     elif kind is DecisionKind.REVOKE_KEY:
         directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], revoked_at_ms=at_ms)
-    elif kind is DecisionKind.RATE_CARD:
+    elif kind is DecisionKind.RECEIPT_KEY:
+        _rotate(directory, receipt_key_of(document["receipt_key"], valid_from_ms=at_ms), at_ms + document["overlap_ms"])
+    else:
+        _replace_terms(directory, kind, document, decision_id)
+
+
+def _replace_terms(directory: Directory, kind: DecisionKind, document: Document, decision_id: str) -> None:
+    if kind is DecisionKind.RATE_CARD:
         card = rate_card_of(document["rate_card"])
         directory.cards[card.partner_id, card.version] = card, decision_id
     elif kind is DecisionKind.NETWORK_TERMS:
@@ -120,6 +134,15 @@ def _join(directory: Directory, decision: Decision, document: Document, status: 
     directory.partners[application["partner_id"]] = Joined(
         applicant_of(application, status=status), canonical(application), decision.decision_id
     )
+
+
+def _rotate(directory: Directory, key: ReceiptKey, until_ms: int) -> None:
+    if directory.receipt_keys:
+        *_, last = directory.receipt_keys.values()
+        directory.receipt_keys[last.key_id] = replace(last, valid_until_ms=until_ms)
+    else:
+        directory.founding_key_until_ms = until_ms
+    directory.receipt_keys[key.key_id] = key
 
 
 def _change(

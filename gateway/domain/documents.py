@@ -12,6 +12,7 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
+from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm, signed_string
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, parse_date
@@ -147,6 +148,16 @@ def key_of(plain: Document, *, valid_from_ms: int) -> PartnerKey:
         retired_at_ms=None,
         revoked_at_ms=None,
     )
+
+
+def receipt_key_plain(*, key_id: str, public_key: bytes) -> dict[str, Plain]:
+    """The network's next receipt key inside a document."""
+    return {"key_id": key_id, "public_key": public_key.hex()}
+
+
+def receipt_key_of(plain: Document, *, valid_from_ms: int) -> ReceiptKey:
+    """The receipt key that a document brings, valid from when it was applied."""
+    return ReceiptKey(plain["key_id"], bytes.fromhex(plain["public_key"]), valid_from_ms, None)
 
 
 def operator_plain(*, operator_id: str, name: str, algorithm: Algorithm, public_key: bytes) -> dict[str, Plain]:

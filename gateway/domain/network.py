@@ -40,6 +40,10 @@ class ReceiptKey:
     valid_from_ms: int
     valid_until_ms: int | None
 
+    def is_valid_at(self, at_ms: int) -> bool:
+        """Whether a receipt that was booked then may carry its signature."""
+        return self.valid_from_ms <= at_ms and (self.valid_until_ms is None or at_ms <= self.valid_until_ms)
+
 
 def check_audience(text: str) -> str:
     """Returns the audience; raises InvalidValue if it is not of its form."""

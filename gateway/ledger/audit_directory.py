@@ -9,6 +9,7 @@ from gateway.domain.decision import Decision, DecisionKind, DecisionState, Opera
 from gateway.domain.derivation import Directory, derive
 from gateway.domain.documents import applied_at_ms, consent_string
 from gateway.domain.errors import SignatureError
+from gateway.domain.network import Network
 from gateway.domain.signing import load_verifier
 from gateway.ledger.audit_failures import Failures
 from gateway.storage.audit_reads import table_rows
@@ -24,6 +25,7 @@ from gateway.storage.tables_directory import (
     partner_keys,
     partners,
     rate_cards,
+    receipt_keys,
 )
 
 FOUNDERS = 2
@@ -34,7 +36,7 @@ _Rows = dict[object, tuple[object, ...]]
 def prove_directory(connection: Connection, failures: Failures) -> int:
     """Signatures first, then each table; answers how many decisions there are."""
     kept = load_decisions(connection)
-    audience = load_network(connection).audience
+    network = load_network(connection)
     derived = Directory()
     with failures.reading("decisions"):
         derived = derive(kept)
@@ -43,9 +45,9 @@ def prove_directory(connection: Connection, failures: Failures) -> int:
     failures.compare("decisions", [("rows that stand twice", len(set(ids)), len(ids))])
     for decision in kept:
         with failures.reading(f"decision {decision.decision_id}"):
-            _verify(failures, decision, audience, derived.operators, is_founding=decision.decision_id in founding)
+            _verify(failures, decision, network.audience, derived.operators, is_founding=decision.decision_id in founding)
     with failures.reading("offers"):
-        _verify_consents(failures, derived, audience)
+        _verify_consents(failures, derived, network.audience)
     for table, expected in _expected(derived):
         key = tuple(column.name for column in table.primary_key.columns)
         found = [row._asdict() for row in table_rows(connection, table)]
@@ -55,11 +57,23 @@ def prove_directory(connection: Connection, failures: Failures) -> int:
             founded = [row for row in found if first.items() <= row.items()]
             failures.compare("network_terms 1", [("rows of the founding", 1, len(founded))])
             found = [row for row in found if row not in founded]
+        if table is receipt_keys:
+            found = _after_the_founding(failures, found, derived, network)
         rows = (
             (tuple(row[name] for name in key), tuple(value for name, value in row.items() if name not in key)) for row in found
         )
         failures.compare_rows(table.name, expected, rows)
     return len(kept)
+
+
+def _after_the_founding(
+    failures: Failures, found: list[dict[str, Any]], derived: Directory, network: Network
+) -> list[dict[str, Any]]:
+    """The rows of receipt keys without the first, which is no decision's but the end of its life."""
+    founded = [row for row in found if row["key_id"] not in derived.receipt_keys]
+    lives = [(row["valid_from_ms"], row["valid_until_ms"]) for row in founded]
+    failures.compare("receipt_keys of the founding", [("lives", [(network.created_at_ms, derived.founding_key_until_ms)], lives)])
+    return [row for row in found if row not in founded]
 
 
 def _verify(failures: Failures, decision: Decision, audience: str, known: Mapping[str, Operator], *, is_founding: bool) -> None:
@@ -135,6 +149,10 @@ def _expected(derived: Directory) -> Iterator[tuple[Table, _Rows]]:
             )
             for key in derived.keys.values()
         },
+    )
+    yield (
+        receipt_keys,
+        {(key.key_id,): (key.public_key, key.valid_from_ms, key.valid_until_ms) for key in derived.receipt_keys.values()},
     )
     yield from _expected_terms(derived)
 

@@ -1,7 +1,7 @@
 """The audit's walk along a lane: sequences, hash chain, rules, outcomes and receipts, by short ranges in bounded memory."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import entry_id
+from gateway.domain.network import ReceiptKey
 from gateway.domain.receipt import Receipt
 from gateway.ledger import audit_receipts
 from gateway.ledger.audit_facts import Facts
@@ -196,7 +197,7 @@ def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
     return Entry(*values)
 
 
-def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: frozenset[str]) -> Iterator[Difference]:
+def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: Mapping[str, ReceiptKey]) -> Iterator[Difference]:
     if entry.kind in SYSTEM:
         yield "key and fingerprint of a system entry", ("", "", b""), (entry.key_id, entry.idempotency_key, entry.fingerprint)
         yield "outcomes", 0, len(found)
@@ -206,8 +207,9 @@ def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: frozenset[str]) 
     expected = (entry.partner_id, entry.idempotency_key, entry.fingerprint, entry.bucket)
     for row in found:
         yield "outcome", expected, (row.partner_id, row.idempotency_key, row.fingerprint, row.bucket)
-        if row.receipt_key_id not in receipt_keys:
-            yield "receipt key", "one of the network's", row.receipt_key_id
+        key = receipt_keys.get(row.receipt_key_id)
+        if key is None or not key.is_valid_at(entry.booked_at_ms):
+            yield "receipt key", "one of the network's that was valid then", row.receipt_key_id
 
 
 def _name(entry: Entry) -> str:

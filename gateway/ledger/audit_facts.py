@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.documents import applied_at_ms
-from gateway.domain.network import Network
+from gateway.domain.network import Network, ReceiptKey
 from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
 from gateway.domain.window import LaneRange
 from gateway.storage.audit_reads import Rows, table_rows
@@ -56,7 +56,7 @@ class Facts:
     network_versions: Versions[NetworkTerms]
     offers: Mapping[str, Offer]
     zones: Mapping[str, ZoneInfo]
-    receipt_keys: frozenset[str]
+    receipt_keys: Mapping[str, ReceiptKey]
     decisions: Sequence[Decision]
     heads: Rows
     windows: Rows
@@ -94,7 +94,7 @@ def load_facts(connection: Connection) -> Facts:
         network_versions=Versions(tuple((one.effective_from, by_version[one.version], one) for one in terms.network)),
         offers=terms.offers,
         zones=terms.zones,
-        receipt_keys=frozenset(key.key_id for key in load_receipt_keys(connection)),
+        receipt_keys={key.key_id: key for key in load_receipt_keys(connection)},
         decisions=decisions,
         heads=table_rows(connection, heads),
         windows=table_rows(connection, windows),

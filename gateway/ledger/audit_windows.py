@@ -132,7 +132,8 @@ def _refusal(row: Any, previous_hash: bytes, facts: Facts, receipts: ReceiptForm
     )
     yield "hash", chained, row.refusal_hash
     yield "entry id", entry_id(row.partner_id, row.idempotency_key), row.entry_id
-    yield f"receipt key {row.receipt_key_id} is known", True, row.receipt_key_id in facts.receipt_keys
+    key = facts.receipt_keys.get(row.receipt_key_id)
+    yield f"receipt key {row.receipt_key_id} was valid then", True, key is not None and key.is_valid_at(row.refused_at_ms)
     if receipts is not None:
         yield from audit_receipts.refused(row, receipts.decode(row.receipt), facts.network.audience)
 

@@ -41,7 +41,7 @@ class ReceiptSigner:
         """At a start: raises InvalidValue unless there is a key to sign with now, and each one that is out of use."""
         self.look()
         for key in self._seen:
-            if key.key_id in self._problems and not _is_in_use(key, now_ms):
+            if key.key_id in self._problems and _has_ended(key, now_ms):
                 raise InvalidValue(self._problems[key.key_id])
         if not self._usable(now_ms):
             raise InvalidValue(next(iter(self._problems.values()), "the network has no receipt key in use"))
@@ -77,7 +77,12 @@ class ReceiptSigner:
         return self.sign(receipt, key_id) if key_id in self._held else b""
 
     def _usable(self, now_ms: int) -> list[ReceiptKey]:
-        return [key for key in self._seen if key.key_id in self._held and _is_in_use(key, now_ms)]
+        # The first key is as old as the books: a clock that is behind books at their last commit, when it was valid.
+        return [
+            key
+            for number, key in enumerate(self._seen)
+            if key.key_id in self._held and not _has_ended(key, now_ms) and (number == 0 or key.valid_from_ms <= now_ms)
+        ]
 
     def _read(self, key: ReceiptKey) -> None:
         try:
@@ -98,5 +103,5 @@ class ReceiptSigner:
             self._note(f"{problem}; receipts are signed by the key before, as long as it is valid")
 
 
-def _is_in_use(key: ReceiptKey, now_ms: int) -> bool:
-    return key.valid_until_ms is None or now_ms <= key.valid_until_ms
+def _has_ended(key: ReceiptKey, now_ms: int) -> bool:
+    return key.valid_until_ms is not None and key.valid_until_ms < now_ms
