@@ -25,12 +25,19 @@ class Running:
     process: "subprocess.Popen[str]"
 
     def cpu_s(self) -> float:
-        """Processor time that it has used so far; zero where the machine does not tell."""
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / os.sysconf("SC_CLK_TCK")
+        """Processor time that it and the processes it started have used so far; zero where the machine does not tell."""
+        return _cpu_s(self.process.pid)
+
+
+def _cpu_s(pid: int) -> float:
+    folder = Path(f"/proc/{pid}")
+    try:
+        fields = (folder / "stat").read_text("ascii").rpartition(")")[2].split()
+        children = [int(child) for task in folder.glob("task/*/children") for child in task.read_text("ascii").split()]
+    except OSError:
+        return 0.0
+    own_s = (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / os.sysconf("SC_CLK_TCK")
+    return own_s + sum(_cpu_s(child) for child in children)
 
 
 @contextmanager

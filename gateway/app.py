@@ -2,29 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
+from gateway.apart import KeeperApart
 from gateway.config import Config
-from gateway.domain.command import Command
 from gateway.domain.errors import InvalidValue
-from gateway.domain.receipt import Result
 from gateway.edge.housekeeping import Housekeeping
 from gateway.edge.interceptors import CallLimits, Doorkeeper
-from gateway.edge.receipts import encode_receipt
 from gateway.edge.requestlog import RequestLog
 from gateway.edge.server import Server
 from gateway.edge.servicers import Services
 from gateway.edge.signatures import SignatureGate
 from gateway.edge.tls import ServerCertificate, TlsFiles
 from gateway.founding import IDENTIFIER_KEY
-from gateway.key_file import load_key, receipt_key_file
-from gateway.ledger.batch import LANE, BatchSettings, run_batch
+from gateway.keeping import make_keeper, make_signer
+from gateway.ledger.batch import LANE
 from gateway.ledger.clock_check import check_clock
+from gateway.ledger.keeper import Keeper
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.directory import Directory
@@ -32,13 +31,10 @@ from gateway.services.failures import FailureLog
 from gateway.services.points import PointsService
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
-from gateway.services.receipts import ReceiptSigner
 from gateway.storage.engine import open_existing, reading
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
-
-REFRESHES_TO_SETTLE = 5  # a new receipt key signs once every gateway has looked for it so many times
 
 
 class App:
@@ -54,9 +50,11 @@ class App:
         is_plaintext: bool = False,
         reflects: bool = False,
         worker: int = 0,
+        keeps_books_apart: bool = False,
     ) -> None:
         """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's.
 
+        `keeps_books_apart`: in a process of their own, so that the event loop has the interpreter to itself.
         `worker`: the number of this process among several on one port, from 1; 0 if it is the only one.
         """
         self._config = config
@@ -65,6 +63,7 @@ class App:
         self._is_plaintext = is_plaintext
         self._reflects = reflects
         self._shares_port = worker > 0
+        self._keeps_books_apart = keeps_books_apart
         self._write_log = write_log
         self._metrics = Metrics(config, clock=clock, worker=worker)
         self._log = RequestLog(write_log, figures=self._metrics.requests)
@@ -90,6 +89,8 @@ class App:
                 check_clock(connection, self._clock())
                 directory = Directory(connection)
             self._wire(engine, directory, certificate)
+            if isinstance(self._keeper, KeeperApart):
+                await asyncio.to_thread(self._keeper.start)
             self._writer.start()
             try:
                 self.metrics_url = await self._metrics.start(
@@ -98,7 +99,7 @@ class App:
                 self.address = await self._server.start(self._listen, certificate)
             except InvalidValue:
                 await self._metrics.stop()
-                await self._writer.stop()
+                await self._stop_writing()
                 raise
         except BaseException:
             engine.dispose()
@@ -111,7 +112,7 @@ class App:
         self._chores.cancel()
         await asyncio.gather(self._chores, return_exceptions=True)
         self._failures.flush()
-        await self._writer.stop()
+        await self._stop_writing()
         await self._metrics.stop()
         self._reading.close()
         self._engine.dispose()
@@ -119,20 +120,19 @@ class App:
 
     def _wire(self, engine: Engine, directory: Directory, certificate: ServerCertificate | None) -> None:
         config, limits = self._config, self._config.gateway
-        signer, reach = self._signer(directory), StoreReach()
-        settings = BatchSettings(
-            load_terms=directory.refresh,
-            encode=encode_receipt,
-            receipt_key_id=signer.key_id_at,
-            sign=signer.sign_if_held,
-            watch=self._metrics.watch_batch,
-        )
+        signer, reach = make_signer(config, directory, now_ms=self._clock(), note=self._note), StoreReach()
+        watch = self._metrics.batches.committed if self._metrics.batches is not None else None
         self._engine = engine
+        if self._keeps_books_apart:
+            self._keeper: Keeper | KeeperApart = KeeperApart(config, self._clock, watch)
+        else:
+            self._keeper = make_keeper(engine, directory, signer, clock=self._clock, watch=watch)
         self._writer = Writer(
             engine=engine,
-            run=reach.watched(partial(_run, self._clock, settings)),
+            run=reach.watched(self._keeper),
             queue_max=limits.queue_max,
             batch_max=limits.batch_max,
+            figures=self._metrics.batches,
         )
         self._metrics.watch_queue(LANE, self._writer.queue_state)
         self._failures = FailureLog(self._writer.add_chore)
@@ -171,17 +171,14 @@ class App:
             note=self._note,
         )
 
-    def _signer(self, directory: Directory) -> ReceiptSigner:
-        folder = self._config.keys_dir
-        signer = ReceiptSigner(
-            audience=directory.terms.audience,
-            known=lambda: directory.receipt_keys,
-            load=lambda key_id: load_key(receipt_key_file(folder, key_id)),
-            note=self._note,
-            settle_ms=REFRESHES_TO_SETTLE * self._config.gateway.directory_refresh_ms,
-        )
-        signer.require(self._clock())
-        return signer
+    @property
+    def books_process_id(self) -> int | None:
+        """Of the process that keeps the books, if it is another one."""
+        return self._keeper.process_id if isinstance(self._keeper, KeeperApart) else None
+
+    async def _stop_writing(self) -> None:
+        await self._writer.stop()
+        await asyncio.to_thread(self._keeper.close)
 
     def _note(self, text: str) -> None:
         """A line for the operator. Any thread may write one."""
@@ -202,10 +199,6 @@ class App:
     async def look_around(self) -> None:
         """Looks now at what is looked at every second anyway."""
         await self._house.look_around()
-
-
-def _run(clock: Clock, settings: BatchSettings, connection: Connection, commands: Sequence[Command]) -> list[Result]:
-    return run_batch(connection, commands, now_ms=clock(), settings=settings)
 
 
 def _tls_files(config: Config) -> TlsFiles:

@@ -1,7 +1,6 @@
 """`tallystick serve`: runs the gateway until it is told to stop."""
 
 import asyncio
-import gc
 import os
 import signal
 import stat
@@ -14,7 +13,6 @@ import click
 from gateway.console import Context, Refused, pass_context
 
 WORKERS_MAX = 64
-GARBAGE_BEFORE_LOOKING = 20_000  # new objects
 WORKER_END_S = 5  # beyond what a worker may drain
 
 
@@ -76,6 +74,7 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
     import uvloop
 
     from gateway.app import App
+    from gateway.spare import spare_the_collector
 
     app = App(
         context.config,
@@ -85,6 +84,7 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
         is_plaintext=asked.plaintext,
         reflects=asked.reflection,
         worker=asked.worker,
+        keeps_books_apart=_is_sqlite(context),
     )
 
     async def run() -> None:
@@ -94,7 +94,7 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
         async with app:
             if asked.ready_file is not None:
                 _write_whole(asked.ready_file, app.address + "\n")
-            _spare_the_collector()
+            spare_the_collector()
             click.echo(_serving(context, asked, app.address))
             await app.run_until(stop)
             click.echo("draining", err=True)
@@ -103,12 +103,11 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
 
 
 def _serve_with_workers(context: Context, asked: _Asked) -> None:
-    from gateway.config import parse_url
     from gateway.listen import shared_port
     from gateway.workers import Supervisor
 
     config = context.config
-    if parse_url(config.database_url).get_backend_name() == "sqlite":
+    if _is_sqlite(context):
         raise Refused(
             f"--workers {asked.workers}: the books are a SQLite file, which takes one writer at a time; more processes would "
             "only wait for each other. Move the network to PostgreSQL first, or serve it with one"
@@ -132,6 +131,12 @@ def _serve_with_workers(context: Context, asked: _Asked) -> None:
 
         if not asyncio.run(run()):
             raise Refused("not every worker came to a clean end: see the log")
+
+
+def _is_sqlite(context: Context) -> bool:
+    from gateway.config import parse_url
+
+    return parse_url(context.config.database_url).get_backend_name() == "sqlite"
 
 
 def _worker_command(context: Context, asked: _Asked, address: str) -> list[str]:
@@ -170,13 +175,6 @@ def _warn_of_open_key(path: Path) -> None:
         return  # what reads it will say so
     if mode & stat.S_IROTH:
         click.echo(f"warning: everybody on this machine can read {path}: chmod 600", err=True)
-
-
-def _spare_the_collector() -> None:
-    # What stands by now stays to the end, and a call leaves almost nothing in circles: look seldom, and not at all of it.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_BEFORE_LOOKING)
 
 
 def _write_log(lines: str) -> None:

@@ -8,7 +8,7 @@ from gateway.config import Config
 from gateway.edge.caller import METHOD_RULES
 from gateway.edge.requestlog import RequestFigures
 from gateway.edge.storewatch import StoreWatch
-from gateway.ledger.figures import BatchFigures, QueueState, WatchBatch
+from gateway.ledger.figures import BatchFigures, QueueState
 from gateway.services.reading import ReadingService
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """Of one gateway process. Made before what it watches; `requests` and `watch_batch` are handed to whoever counts."""
+    """Of one gateway process. Made before what it watches; `requests` and `batches` are handed to whoever counts."""
 
     def __init__(self, config: Config, *, clock: Callable[[], int], worker: int = 0) -> None:
         """`worker`: its number among several on one port, from 1; 0 if it is the only one."""
@@ -24,27 +24,27 @@ class Metrics:
         self._certificate = config.path(config.gateway.tls_certificate)
         self._clock = clock
         self._worker = worker
-        self._batches = BatchFigures()
         self._watch: StoreWatch | None = None
         self._looking: asyncio.Task[None] | None = None
         self._server: MetricsServer | None = None
         self.requests = RequestFigures(METHOD_RULES) if self._listen else None
-        self.watch_batch: WatchBatch | None = self._batches.batch if self._listen else None
+        self.batches = BatchFigures() if self._listen else None
 
     def watch_queue(self, lane: int, state: Callable[[], QueueState]) -> None:
         """Names whom to ask for the queue of a lane."""
-        self._batches.queues[lane] = state
+        if self.batches is not None:
+            self.batches.queues[lane] = state
 
     async def start(self, reading: ReadingService, *, running: Callable[[], int], is_plaintext: bool) -> str:
         """Listens, and returns the URL; "" if it is off. `running`: calls in progress. Raises InvalidValue."""
-        if self.requests is None:
+        if self.requests is None or self.batches is None:
             return ""
         # A fifth of a second to load: only for who wants it.
         from gateway.edge.metrics import GatewayCollector, MetricsServer, StoreCollector, make_registry
 
         watch = self._watch = StoreWatch(reading, clock=self._clock, certificate=None if is_plaintext else self._certificate)
         registry = make_registry(
-            GatewayCollector(self.requests, self._batches, running), StoreCollector(lambda: watch.last, self._clock)
+            GatewayCollector(self.requests, self.batches, running), StoreCollector(lambda: watch.last, self._clock)
         )
         server = MetricsServer(registry)
         url = server.start(self._listen, worker=self._worker)

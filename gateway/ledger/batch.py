@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.domain.command import Command
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
-from gateway.ledger.figures import BatchTimes, WatchBatch
+from gateway.ledger.figures import BatchTimes, WatchTimes
 from gateway.storage.booking import save_book
 from gateway.storage.books import load_book, load_book_for_expiry
 from gateway.storage.engine import writing_on
@@ -32,7 +32,7 @@ class BatchSettings:
     encode: EncodeReceipt
     receipt_key_id: Callable[[int], str]
     sign: Callable[[bytes, str], bytes] | None = None
-    watch: WatchBatch | None = None
+    watch: WatchTimes | None = None
 
 
 def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
@@ -58,8 +58,8 @@ def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: in
     if settings.watch is not None:
         done_ns = time.perf_counter_ns()
         lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
-        times = BatchTimes(lane=LANE, lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
-        settings.watch(commands, results, times)
+        times = BatchTimes(lane=LANE, commands=len(commands), lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
+        settings.watch(times)
     sign = settings.sign
     if sign is None:
         return results

@@ -50,6 +50,7 @@ class BatchTimes:
     """How long one batch of a lane took, its COMMIT included."""
 
     lane: int
+    commands: int
     lock_wait_ns: int  # from asking for the transaction until the lane's head was its own
     commit_ns: int  # COMMIT alone
     whole_ns: int
@@ -77,12 +78,12 @@ class QueueState:
     oldest_since_s: float | None
 
 
-WatchBatch = Callable[[Sequence[Command], Sequence[Result], BatchTimes], None]
-"""Called after COMMIT with a batch's commands, their results and its times."""
+WatchTimes = Callable[[BatchTimes], None]
+"""Called after COMMIT with a batch's times."""
 
 
 class BatchFigures:
-    """Counts for one process. `batch` is a WatchBatch; `queues` are asked when somebody looks, by lane."""
+    """Counts for one gateway. `committed` is a WatchTimes; `queues` are asked when somebody looks, by lane."""
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -93,16 +94,20 @@ class BatchFigures:
         self._replays: dict[str, int] = {}
         self._conflicts: dict[str, int] = {}
 
-    def batch(self, commands: Sequence[Command], results: Sequence[Result], times: BatchTimes) -> None:
+    def committed(self, times: BatchTimes) -> None:
         """Counts a batch that was committed."""
         with self._lock:
             lane = self._lanes.get(times.lane)
             if lane is None:
                 lane = self._lanes[times.lane] = LaneFigures()
-            lane.commands.add(len(commands))
+            lane.commands.add(times.commands)
             lane.whole.add(times.whole_ns)
             lane.lock_wait.add(times.lock_wait_ns)
             lane.commit.add(times.commit_ns)
+
+    def answered(self, commands: Sequence[Command], results: Sequence[Result]) -> None:
+        """Counts what became of commands whose batch was committed."""
+        with self._lock:
             for command, result in zip(commands, results, strict=True):
                 self._count(command.partner_id, result)
 

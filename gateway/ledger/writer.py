@@ -1,8 +1,4 @@
-"""The group-commit writer: one thread, one connection. While one batch commits, the next collects.
-
-After a batch it rests, by the processor time that the batch took, unless as many wait as the batch had. The event loop
-makes the work and shares the interpreter's lock with the thread: without rest the thread would take half of it for
-batches of two or three, whose fixed cost is most of what they cost. Whoever comes while nothing happens waits for nobody.
+"""The group-commit writer: one thread. While one batch commits, the next collects.
 
 Answers after COMMIT, and wakes the event loop once a batch. Its queue is bounded; what does not fit is refused at once,
 what has waited past its deadline never enters a batch. A constraint that refuses a batch rolls it back, and its
@@ -17,17 +13,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
-from gateway.ledger.figures import QueueState
-from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, translate
+from gateway.ledger.figures import BatchFigures, QueueState
+from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
 
 ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
 _BACKOFF_S = 0.005
@@ -35,21 +29,11 @@ _BACKOFF_S = 0.005
 _log = logging.getLogger(__name__)
 
 
-class Run(Protocol):
-    """Carries out commands in one transaction, and commits; raises StoreError if nothing was written."""
+Run = Callable[[Sequence[Command]], list[Result]]
+"""Carries out commands in one transaction, and commits: one result each, in order. Raises StoreError if nothing was written.
 
-    def __call__(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
-        """One result a command, in order."""
-        ...
-
-
-@dataclass(slots=True)
-class WriterFigures:
-    """What the writer did so far."""
-
-    batches: int = 0
-    commands: int = 0
-    largest_batch: int = 0
+Called by the writer's thread alone.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +47,10 @@ class _Pending:
 _Outcome = tuple[_Pending, list[Result] | Exception]
 
 Chore = Callable[[Connection], None]
-"""Work that is not a command, such as keeping the operator's log of bad signatures; opens its own transaction."""
+"""Work that is not a command, such as keeping the operator's log of bad signatures; opens its own transaction.
+
+On a connection of the writer's engine.
+"""
 
 
 @dataclass(eq=False)
@@ -74,9 +61,7 @@ class Writer:
     run: Run
     queue_max: int
     batch_max: int
-    rest_factor: int = 2  # of the processor time of a batch
-    rest_ms_max: int = 10
-    figures: WriterFigures = field(default_factory=WriterFigures)
+    figures: BatchFigures | None = None
 
     def __post_init__(self) -> None:
         """Makes the thread; `start` starts it."""
@@ -86,8 +71,6 @@ class Writer:
         self._waiting = 0  # commands in the queue
         self._is_draining = False
         self._is_at_work = False  # the thread has a batch, or is about to get one
-        self._enough = 0  # commands that end a rest
-        self._rest: asyncio.TimerHandle | None = None
         self._handed: queue.SimpleQueue[tuple[list[_Pending], list[Chore]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tallystick-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,9 +92,9 @@ class Writer:
         Refuses all of them alike: DRAINING, QUEUE_FULL, DEADLINE_PASSED, STORE_UNAVAILABLE. Raises what a bug raised.
         """
         if self._is_draining:
-            return _all(commands, Reason.DRAINING)
+            return self._turned_away(commands, Reason.DRAINING)
         if self._waiting + len(commands) > self.queue_max:
-            return _all(commands, Reason.QUEUE_FULL)
+            return self._turned_away(commands, Reason.QUEUE_FULL)
         pending = _Pending(commands, deadline, self._running_loop().create_future(), time.monotonic())
         self._queue.append(pending)
         self._waiting += len(commands)
@@ -136,15 +119,9 @@ class Writer:
 
     def _start_batch(self) -> None:
         """Has the queue handed over at the end of this turn of the loop, so that what came in together goes together."""
-        if self._is_at_work:
-            return
-        if self._rest is not None:
-            if self._waiting < self._enough and not self._is_draining:
-                return
-            self._rest.cancel()
-            self._rest = None
-        self._is_at_work = True
-        self._running_loop().call_soon(self._hand_over)
+        if not self._is_at_work:
+            self._is_at_work = True
+            self._running_loop().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         chores = list(self._chores)
@@ -155,7 +132,6 @@ class Writer:
             batch.append(self._queue.popleft())
             size += len(batch[-1].commands)
         self._waiting -= size
-        self._enough = size
         if batch or chores:
             self._handed.put((batch, chores))
         elif self._is_draining:
@@ -163,39 +139,23 @@ class Writer:
         else:
             self._is_at_work = False
 
-    def _finish(self, outcomes: list[_Outcome], rest_s: float) -> None:
-        """Back in the loop: first whoever waited gets an answer, then the next batch is due, or a rest."""
+    def _finish(self, outcomes: list[_Outcome]) -> None:
+        """Back in the loop: first whoever waited gets an answer, then the next batch is due."""
         self._is_at_work = False
         _resolve(outcomes)
-        self._rest = self._running_loop().call_later(rest_s, self._end_rest)
         self._start_batch()
-
-    def _end_rest(self) -> None:
-        self._rest = None
-        if self._queue or self._chores:
-            self._start_batch()
 
     def _work(self) -> None:
         connection: Connection | None = None
         while (handed := self._handed.get()) is not None:
             batch, chores = handed
-            started_s = time.thread_time()
-            try:
-                connection = connection or self.engine.connect()
-            except DBAPIError as error:
-                _log.exception("the store cannot be reached")
-                self._answer([(pending, _refused(pending, translate(error))) for pending in batch], 0)
-                continue
             for chore in chores:
-                self._run_chore(connection, chore)
-            self._answer(self._carry_out(connection, batch), time.thread_time() - started_s)
-            if connection.invalidated:
-                connection.close()
-                connection = None
+                connection = self._run_chore(connection, chore)
+            self._running_loop().call_soon_threadsafe(self._finish, self._carry_out(batch))
         if connection is not None:
             connection.close()
 
-    def _carry_out(self, connection: Connection, batch: list[_Pending]) -> list[_Outcome]:
+    def _carry_out(self, batch: list[_Pending]) -> list[_Outcome]:
         now = time.monotonic()
         done: list[_Outcome] = []
         live: list[_Pending] = []
@@ -203,61 +163,69 @@ class Writer:
             if pending.future.cancelled():
                 continue
             if pending.deadline is not None and pending.deadline <= now:
-                done.append((pending, _all(pending.commands, Reason.DEADLINE_PASSED)))
+                done.append((pending, self._turned_away(pending.commands, Reason.DEADLINE_PASSED)))
             else:
                 live.append(pending)
         if not live:
             return done
         try:
-            results = self._attempt(connection, [command for pending in live for command in pending.commands])
+            results = self._attempt([command for pending in live for command in pending.commands])
         except Exception as error:  # noqa: BLE001 - the batch boundary
             # One bad command must not harm the others, so they run again singly.
             if len(live) > 1 and not _is_store_down(error):
-                return done + [outcome for pending in live for outcome in self._carry_out(connection, [pending])]
+                return done + [outcome for pending in live for outcome in self._carry_out([pending])]
             if len(live[0].commands) > 1 and not _is_store_down(error):
-                return [*done, (live[0], self._singly(connection, live[0].commands))]
+                return [*done, (live[0], self._singly(live[0].commands))]
             _log.exception("a batch was not written")
-            return done + [(pending, _refused(pending, error)) for pending in live]
+            if not _is_store_down(error):
+                return [*done, (live[0], error)]
+            return done + [(pending, self._turned_away(pending.commands, _reason(error))) for pending in live]
         start = 0
         for pending in live:
             done.append((pending, results[start : start + len(pending.commands)]))
             start += len(pending.commands)
         return done
 
-    def _singly(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+    def _singly(self, commands: Sequence[Command]) -> list[Result]:
         results: list[Result] = []
         for command in commands:
             try:
-                results += self._attempt(connection, [command])
+                results += self._attempt([command])
             except Exception as error:  # noqa: BLE001 - the boundary of one command
                 _log.exception("a command was not written")
                 results.append(Refusal(_reason(error)))
         return results
 
-    def _attempt(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+    def _attempt(self, commands: Sequence[Command]) -> list[Result]:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                results = self.run(connection, commands)
+                results = self.run(commands)
             except StoreContention:
                 if attempt == ATTEMPTS_MAX:
                     raise
                 time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             else:
-                self.figures.batches += 1
-                self.figures.commands += len(commands)
-                self.figures.largest_batch = max(self.figures.largest_batch, len(commands))
+                if self.figures is not None:
+                    self.figures.answered(commands, results)
                 return results
         raise AssertionError("unreachable")
 
-    def _run_chore(self, connection: Connection, chore: Chore) -> None:
+    def _turned_away(self, commands: Sequence[Command], reason: Reason) -> list[Result]:
+        if self.figures is not None:
+            self.figures.turned_away(reason, len(commands))
+        return [Refusal(reason)] * len(commands)
+
+    def _run_chore(self, connection: Connection | None, chore: Chore) -> Connection | None:
+        """Returns the connection to go on with."""
         try:
+            connection = connection or self.engine.connect()
             chore(connection)
         except Exception:  # noqa: BLE001 - a chore must not end the writer
             _log.exception("a chore failed")
-
-    def _answer(self, outcomes: list[_Outcome], took_s: float) -> None:
-        rest_s = min(self.rest_factor * took_s, self.rest_ms_max / 1_000)
-        self._running_loop().call_soon_threadsafe(self._finish, outcomes, rest_s)
+        if connection is not None and connection.invalidated:
+            connection.close()
+            return None
+        return connection
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:
@@ -270,10 +238,6 @@ def _resolve(outcomes: list[_Outcome]) -> None:
             pending.future.set_result(outcome)
 
 
-def _all(commands: Sequence[Command], reason: Reason) -> list[Result]:
-    return [Refusal(reason)] * len(commands)
-
-
 def _is_store_down(error: Exception) -> bool:
     return isinstance(error, StoreError) and not isinstance(error, ConstraintBroken)
 
@@ -282,8 +246,3 @@ def _reason(error: Exception) -> Reason:
     if isinstance(error, StoreContention):
         return Reason.REQUEST_IN_PROGRESS
     return Reason.STORE_UNAVAILABLE if _is_store_down(error) else Reason.INTERNAL
-
-
-def _refused(pending: _Pending, error: Exception) -> list[Result] | Exception:
-    """What the callers hear: a refusal that says to come again, or the bug itself, for the edge to hide and log."""
-    return _all(pending.commands, _reason(error)) if _is_store_down(error) else error

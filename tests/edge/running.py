@@ -42,6 +42,7 @@ class RunningGateway:
         is_plaintext: bool = True,
         reflects: bool = False,
         listen: str = "127.0.0.1:0",
+        keeps_books_apart: bool = False,
         **limits: Any,
     ) -> None:
         config = load_config(network.folder / "tallystick.toml", {})
@@ -56,6 +57,7 @@ class RunningGateway:
             listen=listen,
             is_plaintext=is_plaintext,
             reflects=reflects,
+            keeps_books_apart=keeps_books_apart,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from gateway.domain.command import Command
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer, Result
-from gateway.ledger.batch import run_batch
+from gateway.ledger.keeper import Keeper
 from gateway.ledger.writer import Writer
 from gateway.storage.engine import reading, writing_on
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreUnavailable
@@ -27,13 +27,14 @@ class Gate:
 
     def __init__(self, books: Books) -> None:
         self.books = books
+        self.keeper = Keeper(books.network.engine, books.settings, lambda: books.now_ms)
         self.opened = threading.Event()
         self.opened.set()
         self.entered = threading.Event()
         self.sizes: list[int] = []
         self.failures: list[Exception] = []
 
-    def __call__(self, connection: Connection, commands: Sequence[Command]) -> list[Result]:
+    def __call__(self, commands: Sequence[Command]) -> list[Result]:
         """What the writer runs."""
         self.entered.set()
         self.opened.wait()
@@ -42,21 +43,17 @@ class Gate:
         if any(command.idempotency_key == POISON for command in commands):
             raise ConstraintBroken(POISON)
         self.sizes.append(len(commands))
-        return run_batch(connection, commands, now_ms=self.books.now_ms, settings=self.books.settings)
+        return self.keeper(commands)
 
 
 @asynccontextmanager
-async def running(
-    gate: Gate, *, queue_max: int = 100, batch_max: int = 10, rest_factor: int = 0, rest_ms_max: int = 10
-) -> AsyncIterator[Writer]:
+async def running(gate: Gate, *, queue_max: int = 100, batch_max: int = 10) -> AsyncIterator[Writer]:
     """A writer that is stopped at the end, whatever happens."""
     writer = Writer(
         engine=gate.books.network.engine,
         run=gate,
         queue_max=queue_max,
         batch_max=batch_max,
-        rest_factor=rest_factor,
-        rest_ms_max=rest_ms_max,
     )
     writer.start()
     try:
@@ -64,6 +61,7 @@ async def running(
     finally:
         gate.opened.set()
         await writer.stop()
+        gate.keeper.close()
 
 
 async def held(gate: Gate, writer: Writer) -> asyncio.Task[list[Result]]:
@@ -281,32 +279,3 @@ def test_a_chore_runs_between_batches_and_its_failure_ends_nothing(books: Books)
 
     assert reasons(asyncio.run(day(Gate(books)))) == [None]
     assert seen == [2]
-
-
-def test_a_rest_ends_when_as_many_wait_as_the_last_batch_had(books: Books) -> None:
-    """Under load batches keep their size, though calls come one by one."""
-
-    async def day(gate: Gate) -> list[int]:
-        async with running(gate, rest_factor=1_000_000, rest_ms_max=1_000_000) as writer:
-            await writer.submit([books.issue("ann", "2.00") for _ in range(3)], deadline=None)
-            calls = [asyncio.create_task(writer.submit([books.issue("ann", "2.00")], deadline=None)) for _ in range(2)]
-            await let_run()
-            sizes = list(gate.sizes)
-            await asyncio.gather(*calls, writer.submit([books.issue("ann", "2.00")], deadline=None))
-            return sizes
-
-    gate = Gate(books)
-    before = asyncio.run(day(gate))
-
-    assert (before, gate.sizes) == ([3], [3, 3])
-
-
-def test_nobody_waits_longer_than_the_rest(books: Books) -> None:
-    """Fewer than the last batch had are booked all the same."""
-
-    async def day() -> list[Result]:
-        async with running(Gate(books), rest_factor=1_000_000) as writer:
-            await writer.submit([books.issue("ann", "2.00") for _ in range(3)], deadline=None)
-            return await writer.submit([books.issue("ann", "2.00")], deadline=None)
-
-    assert reasons(asyncio.run(day())) == [None]

@@ -1,0 +1,44 @@
+"""Carries out one batch after the other on a connection of its own: what a writer's thread runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from gateway.domain.command import Command
+from gateway.domain.receipt import Result
+from gateway.ledger.batch import BatchSettings, run_batch
+from gateway.storage.errors import translate
+
+
+class BooksFailed(Exception):
+    """A bug, in the process that keeps the books; says its traceback."""
+
+
+@dataclass(eq=False)
+class Keeper:
+    """Belongs to one thread. `clock` gives unix milliseconds."""
+
+    engine: Engine
+    settings: BatchSettings
+    clock: Callable[[], int]
+    _connection: Connection | None = field(default=None, init=False, repr=False)
+
+    def __call__(self, commands: Sequence[Command]) -> list[Result]:
+        """One result a command, after COMMIT. Raises StoreError; then nothing was written."""
+        try:
+            connection = self._connection = self._connection or self.engine.connect()
+        except DBAPIError as error:
+            raise translate(error) from error
+        try:
+            return run_batch(connection, commands, now_ms=self.clock(), settings=self.settings)
+        finally:
+            if connection.invalidated:
+                self.close()
+
+    def close(self) -> None:
+        """Gives the connection back; the next batch takes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
