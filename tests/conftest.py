@@ -3,17 +3,19 @@
 import os
 import platform
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests.given import GivenNetwork, month
 from tests.postgres import MISSING, PostgresServer, describe, find_programs
 from tests.shared import SHARED
 
 # No deadline: a test that waits on a clock fails on a busy machine. The blob in a failure's message replays it.
 settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("search", deadline=None, print_blob=True, max_examples=2_000)
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "suite")
 settings.load_profile(PROFILE)
 
@@ -46,13 +48,51 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def network_url(request: pytest.FixtureRequest) -> str | None:
+@pytest.fixture(params=ENGINES)
+def new_network_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
+    """Runs the test on both engines. Each call gives another network's URL, as `network_url`."""
+    if request.param == "sqlite":
+        yield lambda: None
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(server.new_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        server.drop_database(url)
+
+
+@pytest.fixture
+def network_url(new_network_url: Callable[[], str | None]) -> str | None:
     """Runs the test on both engines: None for the SQLite file in a network's folder, or the URL of a PostgreSQL database.
 
     `create_network(folder, url=network_url)` puts a network there.
     """
-    return request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    return new_network_url()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def module_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The same for a network that all tests of a module share."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def month_template(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
+    """The month before its first step; copied, since founding it anew takes longer than most tests."""
+    network = month(tmp_path_factory.mktemp("month") / "net")
+    network.engine.dispose()
+    return network
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ import socket
 import subprocess
 import tempfile
 import time
-import weakref
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,7 @@ MISSING = "no PostgreSQL programs: install the distribution's postgresql, or nam
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "100"}
 _TEMPLATE = "tallystick_template"
 _UNPRIVILEGED = ("postgres", "nobody")
-_sessions: "weakref.WeakSet[psycopg.Connection[object]]" = weakref.WeakSet()
+_sessions: "defaultdict[str, list[psycopg.Connection[object]]]" = defaultdict(list)
 
 
 @functools.cache
@@ -117,9 +117,7 @@ class PostgresServer:
 
     def drop_database(self, url: str) -> None:
         """Drops a database, and cuts whoever is connected to it; what this process left open is closed."""
-        for session in tuple(_sessions):
-            if not session.closed and session.info.dbname == _name(url):
-                session.close()
+        _close_sessions(_name(url))
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_name(url))))
 
     def execute(self, statement: sql.SQL | sql.Composed, *values: str) -> None:
@@ -173,6 +171,8 @@ class PostgresServer:
 
     def close(self) -> None:
         """Stops for good and removes the data."""
+        for database in [name for name in _sessions if name.startswith(self._prefix)]:
+            _close_sessions(database)
         self.stop(kill=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -218,9 +218,14 @@ def _name(url: str) -> str:
 
 @event.listens_for(Pool, "connect")
 def _note_session(session: object, _record: object) -> None:
-    # A session that is not closed would warn when it is forgotten, in whatever test runs then.
+    # A session that is forgotten before it is closed would warn, in whatever test runs then.
     if isinstance(session, psycopg.Connection):
-        _sessions.add(session)
+        _sessions[session.info.dbname].append(session)
+
+
+def _close_sessions(database: str) -> None:
+    for session in _sessions.pop(database, ()):
+        session.close()
 
 
 def _user_id(name: str) -> int | None:

@@ -1,30 +1,24 @@
-"""The oracle's month, booked once a test run into a SQLite file, and copies of it."""
+"""The oracle's month, booked once a test run into a SQLite file, and copies of it on both engines."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.given import month
+from tests.given import GivenNetwork, month
 from tests.settlement.given import book_month
 
 
 @pytest.fixture(scope="session")
-def month_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def booked_month(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
     """A network with the month booked, its window still open. Only to be copied."""
-    folder = tmp_path_factory.mktemp("month") / "net"
-    network = month(folder)
+    network = month(tmp_path_factory.mktemp("month") / "net")
     book_month(network.engine)
     network.engine.dispose()  # the last connection moves the write-ahead log into the file
-    return folder
+    return network
 
 
 @pytest.fixture
-def copy_month(month_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a copy of the network under a name."""
-
-    def copy(name: str) -> Path:
-        return Path(shutil.copytree(month_folder, tmp_path / name))
-
-    return copy
+def copy_month(booked_month: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Callable[[str], Path]:
+    """Makes a copy of the network in a folder of this name."""
+    return lambda name: booked_month.copy(tmp_path / name, url=new_network_url()).folder

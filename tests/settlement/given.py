@@ -1,4 +1,4 @@
-"""A small network on a SQLite file, and the oracle's month booked into it by the real ledger."""
+"""A small network, and the oracle's month booked into it by the real ledger."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from gateway.config import FILE_NAME, load_config
 from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
 from gateway.domain.ids import entry_id
 from gateway.domain.receipt import Answer, Receipt
@@ -50,8 +51,8 @@ class Shop:
 
 
 def network_engine(folder: Path) -> Engine:
-    """The network's database."""
-    return open_engine(f"sqlite:///{folder / 'books.db'}")
+    """The network's database, as its configuration names it."""
+    return open_engine(load_config(folder / FILE_NAME, {}).database_url)
 
 
 def book_month(engine: Engine) -> Shop:

@@ -109,6 +109,15 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(command: Command, words:
     assert message in result.output + str(result.exception)
 
 
+def test_no_night_is_closed_while_the_books_end_in_the_future(folder: Path) -> None:
+    """Whoever's clock is wrong: the cut-off would lie elsewhere than its date says."""
+    context = Context(folder / "tallystick.toml", lambda: at("2026-06-20"))
+    result = CliRunner().invoke(settlement, ["run"], obj=context)
+
+    assert result.exit_code == 1
+    assert "mend the clock" in str(result.exception)
+
+
 def test_a_folder_that_cannot_be_written_stops_the_night_and_the_next_run_completes_it(command: Command, folder: Path) -> None:
     """Nothing half published."""
     (folder / "statements").write_text("a file where the folder should be")

@@ -8,19 +8,18 @@ import pytest
 from gateway.storage.engine import reading
 from gateway.storage.windows import load_windows
 from settlement.nightly import STEPS
+from tests.given import GivenNetwork
 from tests.settlement.given import network_engine
 from tests.settlement.night import MIDNIGHT, MIDNIGHT_MS, files_of, finish, kill_after, run, start
 
 
 @pytest.fixture(scope="module")
-def undisturbed(month_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a night that nobody disturbed, on a copy of the database."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "books.db").write_bytes((month_folder / "books.db").read_bytes())
-    engine = network_engine(folder)
-    run(engine, folder / "statements", at_ms=MIDNIGHT_MS)
-    engine.dispose()
-    return files_of(folder / "statements")
+def undisturbed(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a night that nobody disturbed, on SQLite: the other engine must give the same."""
+    network = booked_month.copy(tmp_path_factory.mktemp("undisturbed") / "net")
+    run(network.engine, network.folder / "statements", at_ms=MIDNIGHT_MS)
+    network.engine.dispose()
+    return files_of(network.folder / "statements")
 
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS])

@@ -1,5 +1,6 @@
 """The directory: what decisions wrote is read back whole, and the applied decisions alone say the same."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -37,13 +38,15 @@ from gateway.storage.engine import reading, writing
 from gateway.storage.tables_directory import networks, offer_shares, partners, receipt_keys
 from partners.onboarding import onboard
 from partners.proposals import change_status, retire_key, revoke_key
-from tests.given import AUDIENCE, START_MS, ZONE, GivenNetwork, application, create_network, month
+from tests.given import AUDIENCE, START_MS, ZONE, GivenNetwork, application, create_network
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> GivenNetwork:
+def network(month_template: GivenNetwork, tmp_path: Path, network_url: str | None) -> Iterator[GivenNetwork]:
     """The oracle's month, before its first step."""
-    return month(tmp_path / "net")
+    network = month_template.copy(tmp_path / "net", url=network_url)
+    yield network
+    network.engine.dispose()
 
 
 def terms_of(network: GivenNetwork) -> Terms:
@@ -79,9 +82,9 @@ def test_a_change_bumps_the_version(network: GivenNetwork) -> None:
     assert terms_of(network).version == before + 1
 
 
-def test_without_a_network_there_is_no_directory(tmp_path: Path) -> None:
+def test_without_a_network_there_is_no_directory(tmp_path: Path, network_url: str | None) -> None:
     """An empty database is told from an empty network."""
-    network = create_network(tmp_path / "net")
+    network = create_network(tmp_path / "net", url=network_url)
     with writing(network.engine) as connection:
         connection.execute(delete(networks))
 
