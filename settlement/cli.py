@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.console import Context, Refused, pass_context, print_table
 from gateway.domain.errors import InvalidValue
 from gateway.domain.window import PUBLISHED, Window, WindowState
+from gateway.ledger.clock_check import check_clock
 from gateway.storage.directory import load_network
 from gateway.storage.engine import reading
 from gateway.storage.errors import translate
@@ -93,6 +94,8 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
         after_step=after_step,
     )
     with only_run(context.engine), _faults_named():
+        with reading(context.engine) as connection:
+            check_clock(connection, context.clock())
         window = run_night(night)
     if window is None:
         click.echo("Nothing came since the latest cut-off, which was not before that instant: nothing to do.")

@@ -55,7 +55,7 @@ class ReceiptSigner:
 
     def key_id_at(self, now_ms: int) -> str:
         """The key for receipts of that time. Raises StoreUnavailable if none can sign: then nothing may be booked."""
-        if self._known() is not self._seen:
+        if self._problems or self._known() is not self._seen:
             self.look()
         usable = self._usable(now_ms)
         if not usable:

@@ -310,6 +310,17 @@ def test_a_file_that_holds_another_key_is_not_used() -> None:
     assert len(keys.notes) == 1
 
 
+def test_a_file_that_has_come_is_found_by_the_next_batch() -> None:
+    """Whoever signs may be a process that nobody else looks around for."""
+    keys = Keys((1, 150), (100, None))
+    held = keys.private.pop("r2")
+    keys.signer.require(120)
+    assert keys.signer.key_id_at(120) == "r1"
+    keys.private["r2"] = held
+
+    assert keys.signer.key_id_at(120) == "r2"
+
+
 def test_what_cannot_be_signed_yet_is_signed_when_it_leaves() -> None:
     """The batch is committed; one receipt that waits for a file must not harm the others."""
     keys = Keys((1, 150), (100, None))
