@@ -89,6 +89,10 @@ class App:
                 check_clock(connection, self._clock())
                 directory = Directory(connection)
             self._wire(engine, directory, certificate)
+            if self._config.gateway.traces_endpoint:
+                from gateway.edge.spans import sent_to  # its libraries are an extra
+
+                self._log.spans = sent_to(self._config.gateway.traces_endpoint)
             if isinstance(self._keeper, KeeperApart):
                 await asyncio.to_thread(self._keeper.start)
             self._writer.start()
@@ -116,7 +120,7 @@ class App:
         await self._metrics.stop()
         self._reading.close()
         self._engine.dispose()
-        self._log.flush()
+        await asyncio.to_thread(self._log.close)
 
     def _wire(self, engine: Engine, directory: Directory, certificate: ServerCertificate | None) -> None:
         config, limits = self._config, self._config.gateway

@@ -35,6 +35,7 @@ class GatewayConfig:
     directory_refresh_ms: int = 1_000
     drain_ms_max: int = 10_000
     metrics_listen: str = ""  # where Prometheus asks; worker n of several listens n - 1 ports above. Empty: nowhere
+    traces_endpoint: str = ""  # of an OpenTelemetry collector (OTLP over gRPC); needs the extra `tracing`. Empty: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Who calls, as the signature has proven it; what a call is allowed, and until when."""
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from gateway.domain.partner import KeyScope
 
@@ -45,3 +47,8 @@ class Caller:
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller")
 """Set by the interceptor in the call's own task, read by the servicer."""
+
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+
+call_metadata: ContextVar[Metadata] = ContextVar("call_metadata")
+"""Of the call, in its own task: found by the interceptor, read by the handler."""

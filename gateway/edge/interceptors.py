@@ -8,8 +8,7 @@ import asyncio
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -19,7 +18,7 @@ from grpc import aio
 
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
-from gateway.edge.caller import METHOD_RULES, Caller, MethodRule, current_caller
+from gateway.edge.caller import METHOD_RULES, Caller, MethodRule, call_metadata, current_caller
 from gateway.edge.limits import RateLimit
 from gateway.edge.refused import CallRejected, Rejected, Violation, reject
 from gateway.edge.requestlog import RequestLine, RequestLog
@@ -38,11 +37,6 @@ else:
 _GIVEN_UP = -1.0
 
 Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
-
-Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-
-_metadata: ContextVar[Metadata] = ContextVar("_metadata")
-"""Of the call, in its own task: found by the interceptor, read by the handler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +78,7 @@ class Doorkeeper(aio.ServerInterceptor):
     ) -> Handler | None:
         """The guarded handler of a method; made once, then kept."""
         method = handler_call_details.method
-        _metadata.set(handler_call_details.invocation_metadata or ())  # the context would make the tuple once more
+        call_metadata.set(handler_call_details.invocation_metadata or ())  # the context would make the tuple once more
         guarded = self._handlers.get(method)
         if guarded is not None:
             return guarded
@@ -122,7 +116,7 @@ class Doorkeeper(aio.ServerInterceptor):
         self, context: Context, line: RequestLine, rule: MethodRule, deserialize: Callable[[bytes], Message]
     ) -> Message:
         """The message of a call that may go on. Raises CallRejected, in the order of the checks below."""
-        signed = read_header(_metadata.get()) if rule.scopes else None
+        signed = read_header(call_metadata.get()) if rule.scopes else None
         body = await self._first_message(context)
         line.request_bytes = len(body)
         now_s = time.monotonic()

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.ledger.figures import Histogram
 
@@ -55,11 +56,24 @@ class RequestFigures:
         figures.took_us.add(took_us)
 
 
+class SpanMaker(Protocol):
+    """gateway.edge.spans, which is there only where it is installed and wanted."""
+
+    def add(self, line: RequestLine, *, at_ms: int, took_us: int) -> None:
+        """Makes a span of a call that was answered."""
+        ...
+
+    def close(self) -> None:
+        """Sends what waits."""
+        ...
+
+
 class RequestLog:
     """Collects lines and writes them, and counts. Belongs to one event loop."""
 
     def __init__(self, write: Callable[[str], object], *, figures: RequestFigures | None = None) -> None:
-        """`write` takes text of whole lines."""
+        """`write` takes text of whole lines. `spans`, if set, makes one of each request."""
+        self.spans: SpanMaker | None = None
         self._write = write
         self._figures = figures
         self._lines: list[str] = []
@@ -68,6 +82,8 @@ class RequestLog:
         """Logs a request that was answered."""
         if self._figures is not None:
             self._figures.count(line, took_us)
+        if self.spans is not None:
+            self.spans.add(line, at_ms=at_ms, took_us=took_us)
         # Written by hand, for the encoder would take longer than all checks of the message: no text here can have a
         # character that JSON escapes, being names of ours and segments of a key id.
         self._add(
@@ -86,6 +102,12 @@ class RequestLog:
         lines, self._lines = self._lines, []
         if lines:
             self._write("".join(lines))
+
+    def close(self) -> None:
+        """Writes and sends what waits; may take seconds where spans go to a collector that is down."""
+        self.flush()
+        if self.spans is not None:
+            self.spans.close()
 
     def _add(self, line: str) -> None:
         self._lines.append(line)
