@@ -1,13 +1,16 @@
 """The true causes behind SIGNATURE_INVALID, for the operator. Bounded: the newest of each partner are kept."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, String, delete, select
 
+from gateway.storage.engine import upsert
 from gateway.storage.tables_directory import signature_failures
 
 KEPT_MAX = 1_000  # of each partner
+_LENGTHS = {column.name: column.type.length for column in signature_failures.columns if isinstance(column.type, String)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ def save_signature_failures(connection: Connection, failures: Sequence[Signature
     """Adds failures and forgets the oldest beyond what is kept."""
     if not failures:
         return
-    connection.execute(insert(signature_failures), [asdict(failure) for failure in failures])
+    rows = [{"failure_id": _failure_id(failure, place), **_cut_off(failure)} for place, failure in enumerate(failures)]
+    upsert(connection, signature_failures, rows, replace=["cause"])
     ids = signature_failures.c.failure_id
     for partner_id in sorted({failure.partner_id for failure in failures}):
         of_partner = signature_failures.c.partner_id == partner_id
@@ -46,3 +50,17 @@ def load_signature_failures(connection: Connection, partner_id: str, *, limit: i
     query = select(*columns).where(signature_failures.c.partner_id == partner_id)
     rows = connection.execute(query.order_by(signature_failures.c.failure_id.desc()).limit(limit)).all()
     return [SignatureFailure(*row) for row in reversed(rows)]
+
+
+def _cut_off(failure: SignatureFailure) -> dict[str, str | int]:
+    """Without what is too long for its column: a caller can write what it likes, and must not get out of the log by it."""
+    return {
+        name: value[: _LENGTHS[name]].replace("\0", "?") if isinstance(value, str) else value
+        for name, value in asdict(failure).items()
+    }
+
+
+def _failure_id(failure: SignatureFailure, place: int) -> str:
+    """In the order of time; several gateways need no common counter. Only the very same failure could have the same id."""
+    digest = hashlib.sha256(repr((place, failure)).encode()).hexdigest()
+    return f"{failure.at_ms:013}-{digest[:26]}"

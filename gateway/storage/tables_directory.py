@@ -166,7 +166,7 @@ offer_shares = Table(
 signature_failures = Table(
     "signature_failures",
     metadata,
-    Column("failure_id", Integer, nullable=False, autoincrement=True),
+    Column("failure_id", chars(40), nullable=False),
     Column("partner_id", chars(32), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("key_id", chars(100), nullable=False),
@@ -174,5 +174,5 @@ signature_failures = Table(
     Column("peer", chars(100), nullable=False),
     Column("cause", chars(300), nullable=False),
     Column("signed_string", chars(600), nullable=False),
-    PrimaryKeyConstraint("failure_id"),
+    PrimaryKeyConstraint("partner_id", "failure_id"),
 )

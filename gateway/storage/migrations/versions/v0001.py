@@ -397,7 +397,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "signature_failures",
-        sa.Column("failure_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("failure_id", _chars(40), nullable=False),
         sa.Column("partner_id", _chars(32), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("key_id", _chars(100), nullable=False),
@@ -405,7 +405,7 @@ def upgrade() -> None:
         sa.Column("peer", _chars(100), nullable=False),
         sa.Column("cause", _chars(300), nullable=False),
         sa.Column("signed_string", _chars(600), nullable=False),
-        sa.PrimaryKeyConstraint("failure_id", name=op.f("pk_signature_failures")),
+        sa.PrimaryKeyConstraint("partner_id", "failure_id", name=op.f("pk_signature_failures")),
     )
     op.create_table(
         "statement_lines",
