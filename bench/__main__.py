@@ -1,7 +1,7 @@
 """`python -m bench`: what a signed, durable IssuePoints costs beside a bare echo of the same size, in the same run.
 
-The two servers run all the time, each in its own process with the same loop and options, and take turns; the ratio of
-each pair of rounds is taken, and the median of the ratios. Requests are signed before a round, receipts are verified
+The servers run all the time, each in its own process, and take turns: the bare echo, the same echo with the gateway's loop
+and options, the gateway. The ratio of each round is taken, and the median of the ratios. Requests are signed before a round, receipts are verified
 and counted against the ledger after it: a round that does not tie out ends the run.
 """
 
@@ -48,12 +48,13 @@ def bench(rounds: int, calls: int, concurrency: tuple[int, ...], name: str, *, t
 
 def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...], *, has_tls: bool) -> Report:
     machine = describe(folder)
-    with _set_up(folder, has_tls=has_tls) as (ready, sizes, echo):
+    with _set_up(folder, has_tls=has_tls) as (ready, sizes, echo, tuned_echo):
         durability = ready.network.durability()
         pairs = []
         for at_once in concurrency:
             for number in range(rounds):
-                pairs.append(Pair(at_once, ready.echo_rate(echo, calls, at_once), ready.gateway_rate(calls, at_once)))
+                rates = (ready.echo_rate(server, calls, at_once) for server in (echo, tuned_echo))
+                pairs.append(Pair(at_once, *rates, ready.gateway_rate(calls, at_once)))
                 _say(f"{at_once} at once, {number + 1}/{rounds}", pairs[-1].line())
         batch = ready.batch_rate(BATCHES)
         _say("SubmitBatch", f"{batch.per_s:,.0f} commands/s")
@@ -77,7 +78,7 @@ def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...]
 
 
 @contextmanager
-def _set_up(folder: Path, *, has_tls: bool) -> Iterator[tuple[Bench, Sizes, Running]]:
+def _set_up(folder: Path, *, has_tls: bool) -> Iterator[tuple[Bench, Sizes, Running, Running]]:
     click.echo("making a network of four partners and 2,000 members", err=True)
     network = BenchNetwork.create(folder / "net")
     tls = folder / "net" / "tls" if has_tls else None
@@ -86,8 +87,11 @@ def _set_up(folder: Path, *, has_tls: bool) -> Iterator[tuple[Bench, Sizes, Runn
         bench = Bench(network, gateway, Proof(gateway.address, network.given.engine, certificate), folder, certificate)
         bench.enrol()
         sizes = bench.sizes()
-        with processes.echo(sizes.answer_bytes, tls=tls) as echo:
-            yield bench, sizes, echo
+        with (
+            processes.echo(sizes.answer_bytes, tls=tls) as echo,
+            processes.echo(sizes.answer_bytes, tls=tls, is_tuned=True) as tuned_echo,
+        ):
+            yield bench, sizes, echo, tuned_echo
 
 
 def _say(what: str, figures: str) -> None:

@@ -27,7 +27,7 @@ from gateway.key_file import load_key
 from gateway.services.directory import Directory
 from gateway.services.receipts import ReceiptSigner
 from gateway.storage.booking import save_book
-from gateway.storage.books import load_book
+from gateway.storage.books import load_book, lock_heads
 from gateway.storage.directory import load_receipt_keys
 from gateway.storage.engine import open_engine, writing_on
 from partners.pos.requests import ISSUE
@@ -86,20 +86,21 @@ class Parts:
         transaction = writing_on(connection)
         with self._timed("SQL: begin, terms, load"):
             transaction.__enter__()
+            locked = lock_heads(connection, (0,))
             terms = self._directory.refresh(connection)
-            loaded = load_book(
+            book = load_book(
                 connection,
                 commands,
-                lane=0,
+                locked=locked,
                 now_ms=now_ms(),
                 terms=terms,
                 encode=encode_receipt,
                 receipt_key_id=self._signer.key_id_at(now_ms()),
             )
         with self._timed("decide: Book.execute, receipt"):
-            results = [loaded.book.execute(command) for command in commands]
+            results = [book.execute(command) for command in commands]
         with self._timed("SQL: save"):
-            save_book(connection, loaded)
+            save_book(connection, book)
         with self._timed("commit"):
             transaction.__exit__(None, None, None)
         return [result for result in results if isinstance(result, Answer)]

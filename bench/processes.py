@@ -58,9 +58,10 @@ def gateway(folder: Path, *, is_plaintext: bool) -> Iterator[Running]:
 
 
 @contextmanager
-def echo(answer_bytes: int, *, tls: Path | None) -> Iterator[Running]:
-    """The bare server; answers `answer_bytes` bytes."""
-    command = [sys.executable, "-m", "bench.echo", str(answer_bytes), *([str(tls)] if tls is not None else [])]
+def echo(answer_bytes: int, *, tls: Path | None, is_tuned: bool = False) -> Iterator[Running]:
+    """The bare server; answers `answer_bytes` bytes. `is_tuned`: with the gateway's loop and options, and without messages."""
+    words = [str(answer_bytes), *([str(tls)] if tls is not None else []), *(["--tuned"] if is_tuned else [])]
+    command = [sys.executable, "-m", "bench.echo", *words]
     process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
     with _ended(process):
         assert process.stdout is not None
