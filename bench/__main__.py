@@ -1,8 +1,8 @@
 """`python -m bench`: what a signed, durable IssuePoints costs beside a bare echo of the same size, in the same run.
 
 The servers run all the time, each in its own process, and take turns: the bare echo, the same echo with the gateway's loop
-and options, the gateway. The ratio of each round is taken, and the median of the ratios. Requests are signed before a round, receipts are verified
-and counted against the ledger after it: a round that does not tie out ends the run.
+and options, the gateway. Of the ratios of all rounds the median is taken. Requests are signed before a round, receipts are
+verified and counted against the ledger after it: a round that does not tie out ends the run.
 """
 
 import shutil
@@ -53,8 +53,8 @@ def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...]
         pairs = []
         for at_once in concurrency:
             for number in range(rounds):
-                rates = (ready.echo_rate(server, calls, at_once) for server in (echo, tuned_echo))
-                pairs.append(Pair(at_once, *rates, ready.gateway_rate(calls, at_once)))
+                bare, tuned = (ready.echo_rate(server, calls, at_once) for server in (echo, tuned_echo))
+                pairs.append(Pair(at_once, bare, tuned, ready.gateway_rate(calls, at_once)))
                 _say(f"{at_once} at once, {number + 1}/{rounds}", pairs[-1].line())
         batch = ready.batch_rate(BATCHES)
         _say("SubmitBatch", f"{batch.per_s:,.0f} commands/s")

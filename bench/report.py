@@ -79,7 +79,7 @@ def markdown(report: Report) -> str:
 
 
 def _rates(report: Report) -> Iterator[str]:
-    yield "| calls at once | echo /s | IssuePoints /s | ratio | to the tuned echo | echo CPU µs | gateway CPU µs | commands a commit |"
+    yield "| calls at once | echo /s | IssuePoints /s | ratio | to the tuned echo | CPU µs: echo | gateway | commands a commit |"
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
     for concurrency in report.concurrencies():
         pairs = [pair for pair in report.pairs if pair.concurrency == concurrency]
