@@ -64,7 +64,8 @@ class Crew:
     def wait_for_workers(self, count: int, *, without: int = 0) -> None:
         """Until so many listen, and none of them is `without`."""
         give_up_at = time.monotonic() + READY_S_MAX
-        while self.listeners() != count or without in self.pids():
+        # In this order: whoever is gone listens no more.
+        while without in self.pids() or self.listeners() != count:
             assert time.monotonic() < give_up_at, (self.listeners(), self.pids())
             time.sleep(0.02)
 
