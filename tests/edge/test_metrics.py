@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,11 @@ from sqlalchemy import insert, text
 
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.domain.errors import InvalidValue
-from gateway.edge.metrics import STALE_MS, MetricsServer, StoreCollector, exposition, make_registry
+from gateway.edge.metrics import STALE_MS, GatewayCollector, MetricsServer, StoreCollector, exposition, make_registry
 from gateway.edge.requestlog import OTHER, RequestFigures, RequestLine
 from gateway.edge.series import PREFIX, SERIES
 from gateway.edge.storewatch import look_at
+from gateway.ledger.figures import BatchFigures, QueueState
 from gateway.services.directory import Directory
 from gateway.services.reading import ReadingService
 from gateway.storage.engine import reading, writing
@@ -125,6 +127,31 @@ def test_batches_are_counted_with_their_sizes_and_times(watched: Caller) -> None
     assert wait is not None
     assert 0 < commit + wait < whole
     assert (shown("queue_commands", lane="0"), shown("queue_oldest_seconds", lane="0")) == (0, 0)
+
+
+def test_books_kept_by_another_process_are_counted_all_the_same(network: GivenNetwork) -> None:
+    """As `tallystick serve` keeps those of a SQLite file."""
+    with RunningGateway(network, metrics_listen=ANY_PORT, keeps_books_apart=True) as running:
+        caller = Caller(running, "acme", network.keys["acme"])
+        caller.enrol("CARD-1")
+        shown = scrape(caller)
+
+    assert (shown("batch_commands_sum", lane="0"), shown("batch_commit_seconds_count", lane="0")) == (1, 1)
+    assert shown("commands_total", outcome="BOOKED") == 1
+
+
+def test_a_queue_tells_how_long_its_oldest_command_has_waited() -> None:
+    """By lane; an empty one is as old as nothing."""
+    batches = BatchFigures()
+    since_s = time.monotonic() - 2
+    batches.queues = {0: lambda: QueueState(3, since_s), 1: lambda: QueueState(0, None)}
+    shown = Shown(exposition(GatewayCollector(RequestFigures([]), batches, lambda: 0)))
+
+    age_s = shown("queue_oldest_seconds", lane="0")
+    assert age_s is not None
+    assert 2 <= age_s < 60
+    assert [shown("queue_commands", lane=lane) for lane in "01"] == [3, 0]
+    assert shown("queue_oldest_seconds", lane="1") == 0
 
 
 def test_what_strangers_claim_makes_no_series(watched: Caller) -> None:
