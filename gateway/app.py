@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from gateway.apart import KeeperApart
 from gateway.config import Config
 from gateway.domain.errors import InvalidValue
+from gateway.edge.doorkeeper import CallLimits, Doorkeeper
 from gateway.edge.housekeeping import Housekeeping
-from gateway.edge.interceptors import CallLimits, Doorkeeper
 from gateway.edge.requestlog import RequestLog
 from gateway.edge.server import Server
 from gateway.edge.servicers import Services

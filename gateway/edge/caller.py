@@ -46,9 +46,9 @@ class Caller:
 
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller")
-"""Set by the interceptor in the call's own task, read by the servicer."""
+"""Set by the doorkeeper in the call's own task, read by the servicer."""
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 call_metadata: ContextVar[Metadata] = ContextVar("call_metadata")
-"""Of the call, in its own task: found by the interceptor, read by the handler."""
+"""Of the call, in its own task: found when the call comes in, read by the handler."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.domain.errors import DomainError
-from gateway.edge.interceptors import Doorkeeper
+from gateway.edge.doorkeeper import Doorkeeper
 from gateway.edge.server import Server
 from gateway.edge.tls import ServerCertificate
 from gateway.ledger.writer import Chore

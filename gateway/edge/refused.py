@@ -31,7 +31,7 @@ class Rejected:
 
 
 class CallRejected(Exception):
-    """Ends a call with a status. Raised by servicers, answered by the interceptor; never leaves the edge."""
+    """Ends a call with a status. Raised by servicers, answered by the doorkeeper; never leaves the edge."""
 
     def __init__(self, rejected: Rejected) -> None:
         super().__init__(rejected.refusal.reason.name)

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.domain.errors import InvalidValue
-from gateway.edge.interceptors import Doorkeeper, Handler
+from gateway.edge.caller import call_metadata
+from gateway.edge.doorkeeper import Doorkeeper, Handler
 from gateway.edge.pages import PageTokens
 from gateway.edge.servicers import MemberServicer, NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
 from gateway.edge.tls import ServerCertificate
@@ -52,10 +54,10 @@ class Server:
         """`reflects`: tells anybody which services there are. `shares_port`: other processes are to listen there too."""
         self._doorkeeper = doorkeeper
         options = dict(OPTIONS) | {"grpc.so_reuseport": int(shares_port)}
-        self._server = aio.server(interceptors=[doorkeeper], options=tuple(options.items()))
+        self._server = aio.server(options=tuple(options.items()))
         self._health = health.aio.HealthServicer()
         pages = PageTokens(services.pepper)
-        registry: Any = _Registry(self._server)
+        registry: Any = _Registry(doorkeeper)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(NetworkServicer(services), registry)
         points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(services), registry)
         member_pb2_grpc.add_MemberServiceServicer_to_server(MemberServicer(services, pages), registry)
@@ -64,6 +66,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         if reflects:
             reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), registry)
+        self._server.add_generic_rpc_handlers((registry,))
 
     async def start(self, listen: str, tls: ServerCertificate | None) -> str:
         """Listens on "host:port" (port 0: any). Raises InvalidValue if it cannot, or for plaintext beyond loopback."""
@@ -114,15 +117,30 @@ class Server:
             await self._health.set(name, status)
 
 
-class _Registry:
-    """Where generated code registers its handlers: by service, not by method.
+class _Registry(grpc.GenericRpcHandler):
+    """Where generated code registers its handlers: one table of all methods.
 
-    For each method that is registered by itself grpc.aio keeps a task, and before every call, of whatever method, it waits
-    anew on all of them; with our methods that costs more than the rest of the call's way through grpc.
+    For each method that is registered with it by itself grpc.aio keeps a task, and before every call, of whatever method, it
+    waits anew on all of them; with our methods that costs more than the rest of the call's way through grpc. Interceptors and
+    further tables cost less, but each of them something a call.
     """
 
-    def __init__(self, server: aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+        self._handlers: dict[str, Handler] = {}
 
-    def add_registered_method_handlers(self, _service: str, _handlers: Mapping[str, Handler]) -> None:
-        """Not wanted: the service's generic handler answers its methods."""
+    def add_generic_rpc_handlers(self, _handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Not wanted: the same methods come one by one as well."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Takes the methods of a service."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            self._handlers[method] = self._doorkeeper.guarded(method, handler)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler of a method; called in the call's own task."""
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is not None:
+            call_metadata.set(handler_call_details.invocation_metadata or ())  # the context would make the tuple once more
+        return handler

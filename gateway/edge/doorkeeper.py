@@ -1,6 +1,6 @@
 """What every call passes: one message in time, a proven signature over its raw bytes, limits, a log line, a safe last resort.
 
-The interceptor answers each method with a handler that takes a stream of requests, although the method is unary: only so
+Each method is answered by a handler that takes a stream of requests, although the method is unary: only so
 can it refuse a call that sends no message, or none in time. The caller sees no difference.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -36,8 +36,6 @@ else:
 
 _GIVEN_UP = -1.0
 
-Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
@@ -48,7 +46,7 @@ class CallLimits:
     partner_calls_per_s_max: int
 
 
-class Doorkeeper(aio.ServerInterceptor):
+class Doorkeeper:
     """Guards the methods of Tallystick's services; lets those of health and reflection pass."""
 
     def __init__(
@@ -70,24 +68,12 @@ class Doorkeeper(aio.ServerInterceptor):
         self._log = log
         self._clock = clock
         self._sign_answer = sign_answer
-        self._handlers: dict[str, Handler] = {}
         self._waiting: dict[asyncio.Task[Any], float] = {}  # for their message, since when
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """The guarded handler of a method; made once, then kept."""
-        method = handler_call_details.method
-        call_metadata.set(handler_call_details.invocation_metadata or ())  # the context would make the tuple once more
-        guarded = self._handlers.get(method)
-        if guarded is not None:
-            return guarded
-        original = await continuation(handler_call_details)
+    def guarded(self, method: str, original: Handler) -> Handler:
+        """The handler of a method of ours, guarded; that of any other as it is."""
         rule = METHOD_RULES.get(method)
-        if original is None or rule is None:
-            return original
-        guarded = self._handlers[method] = self._guard(method, rule, original)
-        return guarded
+        return original if rule is None else self._guard(method, rule, original)
 
     def _guard(self, method: str, rule: MethodRule, original: Any) -> Handler:
         async def handle(_messages: object, context: Context) -> Any:
