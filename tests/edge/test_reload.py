@@ -10,10 +10,12 @@ import pytest
 from cryptography import x509
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from sqlalchemy import text
 
 from gateway.dev_ca import Certificates, make_certificates
 from gateway.domain.errors import InvalidValue
 from gateway.edge.tls import ServerCertificate, TlsFiles
+from gateway.storage.engine import writing
 from tests.edge.conftest import two_partners
 from tests.edge.running import CALL_S_MAX, Caller, RunningGateway, receipt_of, refusal
 from tests.given import START_MS, GivenNetwork
@@ -116,7 +118,7 @@ def test_the_end_of_the_certificate_is_known() -> None:
 
 def health(gateway: RunningGateway) -> int:
     """What the health says."""
-    return health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest(), timeout=CALL_S_MAX).status
+    return int(health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest(), timeout=CALL_S_MAX).status)
 
 
 @pytest.mark.postgres
@@ -143,3 +145,18 @@ def test_a_store_that_goes_is_unavailable_and_served_again_when_it_is_back(tmp_p
         assert (seen.code, seen.reason, seen.retry_ms) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", 1_000)
     log = "".join(gateway.log)
     assert (log.count("the store is not reached"), log.count("the store is reached again")) == (1, 1)
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_store_that_hangs_is_not_served_and_served_again_when_it_answers(tmp_path: Path, postgres_url: str) -> None:
+    """Nothing fails, it only takes too long."""
+    network = two_partners(tmp_path / "net", url=postgres_url)
+    with RunningGateway(network, directory_refresh_ms=50) as gateway:
+        with writing(network.engine) as connection:
+            connection.execute(text("LOCK TABLE networks IN ACCESS EXCLUSIVE MODE"))
+            wait_until(lambda: health(gateway) == NOT_SERVING)
+        wait_until(lambda: health(gateway) == SERVING)
+
+        assert Caller(gateway, "acme", network.keys["acme"]).enrol("STORE-2")
+    network.engine.dispose()

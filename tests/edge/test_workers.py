@@ -8,18 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
 
 from gateway.domain.errors import InvalidValue
+from gateway.domain.signing import RequestHeader
 from gateway.listen import shared_port
 from gateway.terminal import system_clock
+from partners.pos.receipts import ReceiptKeys
 from partners.pos.requests import GET_NETWORK
 from tallystick.v1 import network_pb2
-from tests.edge.running import bare_call
+from tests.edge.running import Caller, RunningGateway, bare_call
+from tests.edge.test_receipt_key import proved, rotate
 from tests.edge.test_serve import READY_S_MAX, read_when_there, serve
 from tests.given import GivenNetwork, create_network
 
@@ -39,7 +45,8 @@ def postgres_network(tmp_path: Path, postgres_url: str) -> GivenNetwork:
 class Crew:
     """A running supervisor and its workers."""
 
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
+    def __init__(self, network: GivenNetwork, process: "subprocess.Popen[str]", address: str) -> None:
+        self.network = network
         self.process = process
         self.address = address
 
@@ -48,11 +55,19 @@ class Crew:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
         return {int(pid) for pid in children.split()}
 
+    def channel(self) -> grpc.Channel:
+        """A connection of its own, to whichever worker the system chooses."""
+        return grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
+
     def answers(self) -> str:
         """What a new connection is told: the network's audience."""
-        with grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        return str(self.published().audience)
+
+    def published(self) -> network_pb2.GetNetworkResponse:
+        """What some worker tells of the network now."""
+        with self.channel() as channel:
             answer = bare_call(channel, GET_NETWORK.path)(b"", timeout=CALL_S_MAX, wait_for_ready=True)
-        return str(network_pb2.GetNetworkResponse.FromString(answer).audience)
+        return network_pb2.GetNetworkResponse.FromString(answer)
 
     def listeners(self) -> int:
         """How many sockets listen on the port."""
@@ -76,6 +91,24 @@ class Crew:
         return out, err, self.process.returncode
 
 
+class Till(Caller):
+    """acme's, on a connection of its own, by the machine's clock."""
+
+    def __init__(self, running: Crew, channel: grpc.Channel) -> None:
+        super().__init__(cast("RunningGateway", running), "acme", running.network.keys["acme"], channel=channel)
+
+    def header(self) -> RequestHeader:
+        """A header of now."""
+        return replace(super().header(), created=f"{system_clock():013d}")
+
+    def booked_by(self, member_id: str, key: str) -> str:
+        """Issues a point; answers the id of the key that signed the receipt, which verifies."""
+        signed = self.issue(member_id, 100, key).receipt
+        network = cast("Crew", self.gateway).published()
+        ReceiptKeys(network.audience, network.receipt_keys).verify(signed)
+        return str(signed.key_id)
+
+
 @contextmanager
 def crew(network: GivenNetwork, *options: str, workers: int = 2) -> Iterator[Crew]:
     """Workers on a port of loopback."""
@@ -83,7 +116,7 @@ def crew(network: GivenNetwork, *options: str, workers: int = 2) -> Iterator[Cre
     words = ("--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready), "--workers", str(workers), *options)
     with serve(network, *words) as process:
         try:
-            yield Crew(process, read_when_there(ready, process).strip())
+            yield Crew(network, process, read_when_there(ready, process).strip())
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -146,6 +179,65 @@ def test_whoever_dies_at_once_is_started_ever_more_seldom(postgres_network: Give
         _, err, _ = running.end()
 
     assert [line["again_in_ms"] for line in notices(err, "worker ended")] == [500, 1_000]
+
+
+@pytest.mark.postgres
+def test_a_new_receipt_key_is_known_to_all_workers_before_one_signs_with_it(postgres_network: GivenNetwork) -> None:
+    """Each receipt verifies at once by what some worker tells; the audit proves all of them."""
+    network = postgres_network
+    with (network.folder / "tallystick.toml").open("a", encoding="utf-8") as file:
+        file.write("directory_refresh_ms = 100\n")
+    signed_by: list[str] = []
+    with crew(network) as running, ExitStack() as channels:
+        tills = [Till(running, channels.enter_context(running.channel())) for _ in range(6)]
+        member_id = tills[0].enrol("WORKERS-1")
+        give_up_at = time.monotonic() + READY_S_MAX
+        for number in count():
+            if number == 12:
+                network.now_ms = system_clock()
+                rotate(network)
+            signed_by.append(tills[number % len(tills)].booked_by(member_id, f"sale-{number}"))
+            if signed_by[-len(tills) :] == ["r2"] * len(tills):
+                break
+            assert time.monotonic() < give_up_at
+        again = tills[1].issue(member_id, 100, "sale-0")
+        assert running.end()[2] == 0
+
+    assert (again.replayed, again.receipt.key_id) == (True, "r1")
+    assert signed_by[:12] == ["r1"] * 12
+    network.now_ms = system_clock()
+    assert proved(network).is_proved
+    network.engine.dispose()
+
+
+@pytest.mark.postgres
+def test_told_to_stop_before_it_listens_it_ends_cleanly(postgres_network: GivenNetwork) -> None:
+    """No worker is left behind."""
+    with serve(postgres_network, "--plaintext", "--listen", "127.0.0.1:0", "--workers", "2") as process:
+        give_up_at = time.monotonic() + READY_S_MAX
+        while not (workers := Crew(postgres_network, process, "").pids()):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=READY_S_MAX)
+
+    assert (process.returncode, out) == (0, "")
+    assert not [pid for pid in workers if is_alive(pid)]
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_worker_that_does_not_end_is_killed_and_the_exit_code_says_so(postgres_network: GivenNetwork) -> None:
+    """A stopped process drains nothing."""
+    with (postgres_network.folder / "tallystick.toml").open("a", encoding="utf-8") as file:
+        file.write("drain_ms_max = 100\n")
+    with crew(postgres_network) as running:
+        stuck = min(running.pids())
+        os.kill(stuck, signal.SIGSTOP)
+        _, err, code = running.end()
+
+    assert code == 1
+    assert [line["pid"] for line in notices(err, "killed")] == [stuck]
 
 
 @pytest.mark.postgres
