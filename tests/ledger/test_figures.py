@@ -22,7 +22,7 @@ def test_a_value_that_equals_a_bound_counts_below_it(value: int, place: int) -> 
 
 
 @pytest.mark.parametrize("bounds", [SIZE_BOUNDS, TIME_BOUNDS_NS])
-def test_bounds_rise(bounds: tuple[int, ...]) -> None:
+def test_bounds_rise_without_repeating(bounds: tuple[int, ...]) -> None:
     """Else values would be counted in the wrong places."""
     assert list(bounds) == sorted(set(bounds))
 
