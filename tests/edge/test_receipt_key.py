@@ -1,6 +1,7 @@
 """A new receipt key: made and decided by commands, taken up by running gateways, proven by the audit."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ from tests.given import START_MS, GivenNetwork
 LOOKS_MS = 5_000  # five looks at the directory
 SETTLED_MS = LOOKS_MS + 10  # each signature of an operator takes a millisecond of its own
 MINUTE_MS = 60_000
+
+
+@pytest.fixture(params=[False, True], ids=["with its books", "books apart"])
+def till(network: GivenNetwork, request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """A till of acme's at a gateway that keeps its books by itself, or in a process of their own."""
+    with RunningGateway(network, keeps_books_apart=request.param) as running:
+        yield Caller(running, "acme", network.keys["acme"])
 
 
 def rotate(network: GivenNetwork, *, overlap_minutes: int = 60, keys_dir: Path | None = None) -> None:
@@ -71,19 +79,20 @@ def proved(network: GivenNetwork) -> AuditReport:
     )
 
 
-def test_a_running_gateway_takes_up_a_new_key_and_repeats_with_the_old_one(own_acme: Caller) -> None:
+def test_a_running_gateway_takes_up_a_new_key_and_repeats_with_the_old_one(till: Caller) -> None:
     """Old receipts verify, repeats come byte for byte, and the audit proves all of them."""
-    network = own_acme.gateway.network
-    member_id = own_acme.enrol("ROTATE-1")
-    before = own_acme.issue(member_id, 500, "before")
+    network = till.gateway.network
+    member_id = till.enrol("ROTATE-1")
+    before = till.issue(member_id, 500, "before")
     rotate(network)
     network.now_ms += SETTLED_MS
-    after = own_acme.issue(member_id, 500, "after")
-    again = own_acme.issue(member_id, 500, "before")
+    till.gateway.run(till.gateway.app.look_around())
+    after = till.issue(member_id, 500, "after")
+    again = till.issue(member_id, 500, "before")
 
-    assert verified(own_acme, before, after, again) == ["r1", "r2", "r1"]
+    assert verified(till, before, after, again) == ["r1", "r2", "r1"]
     assert (again.replayed, again.receipt) == (True, before.receipt)
-    assert [(key.key_id, key.valid_until_ms - START_MS > 0) for key in published(own_acme).receipt_keys] == [
+    assert [(key.key_id, key.valid_until_ms - START_MS > 0) for key in published(till).receipt_keys] == [
         ("r1", True),
         ("r2", False),
     ]
@@ -103,37 +112,37 @@ def test_a_new_key_signs_once_every_gateway_has_had_time_to_read_of_it(own_acme:
     assert verified(own_acme, young, settled) == ["r1", "r2"]
 
 
-def test_without_its_file_a_gateway_goes_on_with_the_old_key_until_it_is_there(own_acme: Caller, tmp_path: Path) -> None:
+def test_without_its_file_a_gateway_goes_on_with_the_old_key_until_it_is_there(till: Caller, tmp_path: Path) -> None:
     """It says so once in its log; the file is found without a restart."""
-    network = own_acme.gateway.network
-    member_id = own_acme.enrol("ROTATE-3")
+    network = till.gateway.network
+    member_id = till.enrol("ROTATE-3")
     rotate(network, keys_dir=tmp_path)
     network.now_ms += SETTLED_MS
-    without = own_acme.issue(member_id, 500, "without")
+    without = till.issue(member_id, 500, "without")
     for _ in range(3):
-        own_acme.gateway.run(own_acme.gateway.app.look_around())
+        till.gateway.run(till.gateway.app.look_around())
     shutil.copy(receipt_key_file(tmp_path, "r2"), network.folder / "keys")
-    own_acme.gateway.run(own_acme.gateway.app.look_around())
+    till.gateway.run(till.gateway.app.look_around())
     network.now_ms += SETTLED_MS
-    with_it = own_acme.issue(member_id, 500, "with")
+    with_it = till.issue(member_id, 500, "with")
 
-    assert verified(own_acme, without, with_it) == ["r1", "r2"]
-    log = "".join(own_acme.gateway.log)
+    assert verified(till, without, with_it) == ["r1", "r2"]
+    log = "".join(till.gateway.log)
     assert (log.count("receipt-r2.pem; receipts are signed by the key before"), log.count("its file is there now")) == (1, 1)
 
 
-def test_without_a_valid_key_nothing_is_booked(own_acme: Caller, tmp_path: Path) -> None:
+def test_without_a_valid_key_nothing_is_booked(till: Caller, tmp_path: Path) -> None:
     """A receipt that nobody could verify is worth nothing; the till is told to come again."""
-    network = own_acme.gateway.network
-    member_id = own_acme.enrol("ROTATE-4")
+    network = till.gateway.network
+    member_id = till.enrol("ROTATE-4")
     rotate(network, overlap_minutes=1, keys_dir=tmp_path)
     network.now_ms += 2 * MINUTE_MS
-    refused = refusal(lambda: own_acme.issue(member_id, 500, "ended"))
+    refused = refusal(lambda: till.issue(member_id, 500, "ended"))
 
     assert (refused.code, refused.reason, refused.retry_ms) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", 1_000)
     shutil.copy(receipt_key_file(tmp_path, "r2"), network.folder / "keys")
-    own_acme.gateway.run(own_acme.gateway.app.look_around())
-    assert verified(own_acme, own_acme.issue(member_id, 500, "ended")) == ["r2"]
+    till.gateway.run(till.gateway.app.look_around())
+    assert verified(till, till.issue(member_id, 500, "ended")) == ["r2"]
 
 
 def test_a_receipt_of_a_key_whose_file_is_missing_is_asked_for_again(network: GivenNetwork, tmp_path: Path) -> None:
