@@ -21,8 +21,7 @@ from gateway.governance import Hand
 from gateway.key_file import load_key
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage.directory import load_network, load_operators, load_receipt_keys, load_terms
-from gateway.storage.engine import open_existing, reading, writing
-from gateway.storage.migrate import upgrade
+from gateway.storage.engine import reading, writing
 
 _TERMS_OPTIONS = (
     click.option("--expiry", help="When points expire: 'on 2027-06-30', 'after 90 days' or 'end of month after 24 months'."),
@@ -134,14 +133,6 @@ def dev_certificates(context: Context, folder: Path | None) -> None:
     target = folder or context.config.path("tls")
     write_certificates(target, make_certificates(context.clock()))
     click.echo(f"Wrote {target / 'ca.pem'}, server.pem and server.key: for development only.")
-
-
-@network.command("upgrade")
-@pass_context
-def upgrade_schema(context: Context) -> None:
-    """Bring the database to the schema that this version needs. Stop the gateway and make a backup first."""
-    before, after = upgrade(open_existing(context.config.database_url))
-    click.echo(f"The database has schema {after}." if before == after else f"The database went from schema {before} to {after}.")
 
 
 @network.group()

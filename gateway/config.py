@@ -51,7 +51,8 @@ class Config:
     @property
     def database_name(self) -> str:
         """The database's URL without its password, for people."""
-        return make_url(self.database_url).render_as_string(hide_password=True)
+        shown = make_url(self.database_url).difference_update_query(("password", "sslpassword"))
+        return shown.render_as_string(hide_password=True)
 
     def path(self, name: str) -> Path:
         """A path of the file, relative to it."""

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import settings
 
 from tests.given import GivenNetwork, month
-from tests.postgres import MISSING, PostgresServer, describe, find_programs
+from tests.postgres import ENGINES, MISSING, PostgresServer, describe, find_programs
 from tests.shared import SHARED
 
 # No deadline: a test that waits on a clock fails on a busy machine. The blob in a failure's message replays it.
 settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("search", deadline=None, print_blob=True, max_examples=2_000)
-ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "suite")
 settings.load_profile(PROFILE)
 

@@ -28,12 +28,16 @@ from types import TracebackType
 from typing import Self, TypedDict
 
 import psycopg
+import pytest
 from psycopg import sql
 from sqlalchemy import Pool, event
 from sqlalchemy.engine import make_url
 
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import create_schema
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+"""To parametrise a fixture by."""
 
 START_S_MAX = 60
 USER = "tallystick"

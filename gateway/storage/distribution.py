@@ -1,0 +1,73 @@
+"""Where each table's rows would live on a distributed PostgreSQL (Citus): the one map, which the keys must fit.
+
+Rows of a member live together, by its bucket. The idempotency tables go by keys of their own, what partners are shown by
+the partner; everything small is copied to every machine, heads included, so that a lock never touches several of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from sqlalchemy import ColumnElement, Select, String, Table, func, literal, literal_column, select
+
+from gateway.storage import tables, tables_directory, tables_settlement
+
+_BY_BUCKET = {table.name: "bucket" for table in (tables.entries, tables.postings, tables.members, tables.lots, tables.debts)}
+_BY_OWN_KEY = {"outcomes": "entry_id", "refusals": "entry_id", "member_identifiers": "identifier_hash"}
+_BY_PARTNER = {"statements": "partner_id", "statement_lines": "partner_id"}
+
+DISTRIBUTED: Mapping[str, str] = MappingProxyType(_BY_BUCKET | _BY_OWN_KEY | _BY_PARTNER)
+"""Column by table. Tables of one line above share it and lie together: a transaction of one member touches one machine."""
+
+_TOGETHER = (_BY_BUCKET, {"outcomes": "", "refusals": ""}, {"member_identifiers": ""}, _BY_PARTNER)
+
+REFERENCE: frozenset[str] = frozenset(
+    table.name
+    for table in (
+        tables.heads,
+        tables.positions,
+        tables.proofs,
+        tables.totals,
+        tables.window_ranges,
+        tables.windows,
+        tables_directory.decisions,
+        tables_directory.issue_rates,
+        tables_directory.network_terms,
+        tables_directory.networks,
+        tables_directory.offer_shares,
+        tables_directory.offers,
+        tables_directory.operators,
+        tables_directory.partner_keys,
+        tables_directory.partners,
+        tables_directory.rate_cards,
+        tables_directory.receipt_keys,
+        tables_directory.signature_failures,
+        tables_settlement.instructions,
+        tables_settlement.net_positions,
+        tables_settlement.obligations,
+        tables_settlement.settlement_steps,
+    )
+)
+"""Tables that every machine has a copy of: read with any bucket, written rarely, or a row a lane."""
+
+
+def companions(table: Table) -> frozenset[str]:
+    """The tables that lie together with a distributed one, itself included."""
+    return next(frozenset(group) for group in _TOGETHER if table.name in group)
+
+
+def distributing() -> Iterator[tuple[str, Select[tuple[object]]]]:
+    """By table, the calls that hand the tables over to Citus, in an order in which they can be run; rows move along."""
+    for name in sorted(REFERENCE):
+        yield name, select(func.create_reference_table(literal(name, String)))
+    for group in _TOGETHER:
+        first, *others = sorted(group)
+        yield first, _distributed(first, "none")
+        for name in others:
+            yield name, _distributed(name, first)
+
+
+def _distributed(name: str, together_with: str) -> Select[tuple[object]]:
+    column = literal(DISTRIBUTED[name], String)
+    # A literal of no type becomes Citus's own enumeration; the argument after it is `colocate_with`.
+    by_hash: ColumnElement[str] = literal_column("'hash'")
+    return select(func.create_distributed_table(literal(name, String), column, by_hash, literal(together_with, String)))
