@@ -106,7 +106,10 @@ def keep_books(pipe: "Connection[Any, Any]") -> None:
     now = _Now(now_ms)
     times: list[BatchTimes] = []
     try:
-        engine = open_existing(config.database_url, lock_wait_ms_max=config.gateway.lock_wait_ms_max)
+        limits = config.gateway
+        engine = open_existing(
+            config.database_url, lock_wait_ms_max=limits.lock_wait_ms_max, statement_ms_max=limits.deadline_ms_max
+        )
         with reading(engine) as connection:
             directory = Directory(connection)
         signer = make_signer(config, directory, now_ms=now_ms, note=now.note)

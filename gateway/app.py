@@ -82,7 +82,10 @@ class App:
     async def start(self) -> None:
         """Raises InvalidValue or StoreError, with a sentence for people, if the network cannot be served."""
         certificate = None if self._is_plaintext else ServerCertificate(partial(_tls_files, self._config), self._note)
-        engine = open_existing(self._config.database_url, lock_wait_ms_max=self._config.gateway.lock_wait_ms_max)
+        limits = self._config.gateway
+        engine = open_existing(
+            self._config.database_url, lock_wait_ms_max=limits.lock_wait_ms_max, statement_ms_max=limits.deadline_ms_max
+        )
         try:
             with reading(engine) as connection:
                 check_version(connection)
