@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 
 from gateway.config import FILE_NAME, parse_url
-from gateway.domain.chain import genesis_hash
 from gateway.domain.documents import network_terms_plain
 from gateway.domain.errors import InvalidValue
 from gateway.domain.network import SettlementModel
@@ -17,8 +16,8 @@ from gateway.domain.terms import NetworkTerms
 from gateway.key_file import new_key, receipt_key_file, save_secret
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.migrate import create_schema
-from gateway.storage.tables import heads, windows
 from gateway.storage.tables_directory import network_terms, networks, receipt_keys
+from gateway.storage.windows import insert_head, insert_open_window
 
 IDENTIFIER_KEY = "identifier.key"
 _BOOKS = "sqlite:///books.db"
@@ -94,22 +93,9 @@ def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, 
             key_id=_RECEIPT_KEY_ID, public_key=receipt_public_key, valid_from_ms=now_ms, valid_until_ms=None
         )
     )
-    connection.execute(
-        insert(windows).values(window_id=_FIRST_WINDOW, state="OPEN", cut_off_date="", closed_at_ms=0, window_hash=b"")
-    )
+    insert_open_window(connection, _FIRST_WINDOW, lanes=plan.lanes)
     for lane in range(plan.lanes):
-        genesis = genesis_hash(plan.audience, lane)
-        connection.execute(
-            insert(heads).values(
-                lane=lane,
-                window_id=_FIRST_WINDOW,
-                last_sequence=0,
-                last_commit_ms=now_ms,
-                chain_hash=genesis,
-                refusals=0,
-                refusals_hash=genesis,
-            )
-        )
+        insert_head(connection, plan.audience, lane, lanes=plan.lanes, window_id=_FIRST_WINDOW, at_ms=now_ms)
 
 
 _CONFIGURATION = """\

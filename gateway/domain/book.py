@@ -1,18 +1,19 @@
-"""The working set of one batch in one lane: executes commands one at a time, so that the second sees the first.
+"""The working set of one batch: executes commands one at a time, so that the second sees the first.
 
-Balances change only here. Order of precedence: an answer given before, a key used for something else, then what
-`rules_*` lists for each command. Refuses with values; an exception means a bug of ours.
+Balances change only here. Order of precedence: an answer given before, a key used for something else, a member of another
+lane, then what `rules_*` lists for each command. Refuses with values; an exception means a bug of ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.domain.chain import refusal_hash
-from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed, Transfer
+from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed, Transfer, member_refs
 from gateway.domain.draft import Draft
 from gateway.domain.entry import GONE_AT_ONCE, Entry, EntryKind, PostingKind
-from gateway.domain.ids import OPERATOR, entry_id
+from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
+from gateway.domain.lanes import Misrouted
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerStatus
@@ -34,7 +35,7 @@ RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], Draft | Refusal], E
 
 @dataclass(slots=True)
 class Head:
-    """The end of a lane. `last_commit_ms` never runs back."""
+    """The end of a lane. `last_commit_ms` never runs back; `lanes` is how many are in force, the same in all heads."""
 
     lane: int
     window_id: int
@@ -43,6 +44,7 @@ class Head:
     chain_hash: bytes
     refusals: int
     refusals_hash: bytes
+    lanes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class StoredRefusal:
 
     receipt: Receipt
     reason: Reason
+    lane: int
     number: int
     refusal_hash: bytes
     receipt_bytes: bytes
@@ -66,9 +69,12 @@ class StoredRefusal:
 
 @dataclass(slots=True, kw_only=True)
 class Book:
-    """The end of the lane, the state of the members, the answers known, and those that the batch gives."""
+    """The ends of the batch's lanes, the state of the members, the answers known, and those that the batch gives.
 
-    head: Head
+    One head for most batches, two for a transfer between lanes. Without any the book answers only what is known.
+    """
+
+    heads: dict[int, Head]
     work: WorkingSet
     encode: EncodeReceipt
     receipt_key_id: str
@@ -77,9 +83,11 @@ class Book:
     new_entries: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_answers: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_refusals: list[StoredRefusal] = field(default_factory=list)
+    changed_lanes: set[int] = field(default_factory=set)
+    _given_back: dict[str, Misrouted] = field(default_factory=dict)
 
-    def execute(self, command: Command) -> Result:
-        """Books the command or refuses it; answers again what was answered before."""
+    def execute(self, command: Command) -> Result | Misrouted:
+        """Books the command or refuses it; answers again what was answered before; gives back what belongs elsewhere."""
         fingerprint = command.fingerprint()
         known = self.known.get(command.entry_id)
         if known is not None:
@@ -89,6 +97,10 @@ class Book:
         remembered = self.known_refusals.get((command.entry_id, fingerprint))
         if remembered is not None:
             return replace(remembered, is_replayed=True)
+        elsewhere = self._elsewhere(command)
+        if elsewhere is not None:
+            self._given_back |= dict.fromkeys(self._names(command), elsewhere)
+            return elsewhere
         decided = self._decide(command)
         if isinstance(decided, Draft):
             return self._book(command, fingerprint, decided)
@@ -115,9 +127,9 @@ class Book:
 
     def enter(self, draft: Draft, command: Timed | Command | None = None, fingerprint: bytes = b"") -> Entry:
         """Gives the draft its sequence and its place in the chain. Without a command it is the operator's own."""
-        head = self.head
-        head.last_sequence += 1
         account = draft.account
+        head = self.heads[draft.lane]
+        head.last_sequence += 1
         account.entries += 1
         self.work.changed_accounts.add(account.member_id)
         entry = Entry(
@@ -146,9 +158,55 @@ class Book:
         )
         head.chain_hash = entry.chained_hash(head.chain_hash)
         head.last_commit_ms = self.work.at_ms
+        self.changed_lanes.add(head.lane)
         self.new_entries.append((entry, head.chain_hash))
         self.work.note_entry(entry)
         return entry
+
+    def _elsewhere(self, command: Command) -> Misrouted | None:
+        """Whether another batch must carry the command out, since its members live there or since it comes behind one that is."""
+        if self._given_back:
+            for name in self._names(command):
+                if name in self._given_back:
+                    return self._given_back[name]
+        if len(self.heads) == self.work.lanes:
+            return None
+        lanes = tuple(sorted({self.work.lane_of(bucket) for bucket in self._buckets(command)}))
+        if all(lane in self.heads for lane in lanes) and self.heads:
+            return None
+        return Misrouted(lanes or (0,), self.work.lanes)
+
+    def _buckets(self, command: Command) -> Iterator[int]:
+        """Where the members live that the command concerns; none if one of them is not known, since then it is refused."""
+        if isinstance(command, Enrol):
+            yield bucket_of(member_id(command.partner_id, command.idempotency_key))
+        elif isinstance(command, Reverse):
+            original = self.work.originals.get(command.original_entry_id)
+            if original is not None:
+                yield original.entry.bucket
+        else:
+            accounts = [account for ref in member_refs(command) if (account := self.work.member(ref)) is not None]
+            if len(accounts) == len(member_refs(command)):
+                yield from (account.bucket for account in accounts)
+
+    def _names(self, command: Command) -> Iterator[str]:
+        """What a command is about. Commands that share a name keep their order, whichever batch carries them out."""
+        yield command.entry_id
+        if isinstance(command, Enrol):
+            yield command.card_hash
+            yield member_id(command.partner_id, command.idempotency_key)
+        elif isinstance(command, Reverse):
+            yield command.original_entry_id
+            original = self.work.originals.get(command.original_entry_id)
+            if original is not None:
+                yield original.entry.member_id
+        for ref in member_refs(command):
+            yield self.work.member_id(ref) or ref.card_hash or ""
+
+    def _head_of(self, account: MemberAccount | None) -> Head:
+        """Of the account's lane; the batch's first if it has none here."""
+        head = self.heads.get(self.work.lane_of(account.bucket)) if account is not None else None
+        return head or self.heads[min(self.heads)]
 
     def _decide(self, command: Command) -> Draft | Refusal:
         partner = self.work.terms.partners.get(command.partner_id)
@@ -204,7 +262,7 @@ class Book:
                 )
                 for lot_id, points in moved.items()
             ),
-            entry_hash=self.head.chain_hash,
+            entry_hash=self.new_entries[-1][1],
         )
 
     def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:
@@ -227,7 +285,8 @@ class Book:
             details=refusal.details,
         )
         receipt_bytes = self.encode(receipt)
-        head = self.head
+        head = self._head_of(account)
+        self.changed_lanes.add(head.lane)
         head.refusals += 1
         head.last_commit_ms = self.work.at_ms
         head.refusals_hash = refusal_hash(
@@ -243,7 +302,9 @@ class Book:
             receipt=receipt_bytes,
             receipt_key_id=self.receipt_key_id,
         )
-        self.new_refusals.append(StoredRefusal(receipt, refusal.reason, head.refusals, head.refusals_hash, receipt_bytes))
+        self.new_refusals.append(
+            StoredRefusal(receipt, refusal.reason, head.lane, head.refusals, head.refusals_hash, receipt_bytes)
+        )
         answer = Answer(receipt_bytes, self.receipt_key_id, refusal)
         self.known_refusals[command.entry_id, fingerprint] = answer
         return answer
@@ -256,9 +317,7 @@ class Book:
         return RULES[type(command)][1]
 
     def _member_of(self, command: Command) -> MemberAccount | None:
-        if isinstance(command, Issue | Redeem):
-            return self.work.member(command.member)
-        if isinstance(command, Transfer):
-            return self.work.member(command.source)
+        for ref in member_refs(command):
+            return self.work.member(ref)
         original = self.work.originals.get(command.original_entry_id) if isinstance(command, Reverse) else None
         return self.work.accounts.get(original.entry.member_id) if original else None

@@ -43,14 +43,27 @@ def refusal_hash(
 
 
 def window_hash(
-    previous_hash: bytes, *, window_id: int, cut_off_date: str, closed_at_ms: int, ranges: Sequence[tuple[int, int, int, bytes]]
+    previous_hash: bytes,
+    *,
+    window_id: int,
+    cut_off_date: str,
+    closed_at_ms: int,
+    lanes: int,
+    ranges: Sequence[tuple[int, int, int, bytes, int, bytes]],
 ) -> bytes:
-    """Chains a closed window to its predecessor (32 bytes). `ranges`: lane, first and last sequence, chain hash at the end."""
+    """Chains a closed window to its predecessor (32 bytes). `lanes`: how many were in force.
+
+    `ranges`: lane, first and last sequence, chain hash at the end; number of its refusals so far, and their chain's hash.
+    """
     plain: Plain = [
         "TS1-WINDOW",
         window_id,
         cut_off_date,
         closed_at_ms,
-        [[lane, first, last, chain.hex()] for lane, first, last, chain in ranges],
+        lanes,
+        [
+            [lane, first, last, chain.hex(), refusals, refusals_chain.hex()]
+            for lane, first, last, chain, refusals, refusals_chain in ranges
+        ],
     ]
     return hashlib.sha256(previous_hash + canonical(plain)).digest()

@@ -107,6 +107,13 @@ class Transfer(Timed):
     points: int
 
 
+def member_refs(command: Command) -> tuple[MemberRef, ...]:
+    """The members that a command names; of a transfer the giver first."""
+    if isinstance(command, Issue | Redeem):
+        return (command.member,)
+    return (command.source, command.target) if isinstance(command, Transfer) else ()
+
+
 _NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
 
 

@@ -31,6 +31,11 @@ class Draft:
     touched: dict[str, Lot] = field(default_factory=dict)
 
     @property
+    def lane(self) -> int:
+        """Where the entry will stand."""
+        return self.work.lane_of(self.account.bucket)
+
+    @property
     def points(self) -> int:
         """Change of the member's balance so far."""
         return sum(posting.balance_points for posting in self.postings)
@@ -74,7 +79,8 @@ class Draft:
             lot.expired_points -= points
         assert lot.open_points >= 0 <= lot.expired_points, f"lot {lot.lot_id} went below zero"
         self.touched[lot.lot_id] = self.work.changed_lots[lot.lot_id] = lot
-        self.work.position(lot.issuer_id, lot.currency).open_value_micros += posting.lot_points * lot.price_micros
+        value_micros = posting.lot_points * lot.price_micros
+        self.work.position(self.lane, lot.issuer_id, lot.currency).open_value_micros += value_micros
         if kind in (PostingKind.REDEEM, PostingKind.RESTORE):
             self._owe(posting)
 
@@ -134,7 +140,7 @@ class Draft:
         self.postings.append(posting)
         self.account.open_points += posting.lot_points
         self.account.debt_points += posting.debt_points
-        key = (posting.issuer_id, posting.counterparty_id, posting.rate_card_version, posting.kind)
+        key = (self.lane, posting.issuer_id, posting.counterparty_id, posting.rate_card_version, posting.kind)
         total = self.work.totals.setdefault(key, [0, 0])
         total[0] += posting.points
         total[1] += 1
@@ -144,5 +150,5 @@ class Draft:
             return
         card = self.work.terms.card(posting.counterparty_id, posting.rate_card_version)
         owed = -posting.lot_points * reimbursement_micros(1, card)
-        self.work.position(posting.issuer_id, card.currency).net_debit_micros += owed
-        self.work.position(posting.counterparty_id, card.currency).net_debit_micros -= owed
+        self.work.position(self.lane, posting.issuer_id, card.currency).net_debit_micros += owed
+        self.work.position(self.lane, posting.counterparty_id, card.currency).net_debit_micros -= owed

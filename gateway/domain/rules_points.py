@@ -160,7 +160,7 @@ def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Ref
     for card, points in parts:
         added[card.partner_id] = added.get(card.partner_id, 0) + points * card.issue_price_micros
     exposures = {
-        issuer_id: work.position(issuer_id, work.terms.partners[issuer_id].settlement_currency).exposure_micros + micros
+        issuer_id: work.exposure_micros(issuer_id, work.terms.partners[issuer_id].settlement_currency) + micros
         for issuer_id, micros in added.items()
     }
     if max(exposures.values()) > INT64_MAX:

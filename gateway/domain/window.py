@@ -21,12 +21,17 @@ PUBLISHED = frozenset({WindowState.NETTED, WindowState.CONFIRMED, WindowState.SE
 
 @dataclass(frozen=True, slots=True)
 class LaneRange:
-    """The entries of one lane in a closed window, both ends included; empty when `last` is `first` - 1."""
+    """The entries of one lane in a closed window, both ends included; empty when `last` is `first` - 1.
+
+    `refusals` and their hash are the lane's since its first day: how far their chain went when the window closed.
+    """
 
     lane: int
     first: int
     last: int
     chain_hash: bytes
+    refusals: int
+    refusals_hash: bytes
 
     @property
     def entries(self) -> int:
@@ -36,13 +41,17 @@ class LaneRange:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A settlement window. While it is open it has no ranges, no cut-off date and `closed_at_ms` 0."""
+    """A settlement window. While it is open it has no ranges, no cut-off date and `closed_at_ms` 0.
+
+    `lanes`: how many were in force. A lane that no longer was has a range all the same, without entries.
+    """
 
     window_id: int
     state: WindowState
     cut_off_date: str
     closed_at_ms: int
     window_hash: bytes
+    lanes: int
     ranges: tuple[LaneRange, ...]
 
     @property

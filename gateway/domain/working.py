@@ -6,26 +6,27 @@ from datetime import date
 
 from gateway.domain.command import Command, MemberRef, Timed
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.lanes import lane_of
 from gateway.domain.lot import Debt, Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.terms import Terms
 
 CLOCK_TOLERANCE_MS = 30_000  # a till's clock may run ahead as far as a signature may
 
-TotalKey = tuple[str, str, int, PostingKind]
-"""Issuer, counterparty, version of the counterparty's rate card, kind."""
+TotalKey = tuple[int, str, str, int, PostingKind]
+"""Lane, issuer, counterparty, version of the counterparty's rate card, kind."""
 
 
 @dataclass(slots=True)
 class Position:
-    """A partner's exposure in one currency, in micros: its open lots at issue price, and what it owes for unsettled windows."""
+    """What moved a partner's exposure in one currency, in micros: open lots at issue price, and what it owes unsettled."""
 
     open_value_micros: int = 0
     net_debit_micros: int = 0
 
     @property
     def exposure_micros(self) -> int:
-        """What the network would lose if the partner never paid."""
+        """By how much more the network would lose if the partner never paid."""
         return self.open_value_micros + self.net_debit_micros
 
 
@@ -51,16 +52,22 @@ _TAKEN: Collection[PostingKind] = frozenset({PostingKind.CLAWBACK, PostingKind.C
 
 @dataclass(slots=True, kw_only=True)
 class WorkingSet:
-    """What a batch has read, and what it will write. `at_ms` is the moment of the whole batch."""
+    """What a batch has read, and what it will write. `at_ms` is the moment of the whole batch.
+
+    `exposures`: of partners that a cap may refuse, in micros by partner and currency, over all lanes as they were read.
+    `positions`: what the batch adds, by the same and then by lane.
+    """
 
     terms: Terms
+    lanes: int
     at_ms: int
     network_date: str
     accounts: dict[str, MemberAccount] = field(default_factory=dict)
     cards: dict[str, str] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
     dates: dict[str, date] = field(default_factory=dict)
-    positions: dict[tuple[str, str], Position] = field(default_factory=dict)
+    exposures: dict[tuple[str, str], int] = field(default_factory=dict)
+    positions: dict[tuple[str, str], dict[int, Position]] = field(default_factory=dict)
     totals: dict[TotalKey, list[int]] = field(default_factory=dict)
     new_accounts: set[str] = field(default_factory=set)
     new_cards: dict[str, str] = field(default_factory=dict)
@@ -70,13 +77,29 @@ class WorkingSet:
     new_debts: set[tuple[str, int]] = field(default_factory=set)
     changed_debts: dict[tuple[str, int], Debt] = field(default_factory=dict)
 
-    def position(self, partner_id: str, currency: str) -> Position:
-        """The running position; zero where there is none yet."""
-        return self.positions.setdefault((partner_id, currency), Position())
+    def lane_of(self, bucket: int) -> int:
+        """The lane of a bucket, as of this batch."""
+        return lane_of(bucket, self.lanes)
+
+    def position(self, lane: int, partner_id: str, currency: str) -> Position:
+        """What the batch adds in a lane; zero where there is nothing yet."""
+        return self.positions.setdefault((partner_id, currency), {}).setdefault(lane, Position())
+
+    def added_micros(self, partner_id: str, currency: str) -> int:
+        """What the batch has added to a partner's exposure so far."""
+        return sum(position.exposure_micros for position in self.positions.get((partner_id, currency), {}).values())
+
+    def exposure_micros(self, partner_id: str, currency: str) -> int:
+        """As it was read, with what the batch has added since."""
+        return self.exposures.get((partner_id, currency), 0) + self.added_micros(partner_id, currency)
+
+    def member_id(self, ref: MemberRef) -> str | None:
+        """The id that a reference gives, or that its card has; None for a card that nobody has."""
+        return ref.member_id if ref.card_hash is None else self.cards.get(ref.card_hash)
 
     def member(self, ref: MemberRef) -> MemberAccount | None:
         """The account that a reference names, also one that this batch has enrolled."""
-        member_id = ref.member_id if ref.card_hash is None else self.cards.get(ref.card_hash)
+        member_id = self.member_id(ref)
         return self.accounts.get(member_id) if member_id is not None else None
 
     def occurred_at_ms(self, command: Command) -> int:

@@ -209,7 +209,7 @@ class _Run:
                 done, previous_hash = ends[head.lane]
                 last = closed.get(head.lane, head.last_sequence)
                 if last > done:
-                    reached = walk.along(head.lane, done + 1, last, window_id=window.window_id, previous_hash=previous_hash)
+                    reached = walk.along(head.lane, done + 1, last, window=window, previous_hash=previous_hash)
                     ends[head.lane] = last, reached
         for head in self.facts.heads:
             self.failures.compare(f"head of lane {head.lane}", [("hash of the last entry", ends[head.lane][1], head.chain_hash)])

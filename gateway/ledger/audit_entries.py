@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import entry_id
+from gateway.domain.lanes import lane_of
 from gateway.domain.network import ReceiptKey
 from gateway.domain.receipt import Receipt
 from gateway.ledger import audit_receipts
@@ -56,7 +57,7 @@ class Walk:
     running: dict[str, Running] = field(default_factory=dict)
     open_values: Counter[tuple[int, str, str]] = field(default_factory=Counter)
 
-    def along(self, lane: int, first: int, last: int, *, window_id: int, previous_hash: bytes) -> bytes:
+    def along(self, lane: int, first: int, last: int, *, window: Any, previous_hash: bytes) -> bytes:
         """Proves the entries of a lane's range, which belong to one window; answers the hash that the next one chains to."""
         for start in range(first, last + 1, ENTRIES_PER_READ):
             end = min(start + ENTRIES_PER_READ - 1, last)
@@ -68,18 +69,19 @@ class Walk:
                 continue
             for entry, stored_hash in read.entries:
                 with self.failures.reading(_name(entry)):
-                    self._prove(entry, stored_hash, previous_hash, window_id, read)
+                    self._prove(entry, stored_hash, previous_hash, window, read)
                 previous_hash = stored_hash
             self.entries += len(read.entries)
             if self.entries % _ENTRIES_PER_PROGRESS < len(read.entries):
                 self.progress(f"  {self.entries} entries")
         return previous_hash
 
-    def _prove(self, entry: Entry, stored_hash: bytes, previous_hash: bytes, window_id: int, read: "_Range") -> None:
+    def _prove(self, entry: Entry, stored_hash: bytes, previous_hash: bytes, window: Any, read: "_Range") -> None:
         compare, where = self.failures.compare, _name(entry)
         self.kinds[entry.kind] += 1
         running = self._run(entry, read.near)
-        compare(where, (("hash", entry.chained_hash(previous_hash), stored_hash), ("window", window_id, entry.window_id)))
+        compare(where, (("hash", entry.chained_hash(previous_hash), stored_hash), ("window", window.window_id, entry.window_id)))
+        compare(where, (("lane", lane_of(entry.bucket, window.lanes), entry.lane),))
         compare(where, differences(entry, read.near, self.facts))
         found = read.outcomes.get(entry.sequence, ())
         compare(where, _outcomes(entry, found, self.facts.receipt_keys))

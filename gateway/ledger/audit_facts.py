@@ -121,5 +121,7 @@ def _date_of_quarter(zone: ZoneInfo, quarter: int) -> str:
 def _ranges(rows: Sequence[Any]) -> dict[int, list[LaneRange]]:
     found: dict[int, list[LaneRange]] = {}
     for row in rows:
-        found.setdefault(row.window_id, []).append(LaneRange(row.lane, row.first_sequence, row.last_sequence, row.chain_hash))
+        found.setdefault(row.window_id, []).append(
+            LaneRange(row.lane, row.first_sequence, row.last_sequence, row.chain_hash, row.refusals, row.refusals_hash)
+        )
     return found

@@ -1,6 +1,7 @@
 """The audit of heads, windows and refusals: numbers without gaps, and every chain from its beginning to its head."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,8 +26,8 @@ def prove_windows(connection: Connection, failures: Failures, facts: Facts) -> N
         "windows", [("ids", list(range(1, last_id + 1)), [row.window_id for row in facts.windows]), ("open", [last_id], open_ids)]
     )
     failures.compare("window ranges", [("windows", [], sorted(facts.ranges.keys() - set(range(1, last_id))))])
-    lanes = [head.lane for head in facts.heads]
-    last = {lane: (0, genesis_hash(facts.network.audience, lane)) for lane in lanes}
+    last: dict[int, LaneRange] = {}
+    lanes = 0  # that ever began: those no longer in force keep their heads
     previous_hash, previous_ms = genesis_hash(facts.network.audience, 0), facts.network.created_at_ms
     for row in facts.windows:
         where = f"window {row.window_id}"
@@ -34,17 +35,21 @@ def prove_windows(connection: Connection, failures: Failures, facts: Facts) -> N
         with failures.reading(where):
             if row.state == WindowState.OPEN.value:
                 failures.compare(where, [("closing", ("", 0, b""), (row.cut_off_date, row.closed_at_ms, row.window_hash))])
+                failures.compare(where, [("lanes in force", facts.network.lanes, row.lanes)])
                 continue
+            lanes = max(lanes, row.lanes)
             failures.compare(where, _closed(row, ranges, lanes, previous_hash, previous_ms, facts))
             for lane in ranges:
-                failures.compare(f"{where}, lane {lane.lane}", _range(connection, lane, *last.get(lane.lane, (0, b""))))
-                last[lane.lane] = lane.last, lane.chain_hash
+                before = last.get(lane.lane) or _nothing_yet(facts, lane.lane)
+                failures.compare(f"{where}, lane {lane.lane}", _range(connection, lane, before))
+                last[lane.lane] = lane
             previous_hash, previous_ms = row.window_hash, row.closed_at_ms
 
 
 def prove_heads(connection: Connection, failures: Failures, facts: Facts) -> None:
-    """The heads name the open window, and the time of whatever was committed last."""
-    failures.compare("heads", [("lanes", list(range(facts.network.lanes)), [head.lane for head in facts.heads])])
+    """The heads name the open window, the lanes in force, and the time of whatever was committed last."""
+    began = max((row.lanes for row in facts.windows), default=0)
+    failures.compare("heads", [("lanes", list(range(began)), [head.lane for head in facts.heads])])
     counts, refused = audit_sums.entry_counts(connection), audit_sums.refusal_counts(connection)
     lanes = {head.lane for head in facts.heads}
     failures.compare("entries", [("lanes without a head", set(), counts.keys() - lanes)])
@@ -56,6 +61,7 @@ def prove_heads(connection: Connection, failures: Failures, facts: Facts) -> Non
             f"head of lane {head.lane}",
             [
                 ("window", len(facts.windows), head.window_id),
+                ("lanes in force", facts.network.lanes, head.lanes),
                 ("last commit", max(booked_ms, refused_ms, closed_ms, facts.network.created_at_ms), head.last_commit_ms),
                 ("entries up to the last sequence", _whole(head.last_sequence), counts.get(head.lane, (0, 0, 0))),
                 ("refusals up to the last number", _whole(head.refusals), refused.get(head.lane, (0, 0, 0))),
@@ -93,10 +99,10 @@ def prove_refusals(
 
 
 def _closed(
-    row: Any, ranges: Sequence[LaneRange], lanes: list[int], previous_hash: bytes, previous_ms: int, facts: Facts
+    row: Any, ranges: Sequence[LaneRange], lanes: int, previous_hash: bytes, previous_ms: int, facts: Facts
 ) -> Iterator[Difference]:
     yield "state", True, row.state in set(WindowState)
-    yield "lanes", lanes, [lane.lane for lane in ranges]
+    yield "lanes", list(range(lanes)), [lane.lane for lane in ranges]
     yield "closed before the one before it", False, row.closed_at_ms < previous_ms
     yield "cut-off date", local_date(facts.network.time_zone, row.closed_at_ms), row.cut_off_date
     chained = window_hash(
@@ -104,16 +110,26 @@ def _closed(
         window_id=row.window_id,
         cut_off_date=row.cut_off_date,
         closed_at_ms=row.closed_at_ms,
-        ranges=[(lane.lane, lane.first, lane.last, lane.chain_hash) for lane in ranges],
+        lanes=row.lanes,
+        ranges=[astuple(lane) for lane in ranges],
     )
     yield "hash", chained, row.window_hash
 
 
-def _range(connection: Connection, lane: LaneRange, before: int, hash_before: bytes) -> Iterator[Difference]:
-    yield "first sequence", before + 1, lane.first
-    at_the_end = audit_reads.entry_hash_at(connection, lane.lane, lane.last) if lane.last > before else hash_before
+def _range(connection: Connection, lane: LaneRange, before: LaneRange) -> Iterator[Difference]:
+    yield "first sequence", before.last + 1, lane.first
+    at_the_end = audit_reads.entry_hash_at(connection, lane.lane, lane.last) if lane.last > before.last else before.chain_hash
     yield "chain hash", at_the_end, lane.chain_hash
     yield "last sequence before the first", False, lane.last < lane.first - 1
+    are_more = lane.refusals > before.refusals
+    refused = audit_reads.refusal_hash_at(connection, lane.lane, lane.refusals) if are_more else before.refusals_hash
+    yield "hash of the last refusal", refused, lane.refusals_hash
+    yield "fewer refusals than before", False, lane.refusals < before.refusals
+
+
+def _nothing_yet(facts: Facts, lane: int) -> LaneRange:
+    genesis = genesis_hash(facts.network.audience, lane)
+    return LaneRange(lane, 1, 0, genesis, 0, genesis)
 
 
 def _refusal(row: Any, previous_hash: bytes, facts: Facts, receipts: ReceiptForm | None) -> Iterator[Difference]:

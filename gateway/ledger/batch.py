@@ -1,4 +1,4 @@
-"""One batch of one lane in one transaction: load, decide, save, COMMIT. Who runs it decides when."""
+"""One batch in one transaction: lock, load, decide, save, COMMIT. Who runs it decides when, and in which lanes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,15 +8,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
+from gateway.domain.ids import bucket_of
+from gateway.domain.lanes import Misrouted, lane_of
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
 from gateway.ledger.figures import BatchTimes, WatchTimes
 from gateway.storage.booking import save_book
-from gateway.storage.books import load_book, load_book_for_expiry
+from gateway.storage.books import load_book, load_book_for_expiry, lock_heads
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import translate
-
-LANE = 0  # SQLite has one; which lane a bucket belongs to is asked here, nowhere else
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +35,39 @@ class BatchSettings:
     watch: WatchTimes | None = None
 
 
-def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
-    """Carries out commands in their order and commits; one result each. Raises StoreError; then nothing was written."""
+def run_batch(
+    connection: Connection, commands: Sequence[Command], *, lanes: Sequence[int], now_ms: int, settings: BatchSettings
+) -> list[Result | Misrouted]:
+    """Carries out commands in their order and commits; one result each. Raises StoreError; then nothing was written.
+
+    `lanes`: one for most batches, two for transfers between them. What belongs into others is given back, without any
+    effect; so is what comes behind it, by member or by entry.
+    """
     asked_ns = time.perf_counter_ns()
     try:
         with writing_on(connection):
+            locked = lock_heads(connection, lanes)
             locked_ns = time.perf_counter_ns()
-            loaded = load_book(
+            book = load_book(
                 connection,
                 commands,
-                lane=LANE,
+                locked=locked,
                 now_ms=now_ms,
                 terms=settings.load_terms(connection),
                 encode=settings.encode,
                 receipt_key_id=settings.receipt_key_id(now_ms),
             )
-            results = [loaded.book.execute(command) for command in commands]
-            save_book(connection, loaded)
+            results = [book.execute(command) for command in commands]
+            save_book(connection, book)
             saved_ns = time.perf_counter_ns()
     except DBAPIError as error:
         raise translate(error) from error
     if settings.watch is not None:
         done_ns = time.perf_counter_ns()
         lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
-        times = BatchTimes(lane=LANE, commands=len(commands), lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
+        times = BatchTimes(
+            lane=min(lanes), commands=len(commands), lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns
+        )
         settings.watch(times)
     sign = settings.sign
     if sign is None:
@@ -72,12 +81,23 @@ def run_batch(connection: Connection, commands: Sequence[Command], *, now_ms: in
 def expire_lots(
     connection: Connection, overdue: Sequence[tuple[str, str]], *, now_ms: int, load_terms: Callable[[Connection], Terms]
 ) -> int:
-    """Expires overdue lots, given as (member id, lot id), and commits; returns the points. Safe to repeat. Raises StoreError."""
-    try:
-        with writing_on(connection):
-            loaded = load_book_for_expiry(connection, overdue, lane=LANE, now_ms=now_ms, terms=load_terms(connection))
-            points = sum(loaded.book.expire(member_id=member_id, lot_id=lot_id) for member_id, lot_id in overdue)
-            save_book(connection, loaded)
-    except DBAPIError as error:
-        raise translate(error) from error
+    """Expires overdue lots, given as (member id, lot id), and commits, lane by lane; returns the points.
+
+    Safe to repeat. Raises StoreError; then what came before may have been written.
+    """
+    points, lanes, waiting = 0, 1, list(overdue)
+    while waiting:
+        lane = lane_of(bucket_of(waiting[0][0]), lanes)
+        try:
+            with writing_on(connection):
+                locked = lock_heads(connection, (lane,))
+                if locked.lanes == lanes:
+                    here = [lot for lot in waiting if lane_of(bucket_of(lot[0]), lanes) == lane]
+                    book = load_book_for_expiry(connection, here, locked=locked, now_ms=now_ms, terms=load_terms(connection))
+                    points += sum(book.expire(member_id=member_id, lot_id=lot_id) for member_id, lot_id in here)
+                    save_book(connection, book)
+                    waiting = [lot for lot in waiting if lane_of(bucket_of(lot[0]), lanes) != lane]
+                lanes = locked.lanes
+        except DBAPIError as error:
+            raise translate(error) from error
     return points

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
+from gateway.domain.lanes import Misrouted
 from gateway.domain.receipt import Result
 from gateway.ledger.batch import BatchSettings, run_batch
 from gateway.storage.errors import translate
@@ -25,14 +26,15 @@ class Keeper:
     clock: Callable[[], int]
     _connection: Connection | None = field(default=None, init=False, repr=False)
 
-    def __call__(self, commands: Sequence[Command]) -> list[Result]:
+    def start(self) -> None:
+        """Connects. Raises StoreError."""
+        self._connect()
+
+    def __call__(self, commands: Sequence[Command], lanes: Sequence[int]) -> Sequence[Result | Misrouted]:
         """One result a command, after COMMIT. Raises StoreError; then nothing was written."""
+        connection = self._connect()
         try:
-            connection = self._connection = self._connection or self.engine.connect()
-        except DBAPIError as error:
-            raise translate(error) from error
-        try:
-            return run_batch(connection, commands, now_ms=self.clock(), settings=self.settings)
+            return run_batch(connection, commands, lanes=lanes, now_ms=self.clock(), settings=self.settings)
         finally:
             if connection.invalidated:
                 self.close()
@@ -42,3 +44,9 @@ class Keeper:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+    def _connect(self) -> Connection:
+        try:
+            self._connection = self._connection or self.engine.connect()
+        except DBAPIError as error:
+            raise translate(error) from error
+        return self._connection

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from gateway.domain.book import Book, StoredRefusal
 from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
-from gateway.storage.books import LoadedBook
 from gateway.storage.bulk import BulkWrite, Row
 from gateway.storage.engine import pipelined
 from gateway.storage.tables import (
@@ -38,7 +37,7 @@ _INSERT_DEBTS = BulkWrite.insert(debts)
 _UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next_arrival", "entries"))
 _UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points"))
 _UPDATE_DEBTS = BulkWrite.update(debts, ("open_points",))
-_UPDATE_HEAD = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
+_UPDATE_HEADS = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
 
 _ADD_TOTALS = BulkWrite.add(totals, ("points", "postings"))
 _ADD_POSITIONS = BulkWrite.add(positions, ("open_value_micros", "net_debit_micros"))
@@ -49,10 +48,9 @@ _lot_fields = attrgetter(*(column.name for column in lots.columns))
 _debt_fields = attrgetter(*(column.name for column in debts.columns))
 
 
-def save_book(connection: Connection, loaded: LoadedBook) -> None:
+def save_book(connection: Connection, book: Book) -> None:
     """Writes what the batch decided. A constraint that disagrees raises the driver's IntegrityError."""
-    book = loaded.book
-    if not book.new_entries and not book.new_refusals:
+    if not book.changed_lanes:
         return
     with pipelined(connection):
         # Keys that another lane may claim at the same time come first, and sorted: so nobody waits in a circle.
@@ -65,8 +63,8 @@ def save_book(connection: Connection, loaded: LoadedBook) -> None:
         _INSERT_POSTINGS(connection, [row for entry, _ in book.new_entries for row in _posting_rows(entry)])
         _save_accounts(connection, book.work)
         _save_lots_and_debts(connection, book.work)
-        _save_sums(connection, loaded)
-        _UPDATE_HEAD(connection, [_head_values(book.head)])
+        _save_sums(connection, book)
+        _UPDATE_HEADS(connection, [_head_values(book.heads[lane]) for lane in sorted(book.changed_lanes)])
 
 
 def _posting_rows(entry: Entry) -> list[Row]:
@@ -104,7 +102,7 @@ def _refusal_row(book: Book, stored: StoredRefusal) -> Row:
     return (
         receipt.entry_id,
         receipt.fingerprint,
-        book.head.lane,
+        stored.lane,
         stored.number,
         receipt.partner_id,
         receipt.idempotency_key,
@@ -118,7 +116,7 @@ def _refusal_row(book: Book, stored: StoredRefusal) -> Row:
 
 def _save_accounts(connection: Connection, work: WorkingSet) -> None:
     new, changed = [], []
-    for member_id in work.changed_accounts:
+    for member_id in sorted(work.changed_accounts):
         account = work.accounts[member_id]
         running = (account.open_points, account.debt_points, account.next_arrival, account.entries)
         if member_id in work.new_accounts:
@@ -145,19 +143,20 @@ def _save_lots_and_debts(connection: Connection, work: WorkingSet) -> None:
     _UPDATE_DEBTS(connection, [(debt.open_points, *key, debt.bucket) for key, debt in changed_debts if key not in work.new_debts])
 
 
-def _save_sums(connection: Connection, loaded: LoadedBook) -> None:
-    head, work = loaded.book.head, loaded.book.work
+def _save_sums(connection: Connection, book: Book) -> None:
     _ADD_TOTALS(
         connection,
         [
-            (head.window_id, head.lane, issuer_id, counterparty_id, version, kind.value, points, count)
-            for (issuer_id, counterparty_id, version, kind), (points, count) in sorted(work.totals.items())
+            (book.heads[lane].window_id, lane, issuer_id, counterparty_id, version, kind.value, points, count)
+            for (lane, issuer_id, counterparty_id, version, kind), (points, count) in sorted(book.work.totals.items())
         ],
     )
-    added: list[Row] = []
-    for (partner_id, currency), position in sorted(work.positions.items()):
-        open_before, debit_before = loaded.positions_before.get((partner_id, currency), (0, 0))
-        open_added, debit_added = position.open_value_micros - open_before, position.net_debit_micros - debit_before
-        if open_added or debit_added:
-            added.append((head.lane, partner_id, currency, open_added, debit_added))
-    _ADD_POSITIONS(connection, added)
+    _ADD_POSITIONS(
+        connection,
+        [
+            (lane, partner_id, currency, added.open_value_micros, added.net_debit_micros)
+            for (partner_id, currency), by_lane in sorted(book.work.positions.items())
+            for lane, added in sorted(by_lane.items())
+            if added.open_value_micros or added.net_debit_micros
+        ],
+    )

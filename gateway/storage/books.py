@@ -1,23 +1,23 @@
-"""Loads the book for a batch. The head row is locked first: sequence is commit order.
+"""Loads the book for a batch. The rows of its heads are locked first: sequence is commit order.
 
 Every statement is built once; each load is a handful of look-ups by key for the whole batch, never one a command.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, func, or_, select
 
 from gateway.domain.book import Book, Head, KnownAnswer
-from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer, member_refs
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.lot import Debt, Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
 from gateway.domain.terms import Terms
-from gateway.domain.working import Original, Position, WorkingSet
+from gateway.domain.working import Original, WorkingSet
 from gateway.storage.bulk import Lookup, Row
 from gateway.storage.tables import (
     debts,
@@ -42,7 +42,8 @@ _ENTRY_COLUMNS = [*_columns(entries, Entry), entries.c.entry_hash]
 _ENTRY_NAMES = [column.name for column in _ENTRY_COLUMNS]
 _POSTING_COLUMNS = [postings.c.entry_id, *_columns(postings, Posting)]
 
-_HEADS = Lookup(select(*_columns(heads, Head)).with_for_update(), heads.c.lane)
+# Rows are locked in the order in which they are sorted: ascending, as whoever cuts off takes them.
+_HEADS = Lookup(select(*_columns(heads, Head)).order_by(heads.c.lane).with_for_update(), heads.c.lane)
 _OUTCOMES = Lookup(
     select(outcomes.c.entry_id, outcomes.c.fingerprint, outcomes.c.receipt, outcomes.c.receipt_key_id), outcomes.c.entry_id
 )
@@ -69,7 +70,7 @@ _REVERSALS = Lookup(
 )
 _POSTINGS = Lookup(select(*_POSTING_COLUMNS).order_by(postings.c.entry_id, postings.c.ordinal), postings.c.entry_id)
 # Every lane keeps its own rows; a partner's exposure is their sum, read without a lock.
-_POSITIONS = Lookup(
+_EXPOSURES = Lookup(
     select(
         positions.c.partner_id,
         positions.c.currency,
@@ -81,52 +82,63 @@ _POSITIONS = Lookup(
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedBook:
-    """A book, and the positions as they were loaded: what the batch adds to them goes to its own lane's rows.
+class LockedHeads:
+    """Heads that belong to the caller until its transaction ends, by lane, and how many lanes are in force.
 
-    Only the positions that a cap may refuse by are loaded; the others start from zero.
+    A lane that is not in force any more has none: nothing may be booked there.
     """
 
-    book: Book
-    positions_before: Mapping[tuple[str, str], tuple[int, int]]
+    heads: dict[int, Head]
+    lanes: int
+
+
+def lock_heads(connection: Connection, lanes: Collection[int]) -> LockedHeads:
+    """Waits for the lanes' heads. Whatever is read by later statements was committed before. Raises BooksBroken."""
+    found = [Head(*row) for row in _HEADS(connection, set(lanes))]
+    in_force = found[0].lanes if found else connection.execute(select(func.max(heads.c.lanes))).scalar()
+    if in_force is None:
+        raise BooksBroken("no lane has a head")
+    return LockedHeads({head.lane: head for head in found if head.lane < in_force}, in_force)
 
 
 def load_book(
     connection: Connection,
     commands: Sequence[Command],
     *,
-    lane: int,
+    locked: LockedHeads,
     now_ms: int,
     terms: Terms,
     encode: EncodeReceipt,
     receipt_key_id: str,
-) -> LoadedBook:
-    """Locks the lane's head and reads all that the commands may need."""
-    head = _load_head(connection, lane)
-    at_ms = max(head.last_commit_ms, now_ms)
-    work = WorkingSet(terms=terms, at_ms=at_ms, network_date=terms.network_date(at_ms).isoformat())
-    book = Book(head=head, work=work, encode=encode, receipt_key_id=receipt_key_id)
+) -> Book:
+    """Reads all that the commands may need. `terms` as of a statement after the lock."""
+    work = _working_set(locked, now_ms, terms)
+    book = Book(heads=locked.heads, work=work, encode=encode, receipt_key_id=receipt_key_id)
     _load_answers(connection, book, commands)
     fresh = [command for command in commands if command.entry_id not in book.known]
     if fresh:
-        refs = [ref for command in fresh for ref in _refs(command)]
+        refs = [ref for command in fresh for ref in member_refs(command)]
         _load_originals(connection, work, [c.original_entry_id for c in fresh if isinstance(c, Reverse)])
         _load_cards(connection, work, refs, fresh)
         _load_accounts(connection, work, _members_named(work, refs))
         _load_lots(connection, work, _members_spending(work, fresh))
-    return LoadedBook(book, _load_positions(connection, work, _issuers(terms, fresh)))
+    _load_exposures(connection, work, _issuers(terms, fresh))
+    return book
 
 
 def load_book_for_expiry(
-    connection: Connection, overdue: Sequence[tuple[str, str]], *, lane: int, now_ms: int, terms: Terms
-) -> LoadedBook:
+    connection: Connection, overdue: Sequence[tuple[str, str]], *, locked: LockedHeads, now_ms: int, terms: Terms
+) -> Book:
     """The same for overdue lots, as (member id, lot id). Expiry gives no receipts."""
-    head = _load_head(connection, lane)
-    at_ms = max(head.last_commit_ms, now_ms)
-    work = WorkingSet(terms=terms, at_ms=at_ms, network_date=terms.network_date(at_ms).isoformat())
+    work = _working_set(locked, now_ms, terms)
     _load_accounts(connection, work, {member_id for member_id, _ in overdue})
     _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue}))
-    return LoadedBook(Book(head=head, work=work, encode=_no_receipt, receipt_key_id=""), {})
+    return Book(heads=locked.heads, work=work, encode=_no_receipt, receipt_key_id="")
+
+
+def _working_set(locked: LockedHeads, now_ms: int, terms: Terms) -> WorkingSet:
+    at_ms = max([now_ms, *(head.last_commit_ms for head in locked.heads.values())])
+    return WorkingSet(terms=terms, lanes=locked.lanes, at_ms=at_ms, network_date=terms.network_date(at_ms).isoformat())
 
 
 def _no_receipt(_receipt: Receipt) -> bytes:
@@ -136,11 +148,6 @@ def _no_receipt(_receipt: Receipt) -> bytes:
 def read_entries(connection: Connection, entry_ids: Iterable[str]) -> list[tuple[Entry, bytes]]:
     """Entries with their postings and hashes, in the order of the lane."""
     return _entries_of(connection, _ENTRIES(connection, set(entry_ids)))
-
-
-def _load_head(connection: Connection, lane: int) -> Head:
-    (row,) = _HEADS(connection, (lane,))
-    return Head(*row)
 
 
 def _load_answers(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
@@ -188,13 +195,10 @@ def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
         work.accounts[lot.member_id].lots[lot.lot_id] = lot
 
 
-def _load_positions(connection: Connection, work: WorkingSet, issuers: set[str]) -> dict[tuple[str, str], tuple[int, int]]:
-    before = {}
-    for partner_id, currency, open_value_micros, net_debit_micros in _POSITIONS(connection, issuers):
+def _load_exposures(connection: Connection, work: WorkingSet, issuers: set[str]) -> None:
+    for partner_id, currency, open_value_micros, net_debit_micros in _EXPOSURES(connection, issuers):
         # PostgreSQL sums 64-bit integers as decimals.
-        before[partner_id, currency] = sums = (int(open_value_micros), int(net_debit_micros))
-        work.positions[partner_id, currency] = Position(*sums)
-    return before
+        work.exposures[partner_id, currency] = int(open_value_micros) + int(net_debit_micros)
 
 
 def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
@@ -203,16 +207,10 @@ def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
     return {command.partner_id for command in issues} | {funder_id for offer in offers for funder_id, _ in offer.shares}
 
 
-def _refs(command: Command) -> tuple[MemberRef, ...]:
-    if isinstance(command, Issue | Redeem):
-        return (command.member,)
-    return (command.source, command.target) if isinstance(command, Transfer) else ()
-
-
 def _members_named(work: WorkingSet, refs: Sequence[MemberRef]) -> set[str]:
     named = {original.entry.member_id for original in work.originals.values()}
     for ref in refs:
-        member_id = ref.member_id if ref.card_hash is None else work.cards.get(ref.card_hash)
+        member_id = work.member_id(ref)
         if member_id is not None:
             named.add(member_id)
     return named

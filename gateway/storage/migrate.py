@@ -1,18 +1,19 @@
 """Brings a database to the schema that this version of the program needs, and refuses one that is not there yet.
 
-Nothing is migrated in passing: `network create` and `network upgrade` are the only ones that change a schema.
+Nothing is migrated in passing: `network create` and `database upgrade` are the only ones that change a schema.
 """
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 
 from gateway.storage.engine import writing
 from gateway.storage.errors import SchemaOutdated
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest of `migrations/versions`; a test compares."""
 
+_LOCK_NUMBER = 0x7461_6C6C_7974_0002  # "tallyt", 2: PostgreSQL's advisory locks are known by a number
 _FOLDER = Path(__file__).parent / "migrations"
 _VERSION_TABLE = table("alembic_version", column("version_num"))
 
@@ -20,6 +21,7 @@ _VERSION_TABLE = table("alembic_version", column("version_num"))
 def create_schema(engine: Engine) -> None:
     """All tables in an empty database; safe to repeat. Raises SchemaOutdated where another version's tables stand already."""
     with writing(engine) as connection:
+        _be_alone(connection)
         if schema_version(connection) is not None:
             check_version(connection)
             return
@@ -34,6 +36,7 @@ def upgrade(engine: Engine) -> tuple[str, str]:
     Answers the version before and after. Raises SchemaOutdated on an empty database and on one from a newer program.
     """
     with writing(engine) as connection:
+        _be_alone(connection)
         before = schema_version(connection)
         if before is None or before > SCHEMA_VERSION:
             check_version(connection)
@@ -48,7 +51,7 @@ def check_version(connection: Connection) -> None:
         raise SchemaOutdated("the database has no Tallystick tables yet: run 'tallystick network create'")
     facts = f"the database has schema {version}, this program has {SCHEMA_VERSION}"
     if version < SCHEMA_VERSION:
-        raise SchemaOutdated(f"{facts}: stop the gateway and run 'tallystick network upgrade'")
+        raise SchemaOutdated(f"{facts}: stop the gateway and run 'tallystick database upgrade'")
     if version > SCHEMA_VERSION:
         raise SchemaOutdated(f"{facts}: install the newer Tallystick")
 
@@ -59,6 +62,15 @@ def schema_version(connection: Connection) -> str | None:
         return None
     version = connection.scalar(select(_VERSION_TABLE.c.version_num))
     return None if version is None else str(version)
+
+
+def _be_alone(connection: Connection) -> None:
+    """No other migration at the same time. SQLite has one writer anyway. Raises SchemaOutdated where text could not be kept."""
+    if connection.dialect.name == "sqlite":
+        return
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK_NUMBER)))
+    if (encoding := connection.exec_driver_sql("SHOW server_encoding").scalar_one()) != "UTF8":
+        raise SchemaOutdated(f"the database keeps text as {encoding}: make one with ENCODING 'UTF8' and name it in database.url")
 
 
 def _run(connection: Connection) -> None:

@@ -41,8 +41,10 @@ heads = Table(
     Column("chain_hash", LargeBinary(32), nullable=False),
     Column("refusals", BigInteger, nullable=False),
     Column("refusals_hash", LargeBinary(32), nullable=False),
+    Column("lanes", Integer, nullable=False),  # how many are in force: the same in all heads
     PrimaryKeyConstraint("lane"),
     CheckConstraint("last_sequence >= 0 AND refusals >= 0", name="counts"),
+    CheckConstraint("lane >= 0 AND lanes >= 1", name="lanes"),
     info=LEDGER,
 )
 
@@ -258,9 +260,11 @@ windows = Table(
     Column("cut_off_date", chars(10), nullable=False),
     Column("closed_at_ms", BigInteger, nullable=False),
     Column("window_hash", LargeBinary(32), nullable=False),
+    Column("lanes", Integer, nullable=False),  # in force while it was open
     PrimaryKeyConstraint("window_id"),
     CheckConstraint("window_id >= 1", name="window_id"),
     CheckConstraint("state IN ('OPEN', 'CLOSED', 'NETTED', 'CONFIRMED', 'SETTLED', 'DISPUTED')", name="state"),
+    CheckConstraint("lanes >= 1", name="lanes"),
     Index(
         "uq_windows_one_open", "state", unique=True, sqlite_where=text("state = 'OPEN'"), postgresql_where=text("state = 'OPEN'")
     ),
@@ -275,8 +279,11 @@ window_ranges = Table(
     Column("first_sequence", BigInteger, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
     Column("chain_hash", LargeBinary(32), nullable=False),
+    Column("refusals", BigInteger, nullable=False),  # of the lane, by the end of the window
+    Column("refusals_hash", LargeBinary(32), nullable=False),
     PrimaryKeyConstraint("window_id", "lane"),
     CheckConstraint("last_sequence >= first_sequence - 1", name="range"),
+    CheckConstraint("refusals >= 0", name="refusals"),
     info=LEDGER,
 )
 

@@ -1,7 +1,9 @@
 """Settlement windows in the store: the open one, the ranges of closed ones, and the cut-off itself."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -25,6 +27,7 @@ def load_windows(connection: Connection, *, before: int | None = None, limit: in
             row.cut_off_date,
             row.closed_at_ms,
             row.window_hash,
+            row.lanes,
             tuple(ranges[row.window_id]),
         )
         for row in rows
@@ -55,31 +58,76 @@ def entries_since_cut_off(connection: Connection) -> int:
 
 
 def close_window(
-    connection: Connection, *, window_id: int, audience: str, at_ms: int, network_date: Callable[[int], str]
+    connection: Connection,
+    *,
+    window_id: int,
+    audience: str,
+    at_ms: int,
+    network_date: Callable[[int], str],
+    lanes_from_now: int | None = None,
 ) -> Window:
     """Cuts off the open window and opens the next, exactly: whatever commits later reads a head that names the next one.
 
     Takes the locks of all heads, in ascending order. Closed at `at_ms`, or at the last commit if that was later; the date
-    is the network's at that moment. The caller's transaction must write. Raises BooksBroken unless `window_id` is open.
+    is the network's at that moment. `lanes_from_now`: changes the map from buckets to lanes for the next window; lanes that
+    are new begin, others keep their heads. The caller's transaction must write. Raises BooksBroken unless `window_id` is open.
     """
-    lanes = connection.execute(select(heads).order_by(heads.c.lane).with_for_update()).all()
-    if open_window(connection).window_id != window_id or any(head.window_id != window_id for head in lanes):
+    found = _lock_all_heads(connection)
+    present = open_window(connection)
+    if present.window_id != window_id or any(head.window_id != window_id for head in found):
         raise BooksBroken(f"window {window_id} is not the open one of all lanes")
     previous = load_window(connection, window_id - 1)
     before = {lane.lane: lane.last for lane in previous.ranges} if previous else {}
-    ranges = tuple(LaneRange(head.lane, before.get(head.lane, 0) + 1, head.last_sequence, head.chain_hash) for head in lanes)
-    closed_at_ms = max([at_ms, *(head.last_commit_ms for head in lanes)])
-    cut_off_date = network_date(closed_at_ms)
-    chained = window_hash(
-        previous.window_hash if previous else genesis_hash(audience, 0),
-        window_id=window_id,
-        cut_off_date=cut_off_date,
+    closed_at_ms = max([at_ms, *(head.last_commit_ms for head in found)])
+    closed = replace(
+        present,
+        state=WindowState.CLOSED,
+        cut_off_date=network_date(closed_at_ms),
         closed_at_ms=closed_at_ms,
-        ranges=[(lane.lane, lane.first, lane.last, lane.chain_hash) for lane in ranges],
+        ranges=tuple(
+            LaneRange(
+                head.lane,
+                before.get(head.lane, 0) + 1,
+                head.last_sequence,
+                head.chain_hash,
+                head.refusals,
+                head.refusals_hash,
+            )
+            for head in found
+        ),
     )
-    closed = Window(window_id, WindowState.CLOSED, cut_off_date, closed_at_ms, chained, ranges)
-    _save_cut_off(connection, closed)
+    closed = replace(closed, window_hash=_hash(closed, previous.window_hash if previous else genesis_hash(audience, 0)))
+    _save_closed(connection, closed)
+    _open_next(connection, closed, lanes=lanes_from_now or present.lanes)
+    for lane in range(len(found), lanes_from_now or 0):
+        insert_head(connection, audience, lane, lanes=lanes_from_now or 0, window_id=window_id + 1, at_ms=closed_at_ms)
     return closed
+
+
+def insert_open_window(connection: Connection, window_id: int, *, lanes: int) -> None:
+    """Opens a window; a constraint allows one at a time."""
+    connection.execute(
+        insert(windows).values(
+            window_id=window_id, state=WindowState.OPEN.value, cut_off_date="", closed_at_ms=0, window_hash=b"", lanes=lanes
+        )
+    )
+
+
+def insert_head(connection: Connection, audience: str, lane: int, *, lanes: int, window_id: int, at_ms: int) -> None:
+    """Begins a lane: nothing is booked in it yet."""
+    genesis = genesis_hash(audience, lane)
+    connection.execute(
+        insert(heads).values(
+            lane=lane,
+            window_id=window_id,
+            last_sequence=0,
+            last_commit_ms=at_ms,
+            chain_hash=genesis,
+            refusals=0,
+            refusals_hash=genesis,
+            lanes=lanes,
+        )
+    )
 
 
 def set_window_state(connection: Connection, window_id: int, *, present: WindowState, target: WindowState) -> None:
@@ -91,7 +139,25 @@ def set_window_state(connection: Connection, window_id: int, *, present: WindowS
         raise BooksBroken(f"window {window_id} is no longer {present}")
 
 
-def _save_cut_off(connection: Connection, closed: Window) -> None:
+def _lock_all_heads(connection: Connection) -> Sequence[Any]:
+    """All heads, in ascending order of their lanes."""
+    # Whoever waited in the first statement does not see lanes that began meanwhile; the second one does.
+    connection.execute(select(heads.c.lane).order_by(heads.c.lane).with_for_update()).all()
+    return connection.execute(select(heads).order_by(heads.c.lane).with_for_update()).all()
+
+
+def _hash(closed: Window, previous_hash: bytes) -> bytes:
+    return window_hash(
+        previous_hash,
+        window_id=closed.window_id,
+        cut_off_date=closed.cut_off_date,
+        closed_at_ms=closed.closed_at_ms,
+        lanes=closed.lanes,
+        ranges=[astuple(lane) for lane in closed.ranges],
+    )
+
+
+def _save_closed(connection: Connection, closed: Window) -> None:
     connection.execute(
         update(windows)
         .where(windows.c.window_id == closed.window_id)
@@ -111,16 +177,18 @@ def _save_cut_off(connection: Connection, closed: Window) -> None:
                 "first_sequence": lane.first,
                 "last_sequence": lane.last,
                 "chain_hash": lane.chain_hash,
+                "refusals": lane.refusals,
+                "refusals_hash": lane.refusals_hash,
             }
             for lane in closed.ranges
         ],
     )
-    connection.execute(
-        insert(windows).values(
-            window_id=closed.window_id + 1, state=WindowState.OPEN.value, cut_off_date="", closed_at_ms=0, window_hash=b""
-        )
-    )
-    connection.execute(update(heads).values(window_id=closed.window_id + 1, last_commit_ms=closed.closed_at_ms))
+
+
+def _open_next(connection: Connection, closed: Window, *, lanes: int) -> None:
+    window_id = closed.window_id + 1
+    insert_open_window(connection, window_id, lanes=lanes)
+    connection.execute(update(heads).values(window_id=window_id, last_commit_ms=closed.closed_at_ms, lanes=lanes))
 
 
 def _load_ranges(connection: Connection, window_ids: list[int]) -> defaultdict[int, list[LaneRange]]:
@@ -128,5 +196,7 @@ def _load_ranges(connection: Connection, window_ids: list[int]) -> defaultdict[i
     if window_ids:
         query = select(window_ranges).where(window_ranges.c.window_id.between(min(window_ids), max(window_ids)))
         for row in connection.execute(query.order_by(window_ranges.c.window_id, window_ranges.c.lane)):
-            found[row.window_id].append(LaneRange(row.lane, row.first_sequence, row.last_sequence, row.chain_hash))
+            found[row.window_id].append(
+                LaneRange(row.lane, row.first_sequence, row.last_sequence, row.chain_hash, row.refusals, row.refusals_hash)
+            )
     return found

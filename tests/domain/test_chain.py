@@ -23,7 +23,8 @@ WINDOW: dict[str, Any] = {
     "window_id": 1,
     "cut_off_date": "2026-07-25",
     "closed_at_ms": 1784980800000,
-    "ranges": [(0, 1, 42, bytes(range(32)))],
+    "lanes": 1,
+    "ranges": [(0, 1, 42, bytes(range(32)), 7, bytes(range(32, 64)))],
 }
 
 
@@ -44,7 +45,7 @@ def test_a_refusals_hash_never_changes() -> None:
 
 def test_a_windows_hash_never_changes() -> None:
     """What was proven stays proven."""
-    assert window_hash(bytes(32), **WINDOW).hex() == "d961f46a26dad44917672a7b17a958c87ad651a88ad8c57ba3604f2d701a9a9b"
+    assert window_hash(bytes(32), **WINDOW).hex() == "0c3a11f75a22c0ee57d639da0d7713aeca0aa058247b0eb68b91aa73991705ec"
 
 
 @pytest.mark.parametrize("field", sorted(REFUSAL))
@@ -53,15 +54,15 @@ def test_every_field_of_a_refusal_is_in_its_hash(field: str) -> None:
     assert refusal_hash(bytes(32), **{**REFUSAL, field: _other(REFUSAL[field])}) != refusal_hash(bytes(32), **REFUSAL)
 
 
-@pytest.mark.parametrize("field", ["window_id", "cut_off_date", "closed_at_ms"])
+@pytest.mark.parametrize("field", ["window_id", "cut_off_date", "closed_at_ms", "lanes"])
 def test_every_field_of_a_window_is_in_its_hash(field: str) -> None:
     """A change of any shows."""
     assert window_hash(bytes(32), **{**WINDOW, field: _other(WINDOW[field])}) != window_hash(bytes(32), **WINDOW)
 
 
-@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("position", range(6))
 def test_every_part_of_a_windows_range_is_in_its_hash(position: int) -> None:
-    """Lane, first and last sequence, and the chain at the end."""
+    """Lane, first and last sequence, and both chains at the end."""
     changed = list(WINDOW["ranges"][0])
     changed[position] = _other(changed[position])
 

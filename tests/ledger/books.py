@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Receipt, Result
 from gateway.domain.units import parse_amount
@@ -51,8 +52,8 @@ class Books:
         self._numbers = itertools.count(1)
 
     def run(self, *commands: Command) -> list[Result]:
-        """One batch."""
-        return run_batch(self.connection, commands, now_ms=self.now_ms, settings=self.settings)
+        """One batch; what belongs into other lanes in further ones."""
+        return run_everywhere(self.connection, commands, now_ms=self.now_ms, settings=self.settings)
 
     def book(self, command: Command) -> Receipt:
         """Carries out a command that must be booked."""
@@ -127,6 +128,21 @@ class Books:
 
     def _caller(self, partner: str) -> dict[str, Any]:
         return {"partner_id": partner, "key_id": f"{partner}/till-1/1", "idempotency_key": f"key-{next(self._numbers)}"}
+
+
+def run_everywhere(connection: Connection, commands: Sequence[Command], *, now_ms: int, settings: BatchSettings) -> list[Result]:
+    """Runs commands in lane 0, and whatever is given back where it belongs: in one lane or in many, the same results."""
+    results: dict[int, Result] = {}
+    waiting = list(enumerate(commands))
+    lanes: tuple[int, ...] = (0,)
+    while waiting:
+        given = run_batch(connection, [command for _, command in waiting], lanes=lanes, now_ms=now_ms, settings=settings)
+        results |= {number: one for (number, _), one in zip(waiting, given, strict=True) if not isinstance(one, Misrouted)}
+        elsewhere = [one for one in given if isinstance(one, Misrouted)]
+        assert len(elsewhere) < len(waiting) or lanes != elsewhere[0].lanes, "a batch in the right lane decides something"
+        waiting = [(number, command) for number, command in waiting if number not in results]
+        lanes = elsewhere[0].lanes if elsewhere else ()
+    return [results[number] for number in range(len(commands))]
 
 
 def card(name: str) -> MemberRef:

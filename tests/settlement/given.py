@@ -14,10 +14,11 @@ from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef
 from gateway.domain.ids import entry_id
 from gateway.domain.receipt import Answer, Receipt
 from gateway.domain.units import MICROS
-from gateway.ledger.batch import BatchSettings, run_batch
+from gateway.ledger.batch import BatchSettings
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine
 from tests.given import at
+from tests.ledger.books import run_everywhere
 
 _ORACLE = Path(__file__).parents[1] / "oracle" / "coalition_month.json"
 
@@ -45,7 +46,7 @@ class Shop:
     def book_all(self, commands: Sequence[Command], *, now_ms: int) -> None:
         """Books commands in one transaction."""
         with self.engine.connect() as connection:
-            results = run_batch(connection, commands, now_ms=now_ms, settings=self.settings)
+            results = run_everywhere(connection, commands, now_ms=now_ms, settings=self.settings)
         assert all(isinstance(result, Answer) and result.refusal is None for result in results), results
         self.booked += len(commands)
 

@@ -6,7 +6,7 @@ from gateway.domain.window import Window, WindowState
 from settlement.instruction import Instruction, instruct, instructions_document, instructions_text
 from settlement.netting import Payment
 
-WINDOW = Window(1, WindowState.CLOSED, "2026-06-30", 1, b"", ())
+WINDOW = Window(1, WindowState.CLOSED, "2026-06-30", 1, b"", 1, ())
 
 
 def instructions(window_id: int = 1, form: str = "partner-to-partner") -> list[Instruction]:

@@ -24,7 +24,8 @@ from settlement.statement import (
 )
 
 CARD = RateCard("bravo", 1, date(2026, 6, 1), {}, 0, MICROS, 900_000, "EUR")
-WINDOW = Window(3, WindowState.CLOSED, "2026-06-30", 1, b"", (LaneRange(0, 11, 20, b""), LaneRange(1, 5, 4, b"")))
+RANGES = LaneRange(0, 11, 20, b"", 0, b""), LaneRange(1, 5, 4, b"", 0, b"")
+WINDOW = Window(3, WindowState.CLOSED, "2026-06-30", 1, b"", 2, RANGES)
 
 
 def event(kind: PostingKind = PostingKind.REDEEM, issuer_id: str = "alpha") -> Event:

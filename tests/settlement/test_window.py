@@ -8,7 +8,7 @@ from gateway.domain.errors import InvalidValue
 from gateway.domain.window import Window, WindowState
 from settlement.window import TRANSITIONS, changes_state, is_another_night, is_same_cut_off
 
-CLOSED = Window(7, WindowState.NETTED, "2026-06-30", 1_000, b"", ())
+CLOSED = Window(7, WindowState.NETTED, "2026-06-30", 1_000, b"", 1, ())
 
 
 def test_a_window_goes_from_open_to_settled() -> None:

@@ -1,0 +1,51 @@
+"""Databases of earlier versions: what each version of the schema does to the rows that it finds."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, text
+
+from gateway.storage import migrate
+from gateway.storage.engine import reading, writing
+from gateway.storage.errors import SchemaOutdated
+
+
+def _upgrade_to(connection: Connection, version: str) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    command.upgrade(config, version)
+
+
+def _rows(engine: Engine, table: str) -> list[tuple[object, ...]]:
+    with reading(engine) as connection:
+        return sorted(tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}")))
+
+
+def test_a_network_of_the_first_version_gets_its_lanes(empty_engine: Engine) -> None:
+    """All its heads, and its open window, have as many as it was founded with."""
+    network = (1, "coalition.example:test", "EUR", "Europe/Berlin", "at_par", 2, 1_000, 1)
+    with writing(empty_engine) as connection:
+        _upgrade_to(connection, "0001")
+        connection.exec_driver_sql(f"INSERT INTO networks VALUES {network}")
+        connection.execute(text("INSERT INTO windows VALUES (1, 'OPEN', '', 0, :none)"), {"none": b""})
+        for lane in range(2):
+            connection.execute(text("INSERT INTO heads VALUES (:n, 1, 7, 2000, :a, 3, :b)"), {"n": lane, "a": b"a", "b": b"b"})
+    before, after = migrate.upgrade(empty_engine)
+
+    assert (before, after) == ("0001", migrate.SCHEMA_VERSION)
+    assert _rows(empty_engine, "heads") == [(lane, 1, 7, 2_000, b"a", 3, b"b", 2) for lane in range(2)]
+    assert _rows(empty_engine, "windows") == [(1, "OPEN", "", 0, b"", 2)]
+
+
+def test_windows_that_the_first_version_closed_cannot_be_upgraded(empty_engine: Engine) -> None:
+    """Their hashes cover neither lanes nor refusals, and no release ever made any."""
+    with writing(empty_engine) as connection:
+        _upgrade_to(connection, "0001")
+        connection.execute(text("INSERT INTO windows VALUES (1, 'CLOSED', '2026-06-30', 1, :hash)"), {"hash": bytes(32)})
+
+    with pytest.raises(SchemaOutdated, match="without a note of their lanes"):
+        migrate.upgrade(empty_engine)
+    with reading(empty_engine) as connection:
+        assert migrate.schema_version(connection) == "0001"
