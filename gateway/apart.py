@@ -20,10 +20,10 @@ from typing import Any
 
 from gateway.config import Config
 from gateway.domain.command import Command
-from gateway.domain.errors import TallystickError
-from gateway.domain.receipt import Result
+from gateway.domain.errors import BooksBroken, TallystickError
 from gateway.ledger.figures import BatchTimes, WatchTimes
 from gateway.ledger.keeper import BooksFailed
+from gateway.ledger.lane import Routed
 from gateway.storage.errors import StoreUnavailable
 
 END_S_MAX = 10  # for the batch under way, once the pipe is closed
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class KeeperApart:
-    """The gateway's side: a writer's Run. Belongs to one thread at a time. `clock` gives unix milliseconds."""
+    """The gateway's side: the Keeping of a lane. Belongs to one thread at a time. `clock` gives unix milliseconds."""
 
     config: Config
     clock: Callable[[], int]
@@ -56,13 +56,13 @@ class KeeperApart:
         self._pipe = Connection(ours.detach())
         self._ask((self.config, self.clock()))
 
-    def __call__(self, commands: Sequence[Command]) -> list[Result]:
+    def __call__(self, commands: Sequence[Command], lanes: Sequence[int]) -> Sequence[Routed]:
         """One result a command, after COMMIT. Raises StoreError, or BooksFailed."""
         if self._process is None or self._process.poll() is not None:
             self.close()
             self.start()
-        results: list[Result]
-        results, times = self._ask((self.clock(), list(commands)))
+        results: Sequence[Routed]
+        results, times = self._ask((self.clock(), list(commands), tuple(lanes)))
         if self.watch is not None:
             for batch in times:
                 self.watch(batch)
@@ -120,10 +120,10 @@ def keep_books(pipe: "Connection[Any, Any]") -> None:
     pipe.send(None)
     spare_the_collector()
     while True:
-        now.at_ms, commands = pipe.recv()
+        now.at_ms, commands, lanes = pipe.recv()
         times.clear()
         try:
-            results = keeper(commands)
+            results = keeper(commands, lanes)
         except Exception as error:  # noqa: BLE001 - the boundary of a batch; the gateway's writer handles it
             pipe.send(_portable(error))
         else:
@@ -147,7 +147,7 @@ class _Now:
 
 def _portable(error: Exception) -> Exception:
     """What the pipe can carry: our own errors as they are, a bug as its traceback."""
-    if isinstance(error, TallystickError):
+    if isinstance(error, TallystickError) and not isinstance(error, BooksBroken):
         return error
     return BooksFailed("".join(traceback.format_exception(error)))
 

@@ -21,9 +21,8 @@ from gateway.edge.signatures import SignatureGate
 from gateway.edge.tls import ServerCertificate, TlsFiles
 from gateway.founding import IDENTIFIER_KEY
 from gateway.keeping import make_keeper, make_signer
-from gateway.ledger.batch import LANE
 from gateway.ledger.clock_check import check_clock
-from gateway.ledger.keeper import Keeper
+from gateway.ledger.lane import Keeping
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.directory import Directory
@@ -64,6 +63,7 @@ class App:
         self._reflects = reflects
         self._shares_port = worker > 0
         self._keeps_books_apart = keeps_books_apart
+        self._apart: list[KeeperApart] = []
         self._write_log = write_log
         self._metrics = Metrics(config, clock=clock, worker=worker)
         self._log = RequestLog(write_log, figures=self._metrics.requests)
@@ -96,9 +96,7 @@ class App:
                 from gateway.edge.spans import sent_to  # its libraries are an extra
 
                 self._log.spans = sent_to(self._config.gateway.traces_endpoint)
-            if isinstance(self._keeper, KeeperApart):
-                await asyncio.to_thread(self._keeper.start)
-            self._writer.start()
+            await self._writer.start()
             try:
                 self.metrics_url = await self._metrics.start(
                     self._reading, running=lambda: self._doorkeeper.running, is_plaintext=self._is_plaintext
@@ -106,7 +104,7 @@ class App:
                 self.address = await self._server.start(self._listen, certificate)
             except InvalidValue:
                 await self._metrics.stop()
-                await self._stop_writing()
+                await self._writer.stop()
                 raise
         except BaseException:
             engine.dispose()
@@ -119,7 +117,7 @@ class App:
         self._chores.cancel()
         await asyncio.gather(self._chores, return_exceptions=True)
         self._failures.flush()
-        await self._stop_writing()
+        await self._writer.stop()
         await self._metrics.stop()
         self._reading.close()
         self._engine.dispose()
@@ -130,18 +128,21 @@ class App:
         signer, reach = make_signer(config, directory, now_ms=self._clock(), note=self._note), StoreReach()
         watch = self._metrics.batches.committed if self._metrics.batches is not None else None
         self._engine = engine
-        if self._keeps_books_apart:
-            self._keeper: Keeper | KeeperApart = KeeperApart(config, self._clock, watch)
-        else:
-            self._keeper = make_keeper(engine, directory, signer, clock=self._clock, watch=watch)
+
+        def new_keeping() -> Keeping:
+            if not self._keeps_books_apart:
+                return make_keeper(engine, directory, signer, clock=self._clock, watch=watch)
+            self._apart.append(KeeperApart(config, self._clock, watch))
+            return self._apart[-1]
+
         self._writer = Writer(
             engine=engine,
-            run=reach.watched(self._keeper),
+            new_keeping=new_keeping,
             queue_max=limits.queue_max,
             batch_max=limits.batch_max,
+            tell_store=reach.told,
             figures=self._metrics.batches,
         )
-        self._metrics.watch_queue(LANE, self._writer.queue_state)
         self._failures = FailureLog(self._writer.add_chore)
         self._reading = ReadingService(engine, directory)
         services = Services(
@@ -180,12 +181,8 @@ class App:
 
     @property
     def books_process_id(self) -> int | None:
-        """Of the process that keeps the books, if it is another one."""
-        return self._keeper.process_id if isinstance(self._keeper, KeeperApart) else None
-
-    async def _stop_writing(self) -> None:
-        await self._writer.stop()
-        await asyncio.to_thread(self._keeper.close)
+        """Of the process that keeps the books of the first lane, if it is another one."""
+        return self._apart[0].process_id if self._apart else None
 
     def _note(self, text: str) -> None:
         """A line for the operator. Any thread may write one."""

@@ -8,7 +8,7 @@ from gateway.config import Config
 from gateway.edge.caller import METHOD_RULES
 from gateway.edge.requestlog import RequestFigures
 from gateway.edge.storewatch import StoreWatch
-from gateway.ledger.figures import BatchFigures, QueueState
+from gateway.ledger.figures import BatchFigures
 from gateway.services.reading import ReadingService
 
 if TYPE_CHECKING:
@@ -29,11 +29,6 @@ class Metrics:
         self._server: MetricsServer | None = None
         self.requests = RequestFigures(METHOD_RULES) if self._listen else None
         self.batches = BatchFigures() if self._listen else None
-
-    def watch_queue(self, lane: int, state: Callable[[], QueueState]) -> None:
-        """Names whom to ask for the queue of a lane."""
-        if self.batches is not None:
-            self.batches.queues[lane] = state
 
     async def start(self, reading: ReadingService, *, running: Callable[[], int], is_plaintext: bool) -> str:
         """Listens, and returns the URL; "" if it is off. `running`: calls in progress. Raises InvalidValue."""

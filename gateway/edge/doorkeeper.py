@@ -25,7 +25,7 @@ from gateway.edge.requestlog import RequestLine, RequestLog
 from gateway.edge.signatures import Received, SignatureGate, read_header
 from gateway.edge.status import DETAILS_KEY, rich_status
 from gateway.edge.validate import unknown_fields
-from gateway.storage.errors import StoreContention, StoreError
+from gateway.storage.errors import StoreContention, StoreError, StoreUnavailable
 from tallystick.v1 import types_pb2
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -158,6 +158,8 @@ class Doorkeeper:
     def _unforeseen(self, error: Exception, method: str) -> Rejected:
         if isinstance(error, StoreContention):
             return reject(Reason.REQUEST_IN_PROGRESS).rejected
+        if isinstance(error, StoreUnavailable):  # the health says so, and the log says it once
+            return reject(Reason.STORE_UNAVAILABLE).rejected
         error_id = secrets.token_hex(8)
         text = "".join(traceback.format_exception(error))
         self._log.error(at_ms=self._clock(), error_id=error_id, method=method, traceback=text)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
 from gateway.domain.ids import bucket_of
-from gateway.domain.lanes import Misrouted, lane_of
+from gateway.domain.lanes import Deferred, Misrouted, lane_of
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
 from gateway.ledger.figures import BatchTimes, WatchTimes
@@ -38,44 +38,20 @@ class BatchSettings:
 def run_batch(
     connection: Connection, commands: Sequence[Command], *, lanes: Sequence[int], now_ms: int, settings: BatchSettings
 ) -> list[Result | Misrouted]:
-    """Carries out commands in their order and commits; one result each. Raises StoreError; then nothing was written.
+    """Carries out commands in their order and commits; one result each.
 
     `lanes`: one for most batches, two for transfers between them. What belongs into others is given back, without any
-    effect; so is what comes behind it, by member or by entry.
+    effect; so is what comes behind it, by member or by entry. What adds to an issuer near its cap is carried out in a
+    further transaction. Raises StoreError; then nothing was written, or the first of these two alone.
     """
-    asked_ns = time.perf_counter_ns()
-    try:
-        with writing_on(connection):
-            locked = lock_heads(connection, lanes)
-            locked_ns = time.perf_counter_ns()
-            book = load_book(
-                connection,
-                commands,
-                locked=locked,
-                now_ms=now_ms,
-                terms=settings.load_terms(connection),
-                encode=settings.encode,
-                receipt_key_id=settings.receipt_key_id(now_ms),
-            )
-            results = [book.execute(command) for command in commands]
-            save_book(connection, book)
-            saved_ns = time.perf_counter_ns()
-    except DBAPIError as error:
-        raise translate(error) from error
-    if settings.watch is not None:
-        done_ns = time.perf_counter_ns()
-        lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
-        times = BatchTimes(
-            lane=min(lanes), commands=len(commands), lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns
-        )
-        settings.watch(times)
-    sign = settings.sign
-    if sign is None:
-        return results
-    return [
-        replace(result, signature=sign(result.receipt, result.receipt_key_id)) if isinstance(result, Answer) else result
-        for result in results
-    ]
+    results = _run(connection, commands, lanes=lanes, now_ms=now_ms, settings=settings, alone=False)
+    deferred = [number for number, result in enumerate(results) if isinstance(result, Deferred)]
+    if deferred:
+        again = [commands[number] for number in deferred]
+        decided = _run(connection, again, lanes=lanes, now_ms=now_ms, settings=settings, alone=True)
+        for number, result in zip(deferred, decided, strict=True):
+            results[number] = result
+    return [_signed(result, settings.sign) for result in results]
 
 
 def expire_lots(
@@ -101,3 +77,50 @@ def expire_lots(
         except DBAPIError as error:
             raise translate(error) from error
     return points
+
+
+def _run(
+    connection: Connection,
+    commands: Sequence[Command],
+    *,
+    lanes: Sequence[int],
+    now_ms: int,
+    settings: BatchSettings,
+    alone: bool,
+) -> list[Result | Misrouted | Deferred]:
+    """One transaction. Nothing is deferred if it is `alone`."""
+    asked_ns = time.perf_counter_ns()
+    try:
+        with writing_on(connection):
+            locked = lock_heads(connection, lanes)
+            locked_ns = time.perf_counter_ns()
+            book = load_book(
+                connection,
+                commands,
+                locked=locked,
+                now_ms=now_ms,
+                terms=settings.load_terms(connection),
+                encode=settings.encode,
+                receipt_key_id=settings.receipt_key_id(now_ms),
+                alone=alone,
+            )
+            results = [book.execute(command) for command in commands]
+            save_book(connection, book)
+            saved_ns = time.perf_counter_ns()
+    except DBAPIError as error:
+        raise translate(error) from error
+    if settings.watch is not None:
+        done_ns = time.perf_counter_ns()
+        decided = sum(not isinstance(result, Misrouted | Deferred) for result in results)
+        lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
+        settings.watch(
+            BatchTimes(lane=min(lanes), commands=decided, lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
+        )
+    return results
+
+
+def _signed(result: Result | Misrouted | Deferred, sign: Callable[[bytes, str], bytes] | None) -> Result | Misrouted:
+    assert not isinstance(result, Deferred), "a batch that is alone decides everything"
+    if sign is None or not isinstance(result, Answer):
+        return result
+    return replace(result, signature=sign(result.receipt, result.receipt_key_id))

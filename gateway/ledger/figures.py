@@ -106,15 +106,10 @@ class BatchFigures:
             lane.commit.add(times.commit_ns)
 
     def answered(self, commands: Sequence[Command], results: Sequence[Result]) -> None:
-        """Counts what became of commands whose batch was committed."""
+        """Counts what became of commands, those that entered no batch as well."""
         with self._lock:
             for command, result in zip(commands, results, strict=True):
                 self._count(command.partner_id, result)
-
-    def turned_away(self, reason: Reason, commands: int) -> None:
-        """Counts commands that entered no batch, or whose batch was not written."""
-        with self._lock:
-            self._outcomes[reason.name] = self._outcomes.get(reason.name, 0) + commands
 
     def lanes(self) -> Iterator[tuple[int, LaneFigures]]:
         """Lanes in order, each with its figures as they stand now."""

@@ -44,6 +44,7 @@ class Keeper:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
     def _connect(self) -> Connection:
         try:
             self._connection = self._connection or self.engine.connect()

@@ -1,248 +1,151 @@
-"""The group-commit writer: one thread. While one batch commits, the next collects.
+"""Takes commands for all lanes: routes each to the lane that its member lives in, and brings back one result a command.
 
-Answers after COMMIT, and wakes the event loop once a batch. Its queue is bounded; what does not fit is refused at once,
-what has waited past its deadline never enters a batch. A constraint that refuses a batch rolls it back, and its
-commands run again singly, so that one bad command harms no other.
+What waits is bounded, over all lanes; what does not fit is refused at once. A command that a lane gives back, since its
+member lives elsewhere or the number of lanes has changed, goes to the lane that was named, in its order.
 """
 
 import asyncio
-import logging
-import queue
-import random
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
-from gateway.domain.command import Command
+from gateway.domain.command import Command, Transfer
+from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
-from gateway.ledger.figures import BatchFigures, QueueState
-from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError
+from gateway.ledger.figures import BatchFigures
+from gateway.ledger.lane import Chore, Keeping, Lane, Routed, TellStore
+from gateway.ledger.routes import Routes
+from gateway.storage.whereabouts import load_buckets
 
-ATTEMPTS_MAX = 5  # of a batch that the database asks to run again
-_BACKOFF_S = 0.005
-
-_log = logging.getLogger(__name__)
-
-
-Run = Callable[[Sequence[Command]], list[Result]]
-"""Carries out commands in one transaction, and commits: one result each, in order. Raises StoreError if nothing was written.
-
-Called by the writer's thread alone.
-"""
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    commands: Sequence[Command]
-    deadline: float | None
-    future: asyncio.Future[list[Result]]
-    since_s: float  # of time.monotonic
-
-
-_Outcome = tuple[_Pending, list[Result] | Exception]
-
-Chore = Callable[[Connection], None]
-"""Work that is not a command, such as keeping the operator's log of bad signatures; opens its own transaction.
-
-On a connection of the writer's engine.
-"""
+TRIPS_MAX = 6  # of a command from lane to lane, while the number of lanes changes under it
 
 
 @dataclass(eq=False)
 class Writer:
-    """Takes commands from the event loop, hands them to its thread by batches, and brings back the results."""
+    """Belongs to one event loop. `new_keeping` makes what carries out the batches of one lane."""
 
     engine: Engine
-    run: Run
+    new_keeping: Callable[[], Keeping]
     queue_max: int
     batch_max: int
+    tell_store: TellStore | None = None
     figures: BatchFigures | None = None
+    _lanes: dict[int, Lane] = field(default_factory=dict, init=False, repr=False)
+    _routes: Routes = field(default_factory=Routes, init=False, repr=False)
+    _is_draining: bool = field(default=False, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Makes the thread; `start` starts it."""
-        # The queue belongs to the event loop; the thread sees nothing but the batches that it is handed.
-        self._queue: deque[_Pending] = deque()
-        self._chores: deque[Chore] = deque()
-        self._waiting = 0  # commands in the queue
-        self._is_draining = False
-        self._is_at_work = False  # the thread has a batch, or is about to get one
-        self._handed: queue.SimpleQueue[tuple[list[_Pending], list[Chore]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="tallystick-writer", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def start(self) -> None:
-        """Starts the thread; called from within the event loop that will wait for the results."""
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
+    async def start(self) -> None:
+        """Gets the first lane ready; called from within the event loop that will wait for the results."""
+        await asyncio.to_thread(self._lane(0).keeping.start)
 
     async def stop(self) -> None:
-        """Takes nothing more, empties the queue, and ends the thread."""
+        """Takes nothing more, empties the queues, and ends the threads."""
         self._is_draining = True
-        self._start_batch()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
 
-    async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> list[Result]:
+    async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> Sequence[Result]:
         """One result a command, after COMMIT. `deadline` is an instant of `time.monotonic`.
 
-        Refuses all of them alike: DRAINING, QUEUE_FULL, DEADLINE_PASSED, STORE_UNAVAILABLE. Raises what a bug raised.
+        Refuses all of them alike: DRAINING, QUEUE_FULL; those of a lane: DEADLINE_PASSED, STORE_UNAVAILABLE,
+        REQUEST_IN_PROGRESS. Raises what a bug raised.
         """
+        results: Sequence[Result]
         if self._is_draining:
-            return self._turned_away(commands, Reason.DRAINING)
-        if self._waiting + len(commands) > self.queue_max:
-            return self._turned_away(commands, Reason.QUEUE_FULL)
-        pending = _Pending(commands, deadline, self._running_loop().create_future(), time.monotonic())
-        self._queue.append(pending)
-        self._waiting += len(commands)
-        self._start_batch()
-        return await pending.future
-
-    def queue_state(self) -> QueueState:
-        """What waits now. May be asked by any thread."""
-        try:
-            return QueueState(self._waiting, self._queue[0].since_s)
-        except IndexError:
-            return QueueState(0, None)
-
-    def add_chore(self, chore: Chore) -> None:
-        """Runs it between two batches, on the writer's connection. A chore that fails is logged, not repeated."""
-        self._chores.append(chore)
-        self._start_batch()
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._loop is not None, "the writer was not started"
-        return self._loop
-
-    def _start_batch(self) -> None:
-        """Has the queue handed over at the end of this turn of the loop, so that what came in together goes together."""
-        if not self._is_at_work:
-            self._is_at_work = True
-            self._running_loop().call_soon(self._hand_over)
-
-    def _hand_over(self) -> None:
-        chores = list(self._chores)
-        self._chores.clear()
-        batch: list[_Pending] = []
-        size = 0
-        while self._queue and (not batch or size + len(self._queue[0].commands) <= self.batch_max):
-            batch.append(self._queue.popleft())
-            size += len(batch[-1].commands)
-        self._waiting -= size
-        if batch or chores:
-            self._handed.put((batch, chores))
-        elif self._is_draining:
-            self._handed.put(None)
+            results = [Refusal(Reason.DRAINING)] * len(commands)
+        elif sum(lane.waiting for lane in self._lanes.values()) + len(commands) > self.queue_max:
+            results = [Refusal(Reason.QUEUE_FULL)] * len(commands)
         else:
-            self._is_at_work = False
-
-    def _finish(self, outcomes: list[_Outcome]) -> None:
-        """Back in the loop: first whoever waited gets an answer, then the next batch is due."""
-        self._is_at_work = False
-        _resolve(outcomes)
-        self._start_batch()
-
-    def _work(self) -> None:
-        connection: Connection | None = None
-        while (handed := self._handed.get()) is not None:
-            batch, chores = handed
-            for chore in chores:
-                connection = self._run_chore(connection, chore)
-            self._running_loop().call_soon_threadsafe(self._finish, self._carry_out(batch))
-        if connection is not None:
-            connection.close()
-
-    def _carry_out(self, batch: list[_Pending]) -> list[_Outcome]:
-        now = time.monotonic()
-        done: list[_Outcome] = []
-        live: list[_Pending] = []
-        for pending in batch:
-            if pending.future.cancelled():
-                continue
-            if pending.deadline is not None and pending.deadline <= now:
-                done.append((pending, self._turned_away(pending.commands, Reason.DEADLINE_PASSED)))
-            else:
-                live.append(pending)
-        if not live:
-            return done
-        try:
-            results = self._attempt([command for pending in live for command in pending.commands])
-        except Exception as error:  # noqa: BLE001 - the batch boundary
-            # One bad command must not harm the others, so they run again singly.
-            if len(live) > 1 and not _is_store_down(error):
-                return done + [outcome for pending in live for outcome in self._carry_out([pending])]
-            if len(live[0].commands) > 1 and not _is_store_down(error):
-                return [*done, (live[0], self._singly(live[0].commands))]
-            _log.exception("a batch was not written")
-            if not _is_store_down(error):
-                return [*done, (live[0], error)]
-            return done + [(pending, self._turned_away(pending.commands, _reason(error))) for pending in live]
-        start = 0
-        for pending in live:
-            done.append((pending, results[start : start + len(pending.commands)]))
-            start += len(pending.commands)
-        return done
-
-    def _singly(self, commands: Sequence[Command]) -> list[Result]:
-        results: list[Result] = []
-        for command in commands:
-            try:
-                results += self._attempt([command])
-            except Exception as error:  # noqa: BLE001 - the boundary of one command
-                _log.exception("a command was not written")
-                results.append(Refusal(_reason(error)))
+            results = await self._carry_out(commands, deadline)
+        if self.figures is not None:
+            self.figures.answered(commands, results)
         return results
 
-    def _attempt(self, commands: Sequence[Command]) -> list[Result]:
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                results = self.run(commands)
-            except StoreContention:
-                if attempt == ATTEMPTS_MAX:
-                    raise
-                time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            else:
-                if self.figures is not None:
-                    self.figures.answered(commands, results)
-                return results
-        raise AssertionError("unreachable")
+    def add_chore(self, chore: Chore) -> None:
+        """Runs it between two batches, on a connection of the engine. A chore that fails is logged, not repeated."""
+        self._lane(0).add_chore(chore)
 
-    def _turned_away(self, commands: Sequence[Command], reason: Reason) -> list[Result]:
-        if self.figures is not None:
-            self.figures.turned_away(reason, len(commands))
-        return [Refusal(reason)] * len(commands)
+    def _lane(self, number: int) -> Lane:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lanes[number] = Lane(number, self.engine, self.new_keeping(), self.batch_max, self.tell_store)
+            lane.start()
+            if self.figures is not None:
+                self.figures.queues[number] = lane.queue_state
+        return lane
 
-    def _run_chore(self, connection: Connection | None, chore: Chore) -> Connection | None:
-        """Returns the connection to go on with."""
-        try:
-            connection = connection or self.engine.connect()
-            chore(connection)
-        except Exception:  # noqa: BLE001 - a chore must not end the writer
-            _log.exception("a chore failed")
-        if connection is not None and connection.invalidated:
-            connection.close()
-            return None
-        return connection
+    async def _carry_out(self, commands: Sequence[Command], deadline: float | None) -> list[Result]:
+        """Stage by stage: within one, what belongs to different lanes has nothing to do with each other."""
+        if len(commands) > 1 and self._routes.lanes > 1:
+            await self._find(commands)
+        results: list[Result] = [Refusal(Reason.REQUEST_IN_PROGRESS)] * len(commands)
+        for stage in _stages(commands) if self._routes.lanes > 1 else (range(len(commands)),):
+            waiting = list(stage)
+            for _ in range(TRIPS_MAX):
+                waiting = await self._trip(commands, waiting, results, deadline)
+                if not waiting:
+                    break
+        return results
+
+    async def _trip(
+        self, commands: Sequence[Command], waiting: Sequence[int], results: list[Result], deadline: float | None
+    ) -> list[int]:
+        """Takes the commands that wait, by their index, to their lanes. Answers which of them were given back."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        near: dict[str, int] = {}
+        for index in waiting:
+            groups.setdefault(self._routes.guess(commands[index], near), []).append(index)
+        futures = [
+            self._lane(lanes[0]).submit([commands[index] for index in group], lanes, deadline=deadline)
+            for lanes, group in groups.items()
+        ]
+        given_back: list[int] = []
+        for future, (lanes, group) in zip(futures, groups.items(), strict=True):
+            for index, answer in zip(group, await _answers(future, len(commands), len(group)), strict=True):
+                if isinstance(answer, Misrouted):
+                    self._routes.learn(commands[index], answer)
+                    given_back.append(index)
+                else:
+                    self._routes.answered(commands[index], lanes)
+                    results[index] = answer
+        return sorted(given_back)
+
+    async def _find(self, commands: Sequence[Command]) -> None:
+        """Looks up what no route is known for: commands of one caller must not overtake each other on detours."""
+        unknown = self._routes.unknown(commands)
+        if unknown:
+            loop = asyncio.get_running_loop()
+            found: asyncio.Future[dict[str, int]] = loop.create_future()
+
+            def look(connection: Connection) -> None:
+                buckets: dict[str, int] = {}
+                try:
+                    with connection.begin():
+                        buckets = load_buckets(connection, unknown)
+                finally:
+                    loop.call_soon_threadsafe(found.set_result, buckets)
+
+            self.add_chore(look)
+            self._routes.found(await found)
 
 
-def _resolve(outcomes: list[_Outcome]) -> None:
-    for pending, outcome in outcomes:
-        if pending.future.done():
-            continue  # the caller went away; a retry with its key finds the answer
-        if isinstance(outcome, Exception):
-            pending.future.set_exception(outcome)
-        else:
-            pending.future.set_result(outcome)
+def _stages(commands: Sequence[Command]) -> Iterator[range]:
+    """A transfer may move points from lane to lane: what follows it waits for it, and it for what comes before."""
+    start = 0
+    for index, command in enumerate(commands):
+        if isinstance(command, Transfer):
+            yield range(start, index)
+            yield range(index, index + 1)
+            start = index + 1
+    yield range(start, len(commands))
 
 
-def _is_store_down(error: Exception) -> bool:
-    return isinstance(error, StoreError) and not isinstance(error, ConstraintBroken)
-
-
-def _reason(error: Exception) -> Reason:
-    if isinstance(error, StoreContention):
-        return Reason.REQUEST_IN_PROGRESS
-    return Reason.STORE_UNAVAILABLE if _is_store_down(error) else Reason.INTERNAL
+async def _answers(future: "asyncio.Future[Sequence[Routed]]", commands: int, group: int) -> Sequence[Routed]:
+    """A bug that ended one command of several must not take the answers of the others with it; it was logged."""
+    try:
+        return await future
+    except Exception:
+        if commands == 1:
+            raise
+        return [Refusal(Reason.INTERNAL)] * group

@@ -21,6 +21,6 @@ class PointsService:
         """
         return (await self._writer.submit((command,), deadline=deadline))[0]
 
-    async def submit_batch(self, commands: Sequence[Command], *, deadline: float | None) -> list[Result]:
+    async def submit_batch(self, commands: Sequence[Command], *, deadline: float | None) -> Sequence[Result]:
         """Carries out several in their order, each by itself."""
         return await self._writer.submit(commands, deadline=deadline)

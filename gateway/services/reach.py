@@ -1,17 +1,11 @@
 """Whether the writer reaches the store: told by each batch, and by a probe while there are none."""
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.storage.directory import directory_version
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import StoreUnavailable, translate
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 class StoreReach:
@@ -26,19 +20,12 @@ class StoreReach:
         """An attempt failed."""
         self.is_reached, self.cause = False, str(cause)
 
-    def watched(self, work: Callable[_P, _T]) -> Callable[_P, _T]:
-        """The same work, and what it told of the store."""
-
-        def watched(*given: _P.args, **named: _P.kwargs) -> _T:
-            try:
-                result = work(*given, **named)
-            except StoreUnavailable as error:
-                self.lost(error)
-                raise
+    def told(self, error: StoreUnavailable | None) -> None:
+        """What a batch says of the store."""
+        if error is None:
             self.is_reached = True
-            return result
-
-        return watched
+        else:
+            self.lost(error)
 
     def probe(self, connection: Connection) -> None:
         """A chore of the writer's: a transaction like those that book, without a booking."""

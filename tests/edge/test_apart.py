@@ -104,7 +104,7 @@ def test_a_bug_there_is_logged_here_and_told_to_nobody(apart: Caller, network: G
 
     assert seen.reason == "INTERNAL"
     logged = next(line for line in apart.gateway.log if seen.facts["error_id"] in line)
-    assert "load_book" in logged
+    assert "lock_heads" in logged
 
 
 def test_it_never_outlives_its_gateway(tmp_path: Path) -> None:

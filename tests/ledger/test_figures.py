@@ -2,8 +2,11 @@
 
 import pytest
 
-from gateway.domain.outcome import Reason
+from gateway.domain.command import Enrol
+from gateway.domain.outcome import Reason, Refusal
 from gateway.ledger.figures import SIZE_BOUNDS, TIME_BOUNDS_NS, BatchFigures, BatchTimes, Histogram
+
+COMMAND = Enrol(partner_id="alpha", key_id="alpha/till-1/1", idempotency_key="enrol-1", card_hash="00")
 
 
 def times(lane: int, commands: int) -> BatchTimes:
@@ -53,7 +56,7 @@ def test_what_was_looked_at_changes_no_more() -> None:
 def test_commands_that_entered_no_batch_are_counted_by_reason() -> None:
     """So that a SubmitBatch that was turned away is seen."""
     figures = BatchFigures()
-    figures.turned_away(Reason.QUEUE_FULL, 500)
-    figures.turned_away(Reason.QUEUE_FULL, 1)
+    figures.answered([COMMAND] * 500, [Refusal(Reason.QUEUE_FULL)] * 500)
+    figures.answered([COMMAND], [Refusal(Reason.QUEUE_FULL)])
 
     assert figures.outcomes() == {"QUEUE_FULL": 501}

@@ -13,6 +13,7 @@ from gateway.domain.command import Command
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer, Result
 from gateway.ledger.keeper import Keeper
+from gateway.ledger.lane import Routed
 from gateway.ledger.writer import Writer
 from gateway.storage.engine import reading, writing_on
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreUnavailable
@@ -34,7 +35,15 @@ class Gate:
         self.sizes: list[int] = []
         self.failures: list[Exception] = []
 
-    def __call__(self, commands: Sequence[Command]) -> list[Result]:
+    def start(self) -> None:
+        """As a Keeping does."""
+        self.keeper.start()
+
+    def close(self) -> None:
+        """As a Keeping does."""
+        self.keeper.close()
+
+    def __call__(self, commands: Sequence[Command], lanes: Sequence[int]) -> Sequence[Routed]:
         """What the writer runs."""
         self.entered.set()
         self.opened.wait()
@@ -43,7 +52,7 @@ class Gate:
         if any(command.idempotency_key == POISON for command in commands):
             raise ConstraintBroken(POISON)
         self.sizes.append(len(commands))
-        return self.keeper(commands)
+        return self.keeper(commands, lanes)
 
 
 @asynccontextmanager
@@ -51,20 +60,19 @@ async def running(gate: Gate, *, queue_max: int = 100, batch_max: int = 10) -> A
     """A writer that is stopped at the end, whatever happens."""
     writer = Writer(
         engine=gate.books.network.engine,
-        run=gate,
+        new_keeping=lambda: gate,
         queue_max=queue_max,
         batch_max=batch_max,
     )
-    writer.start()
+    await writer.start()
     try:
         yield writer
     finally:
         gate.opened.set()
         await writer.stop()
-        gate.keeper.close()
 
 
-async def held(gate: Gate, writer: Writer) -> asyncio.Task[list[Result]]:
+async def held(gate: Gate, writer: Writer) -> asyncio.Task[Sequence[Result]]:
     """The writer is in the middle of a batch of one, and stays there until the gate opens."""
     gate.opened.clear()
     gate.entered.clear()
@@ -78,7 +86,7 @@ async def let_run() -> None:
     await asyncio.sleep(0)
 
 
-def reasons(results: list[Result]) -> list[Reason | None]:
+def reasons(results: Sequence[Result]) -> list[Reason | None]:
     """None for what was booked."""
     return [None if isinstance(result, Answer) else result.reason for result in results]
 
@@ -135,7 +143,7 @@ def test_commands_of_one_caller_are_not_torn_apart(books: Books) -> None:
 def test_a_full_queue_refuses_at_once(books: Books) -> None:
     """At the limit it takes, one above it refuses, and nothing of it is booked."""
 
-    async def day(gate: Gate) -> list[list[Result]]:
+    async def day(gate: Gate) -> list[Sequence[Result]]:
         async with running(gate, queue_max=3) as writer:
             first = await held(gate, writer)
             three = [books.issue("ann", "2.00") for _ in range(3)]
@@ -155,7 +163,7 @@ def test_a_full_queue_refuses_at_once(books: Books) -> None:
 def test_what_has_waited_past_its_deadline_never_enters_a_batch(books: Books) -> None:
     """Its caller has gone; the next one is served."""
 
-    async def day(gate: Gate) -> list[list[Result]]:
+    async def day(gate: Gate) -> list[Sequence[Result]]:
         async with running(gate) as writer:
             first = await held(gate, writer)
             late = asyncio.create_task(writer.submit([books.issue("ann", "2.00")], deadline=time.monotonic()))
@@ -191,7 +199,7 @@ def test_a_caller_that_left_before_its_batch_books_nothing(books: Books) -> None
 def test_a_command_that_a_constraint_refuses_harms_no_other(books: Books) -> None:
     """Its batch runs again singly: the others are booked, it alone fails."""
 
-    async def day(gate: Gate) -> list[list[Result] | BaseException]:
+    async def day(gate: Gate) -> list[Sequence[Result] | BaseException]:
         async with running(gate) as writer:
             first = await held(gate, writer)
             poison = replace(books.issue("ann", "2.00"), idempotency_key=POISON)
@@ -214,7 +222,7 @@ def test_a_command_that_a_constraint_refuses_harms_no_other(books: Books) -> Non
 def test_contention_is_tried_again_and_a_store_that_is_down_is_not(books: Books) -> None:
     """The caller of the first learns nothing of it; that of the second may repeat with the same key."""
 
-    async def day(gate: Gate) -> tuple[list[Result], list[Result], list[Result]]:
+    async def day(gate: Gate) -> tuple[Sequence[Result], Sequence[Result], Sequence[Result]]:
         async with running(gate) as writer:
             gate.failures = [StoreContention("40001")] * 4
             contended = await writer.submit([books.issue("ann", "2.00")], deadline=None)
@@ -231,7 +239,7 @@ def test_contention_is_tried_again_and_a_store_that_is_down_is_not(books: Books)
 def test_endless_contention_never_looks_like_lack_of_points(books: Books) -> None:
     """After the last attempt it is called by its name."""
 
-    async def day(gate: Gate) -> list[Result]:
+    async def day(gate: Gate) -> Sequence[Result]:
         async with running(gate) as writer:
             gate.failures = [StoreContention("40001")] * 5
             return await writer.submit([books.issue("ann", "2.00")], deadline=None)
@@ -242,7 +250,7 @@ def test_endless_contention_never_looks_like_lack_of_points(books: Books) -> Non
 def test_stopping_empties_the_queue_and_takes_nothing_more(books: Books) -> None:
     """Who was in the queue is answered; who comes later hears that the gateway is draining."""
 
-    async def day(gate: Gate) -> list[list[Result]]:
+    async def day(gate: Gate) -> list[Sequence[Result]]:
         async with running(gate) as writer:
             first = await held(gate, writer)
             queued = asyncio.create_task(writer.submit([books.issue("ann", "2.00")], deadline=None))
@@ -271,7 +279,7 @@ def test_a_chore_runs_between_batches_and_its_failure_ends_nothing(books: Books)
     def fail(_connection: Connection) -> None:
         raise RuntimeError
 
-    async def day(gate: Gate) -> list[Result]:
+    async def day(gate: Gate) -> Sequence[Result]:
         async with running(gate) as writer:
             writer.add_chore(fail)
             writer.add_chore(count)

@@ -1,0 +1,92 @@
+"""Guesses the lane of a command, and learns from lanes that give commands back. A wrong guess costs a second trip, no more.
+
+A member's id gives its bucket. Cards and original entries do not: where they were found is remembered, for a number of them.
+"""
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.ids import bucket_of, member_id
+from gateway.domain.lanes import Misrouted, lane_of
+
+REMEMBERED_MAX = 100_000  # cards and entries; the oldest are forgotten first
+
+
+class Routes:
+    """Belongs to one event loop. `lanes` is the number in force, as far as is known."""
+
+    def __init__(self) -> None:
+        """One lane, until a lane says otherwise."""
+        self.lanes = 1
+        self._found: OrderedDict[str, int] = OrderedDict()
+
+    def guess(self, command: Command, near: dict[str, int]) -> tuple[int, ...]:
+        """The lanes of a command, ascending: one, or two for a transfer between lanes.
+
+        `near`: what the commands before it, from the same caller, will be found by; it is added to.
+        """
+        if self.lanes == 1:
+            return (0,)
+        lanes = {self._of_member(member, near) for member in _members(command)}
+        if isinstance(command, Reverse):
+            lanes.add(self._of_name(command.original_entry_id, near))
+        elif isinstance(command, Enrol):
+            lanes.add(self._of_id(member_id(command.partner_id, command.idempotency_key)))
+        if len(lanes) == 1:
+            (lane,) = lanes
+            near |= dict.fromkeys((command.entry_id, *_names(command)), lane)
+        return tuple(sorted(lanes))
+
+    def learn(self, command: Command, given_back: Misrouted) -> None:
+        """A command was given back."""
+        if given_back.lanes_in_force != self.lanes:
+            self.lanes = given_back.lanes_in_force
+            self._found.clear()
+        if len(given_back.lanes) == 1:
+            self._remember(dict.fromkeys(_names(command), given_back.lanes[0]))
+
+    def answered(self, command: Command, lanes: tuple[int, ...]) -> None:
+        """A command was answered where it was sent: what it named, and a reversal of it, lead there from now on."""
+        if self.lanes > 1 and len(lanes) == 1:
+            self._remember(dict.fromkeys((command.entry_id, *_names(command)), lanes[0]))
+
+    def unknown(self, commands: Sequence[Command]) -> list[str]:
+        """The cards (by hash) and entries that the commands name, as far as nobody knows where they are."""
+        return sorted({name for command in commands for name in _names(command)} - self._found.keys())
+
+    def found(self, buckets: Mapping[str, int]) -> None:
+        """The buckets of names that were unknown."""
+        self._remember({name: lane_of(bucket, self.lanes) for name, bucket in buckets.items()})
+
+    def _of_member(self, member: MemberRef, near: Mapping[str, int]) -> int:
+        return self._of_id(member.member_id or "") if member.card_hash is None else self._of_name(member.card_hash, near)
+
+    def _of_id(self, member: str) -> int:
+        return lane_of(bucket_of(member), self.lanes)
+
+    def _of_name(self, name: str, near: Mapping[str, int]) -> int:
+        lane = self._found.get(name, near.get(name))
+        return zlib.crc32(name.encode()) % self.lanes if lane is None else lane
+
+    def _remember(self, lanes: Mapping[str, int]) -> None:
+        self._found.update(lanes)
+        while len(self._found) > REMEMBERED_MAX:
+            self._found.popitem(last=False)
+
+
+def _members(command: Command) -> Iterable[MemberRef]:
+    if isinstance(command, Issue | Redeem):
+        return (command.member,)
+    return (command.source, command.target) if isinstance(command, Transfer) else ()
+
+
+def _names(command: Command) -> list[str]:
+    """What the command names that does not say its bucket by itself: cards, and an entry to reverse."""
+    names = [member.card_hash for member in _members(command) if member.card_hash is not None]
+    if isinstance(command, Reverse):
+        names.append(command.original_entry_id)
+    elif isinstance(command, Enrol):
+        names.append(command.card_hash)
+    return names
