@@ -30,7 +30,6 @@ from gateway.storage.tables import (
 
 Rows = Sequence[Any]
 
-_STREAM_ROWS = 5_000
 _IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _RANGE = (
     entries.c.lane == bindparam("lane"),

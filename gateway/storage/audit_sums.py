@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    collate,
     func,
     literal,
     or_,
@@ -81,7 +80,7 @@ def keyed_entry_counts(connection: Connection) -> tuple[int, int]:
 def stream_lots(connection: Connection) -> Iterator[Any]:
     """All lots in byte order of their id."""
     columns = (lots.c[name] for name in ("lot_id", "points", "open_points", "expired_points"))
-    return _stream(connection, select(*columns).order_by(_in_bytes(connection, lots.c.lot_id)))
+    return _stream(connection, select(*columns).order_by(lots.c.lot_id))
 
 
 def stream_lot_sums(connection: Connection) -> Iterator[Any]:
@@ -89,20 +88,20 @@ def stream_lot_sums(connection: Connection) -> Iterator[Any]:
     query = select(postings.c.lot_id, postings.c.kind, func.sum(postings.c.points), func.count()).where(postings.c.lot_id != "")
     return _stream(
         connection,
-        query.group_by(postings.c.lot_id, postings.c.kind).order_by(_in_bytes(connection, postings.c.lot_id), postings.c.kind),
+        query.group_by(postings.c.lot_id, postings.c.kind).order_by(postings.c.lot_id, postings.c.kind),
     )
 
 
 def stream_members(connection: Connection) -> Iterator[Any]:
     """All members in byte order of their id."""
     columns = (members.c[name] for name in ("member_id", "bucket", "open_points", "debt_points", "next_arrival", "entries"))
-    return _stream(connection, select(*columns).order_by(_in_bytes(connection, members.c.member_id)))
+    return _stream(connection, select(*columns).order_by(members.c.member_id))
 
 
 def stream_entry_counts(connection: Connection) -> Iterator[Any]:
     """By member, in the same order: how many entries."""
     query = select(entries.c.member_id, func.count()).group_by(entries.c.member_id)
-    return _stream(connection, query.order_by(_in_bytes(connection, entries.c.member_id)))
+    return _stream(connection, query.order_by(entries.c.member_id))
 
 
 def stream_arrivals(connection: Connection) -> Iterator[Any]:
@@ -141,7 +140,7 @@ def stream_arrivals(connection: Connection) -> Iterator[Any]:
         owed_by.c.bucket,
     ).join(owed_by, owed_by.c.entry_id == debts.c.entry_id, isouter=True)
     both = union_all(its_lots, its_debts).subquery()
-    return _stream(connection, select(both).order_by(_in_bytes(connection, both.c.member_id), both.c.arrival))
+    return _stream(connection, select(both).order_by(both.c.member_id, both.c.arrival))
 
 
 def stream_debts_paid(connection: Connection) -> Iterator[Any]:
@@ -152,7 +151,7 @@ def stream_debts_paid(connection: Connection) -> Iterator[Any]:
         .where(postings.c.kind == PostingKind.DEBT_PAID.value)
         .group_by(entries.c.member_id, postings.c.cause_lot_id)
     )
-    return _stream(connection, query.order_by(_in_bytes(connection, entries.c.member_id)))
+    return _stream(connection, query.order_by(entries.c.member_id))
 
 
 def stream_cards(connection: Connection) -> Iterator[Any]:
@@ -229,12 +228,9 @@ def _counts(connection: Connection, lane: ColumnElement[int], number: ColumnElem
 
 
 def _stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
-    yield from connection.execute(query.execution_options(yield_per=_STREAM_ROWS))
-
-
-def _in_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """Orders as Python compares; a PostgreSQL database may have a language's order."""
-    return column if connection.dialect.name == "sqlite" else collate(column, "C")
+    # Closed also when the audit has seen enough: on PostgreSQL a stream is a cursor of the server's.
+    with connection.execute(query.execution_options(yield_per=_STREAM_ROWS)) as rows:
+        yield from rows
 
 
 @cache

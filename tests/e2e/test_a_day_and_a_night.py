@@ -47,10 +47,10 @@ class Day:
 
 
 @pytest.mark.slow
-def test_a_day_and_a_night_by_commands_alone(tmp_path: Path) -> None:
+def test_a_day_and_a_night_by_commands_alone(tmp_path: Path, network_url: str | None) -> None:
     """Founded, taken in, sold, redeemed, settled and proven: what is printed, and what is in the files."""
     day = Day(tmp_path)
-    found(day)
+    found(day, () if network_url is None else ("--database-url", network_url))
     take_in(day)
     with gateway_process(tmp_path / "net") as gateway:
         open_shops(day, gateway)
@@ -69,10 +69,10 @@ def test_a_day_and_a_night_by_commands_alone(tmp_path: Path) -> None:
     assert "books proved" in day.said["audit"]
 
 
-def found(day: Day) -> None:
+def found(day: Day, where: tuple[str, ...]) -> None:
     """The operator's first commands."""
     create = ("network", "create", "net", "--audience", AUDIENCE, "--currency", "EUR", "--time-zone", "Europe/Berlin")
-    day.said["create"] = run_process(day.folder, *create)
+    day.said["create"] = run_process(day.folder, *create, *where)
     day.run("certificates", "network", "dev-certificates")
     for operator_id in ("ada", "bob"):
         run_process(day.folder, "operators", "keygen", "--out", f"{operator_id}.pem")

@@ -28,9 +28,9 @@ LETTERS = {partner_id: letter for letter, partner_id in PARTNERS.items()}
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
-    """The month, its window still open."""
-    network = month(tmp_path_factory.mktemp("oracle") / "net")
+def played(tmp_path_factory: pytest.TempPathFactory, module_url: str | None) -> Iterator[Month]:
+    """The month, its window still open; on both engines."""
+    network = month(tmp_path_factory.mktemp("oracle") / "net", url=module_url)
     with RunningGateway(network) as gateway:
         story = Month(network, gateway)
         story.play()

@@ -1,8 +1,6 @@
 """The audit beside a night that is half done, of instructions whose sums are right, and of chains whose end was cut off."""
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,10 +28,9 @@ class _Killed(Exception):
 
 
 @pytest.fixture
-def books(month_template: GivenNetwork, tmp_path: Path) -> Iterator[Books]:
+def books(month_template: GivenNetwork, tmp_path: Path, network_url: str | None) -> Iterator[Books]:
     """Alpha's points at bravo and charlie, and a refusal: alpha owes 4 to the one and 30 to the other."""
-    shutil.copytree(month_template.folder, tmp_path / "net")
-    opened = BusyBooks(replace(month_template, folder=tmp_path / "net"))
+    opened = BusyBooks(month_template.copy(tmp_path / "net", url=network_url))
     opened.enrol("ann")
     opened.do("2026-06-05", opened.issue("ann", "100.00"), opened.redeem("ann", 5))
     opened.run(opened.redeem("ann", 500))
