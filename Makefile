@@ -48,7 +48,7 @@ migration: $(INSTALLED) ## a draft of the schema's next version: make migration 
 
 lock: $(INSTALLED) ## newest versions that pyproject.toml allows, by hash, naming no host
 	$(PIP) install "uv>=0.13,<1"
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra postgres --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 clean: ## removes what was installed and cached
