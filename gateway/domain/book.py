@@ -13,7 +13,7 @@ from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed
 from gateway.domain.draft import Draft
 from gateway.domain.entry import GONE_AT_ONCE, Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
-from gateway.domain.lanes import Misrouted
+from gateway.domain.lanes import Deferred, Misrouted
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerStatus
@@ -24,7 +24,7 @@ from gateway.domain.rules_reverse import decide_reverse
 from gateway.domain.working import WorkingSet
 
 # What decides each command, and what kind of entry a refusal of it would have been.
-RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], Draft | Refusal], EntryKind]] = {
+RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], Draft | Refusal | Deferred], EntryKind]] = {
     Enrol: (decide_enrol, EntryKind.ENROL),
     Issue: (decide_issue, EntryKind.ISSUE),
     Redeem: (decide_redeem, EntryKind.REDEEM),
@@ -84,10 +84,10 @@ class Book:
     new_answers: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_refusals: list[StoredRefusal] = field(default_factory=list)
     changed_lanes: set[int] = field(default_factory=set)
-    _given_back: dict[str, Misrouted] = field(default_factory=dict)
+    _given_back: dict[str, Misrouted | Deferred] = field(default_factory=dict)
 
-    def execute(self, command: Command) -> Result | Misrouted:
-        """Books the command or refuses it; answers again what was answered before; gives back what belongs elsewhere."""
+    def execute(self, command: Command) -> Result | Misrouted | Deferred:
+        """Books the command or refuses it; answers again what was answered before; gives back what another batch must do."""
         fingerprint = command.fingerprint()
         known = self.known.get(command.entry_id)
         if known is not None:
@@ -97,14 +97,13 @@ class Book:
         remembered = self.known_refusals.get((command.entry_id, fingerprint))
         if remembered is not None:
             return replace(remembered, is_replayed=True)
-        elsewhere = self._elsewhere(command)
-        if elsewhere is not None:
-            self._given_back |= dict.fromkeys(self._names(command), elsewhere)
-            return elsewhere
-        decided = self._decide(command)
+        decided = self._elsewhere(command) or self._decide(command)
         if isinstance(decided, Draft):
             return self._book(command, fingerprint, decided)
-        return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
+        if isinstance(decided, Refusal):
+            return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
+        self._given_back |= dict.fromkeys(self._names(command), decided)
+        return decided
 
     def expire(self, *, member_id: str, lot_id: str) -> int:
         """Expires what is left of an overdue lot, as an entry of the operator's; returns the points. Safe to repeat."""
@@ -163,7 +162,7 @@ class Book:
         self.work.note_entry(entry)
         return entry
 
-    def _elsewhere(self, command: Command) -> Misrouted | None:
+    def _elsewhere(self, command: Command) -> Misrouted | Deferred | None:
         """Whether another batch must carry the command out, since its members live there or since it comes behind one that is."""
         if self._given_back:
             for name in self._names(command):
@@ -208,7 +207,7 @@ class Book:
         head = self.heads.get(self.work.lane_of(account.bucket)) if account is not None else None
         return head or self.heads[min(self.heads)]
 
-    def _decide(self, command: Command) -> Draft | Refusal:
+    def _decide(self, command: Command) -> Draft | Refusal | Deferred:
         partner = self.work.terms.partners.get(command.partner_id)
         if partner is None or partner.status is not PartnerStatus.ACTIVE:
             return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": partner.status.value if partner else "UNKNOWN"})

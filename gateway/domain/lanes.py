@@ -32,3 +32,8 @@ class Misrouted:
 
     lanes: tuple[int, ...]
     lanes_in_force: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Nothing was done: the command would add to an issuer near its cap, which only a batch that does so alone may decide."""

@@ -5,6 +5,7 @@ from datetime import date
 from gateway.domain.command import Issue, Redeem
 from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
+from gateway.domain.lanes import Deferred
 from gateway.domain.lot import Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole, PartnerStatus
@@ -17,8 +18,8 @@ _Part = tuple[RateCard, int]
 """A rate card of the issuer or of a funder, and the points that it issues."""
 
 
-def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
-    """An entry with a lot for the issuer and one for each funder of a bonus.
+def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal | Deferred:
+    """An entry with a lot for the issuer and one for each funder of a bonus. Deferred if only a batch that is alone may say.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), MEMBER_NOT_FOUND,
@@ -41,9 +42,9 @@ def decide_issue(work: WorkingSet, command: Issue) -> Draft | Refusal:
     account = work.member(command.member)
     if account is None:
         return Refusal(Reason.MEMBER_NOT_FOUND)
-    refusal = _limits(work, account, parts)
-    if refusal is not None:
-        return refusal
+    limit = _limits(work, account, parts)
+    if limit is not None:
+        return limit
 
     # From here on it must succeed.
     draft = Draft(
@@ -152,7 +153,7 @@ def _bonus(work: WorkingSet, command: Issue, on: date) -> list[_Part] | Refusal:
     return parts
 
 
-def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Refusal | None:
+def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Refusal | Deferred | None:
     """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side."""
     if account.open_points + sum(points for _, points in parts) > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
@@ -169,7 +170,15 @@ def _limits(work: WorkingSet, account: MemberAccount, parts: list[_Part]) -> Ref
         cap = work.terms.partners[issuer_id].net_debit_cap
         if cap is not None and exposure > cap * MICROS:
             return Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
-    return None
+    return Deferred() if any(_exceeds_share(work, issuer_id, micros) for issuer_id, micros in added.items()) else None
+
+
+def _exceeds_share(work: WorkingSet, issuer_id: str, micros: int) -> bool:
+    """Whether the batch would add more than lanes may side by side."""
+    share = work.cap_shares.get(issuer_id)
+    if share is None or micros == 0:
+        return False
+    return work.added_micros(issuer_id, work.terms.partners[issuer_id].settlement_currency) + micros > share
 
 
 def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str) -> Lot:

@@ -55,7 +55,8 @@ class WorkingSet:
     """What a batch has read, and what it will write. `at_ms` is the moment of the whole batch.
 
     `exposures`: of partners that a cap may refuse, in micros by partner and currency, over all lanes as they were read.
-    `positions`: what the batch adds, by the same and then by lane.
+    `positions`: what the batch adds, by the same and then by lane. `cap_shares`: what it may add to an issuer's exposure
+    while other lanes do the same, in micros; an issuer that has none may be decided up to its cap.
     """
 
     terms: Terms
@@ -67,6 +68,7 @@ class WorkingSet:
     originals: dict[str, Original] = field(default_factory=dict)
     dates: dict[str, date] = field(default_factory=dict)
     exposures: dict[tuple[str, str], int] = field(default_factory=dict)
+    cap_shares: dict[str, int] = field(default_factory=dict)
     positions: dict[tuple[str, str], dict[int, Position]] = field(default_factory=dict)
     totals: dict[TotalKey, list[int]] = field(default_factory=dict)
     new_accounts: set[str] = field(default_factory=set)

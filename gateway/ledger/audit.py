@@ -204,10 +204,9 @@ class _Run:
         ends |= {proof.lane: (proof.sequence, proof.chain_hash) for proof in self.proofs.values()}
         # By window, then lane: what a window holds was booked before anything in the next one.
         for window in self.facts.windows:
-            closed = {lane.lane: lane.last for lane in self.facts.ranges.get(window.window_id, ())}
             for head in self.facts.heads:
                 done, previous_hash = ends[head.lane]
-                last = closed.get(head.lane, head.last_sequence)
+                last = self.facts.last_sequence(head, window, before=done)
                 if last > done:
                     reached = walk.along(head.lane, done + 1, last, window=window, previous_hash=previous_hash)
                     ends[head.lane] = last, reached

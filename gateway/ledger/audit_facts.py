@@ -13,7 +13,7 @@ from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.documents import applied_at_ms
 from gateway.domain.network import Network, ReceiptKey
 from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
-from gateway.domain.window import LaneRange
+from gateway.domain.window import LaneRange, WindowState
 from gateway.storage.audit_reads import Rows, table_rows
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_receipt_keys, load_terms
@@ -66,6 +66,12 @@ class Facts:
     def network_date(self) -> str:
         """The network's date of the last commit of any lane."""
         return local_date(self.network.time_zone, max((head.last_commit_ms for head in self.heads), default=0))
+
+    def last_sequence(self, head: Any, window: Any, *, before: int) -> int:
+        """Where a lane ends in a window; `before`, where it ended in the one before, if it had not begun."""
+        if window.state == WindowState.OPEN.value:
+            return int(head.last_sequence)
+        return next((lane.last for lane in self.ranges.get(window.window_id, ()) if lane.lane == head.lane), before)
 
     def terms_possible(self, on: date, booked_at_ms: int) -> list[NetworkTerms]:
         """Network terms that may have been in force; the first version also serves dates before it."""

@@ -50,10 +50,8 @@ def prove_totals(connection: Connection, failures: Failures, facts: Facts, *, fr
     ends = {head.lane: 0 for head in facts.heads}
     for row in facts.windows:
         expected: dict[object, object] = {}
-        ranges = facts.ranges.get(row.window_id, ())
-        closed = {lane.lane: (lane.first, lane.last) for lane in ranges}
         for head in facts.heads:
-            first, last = closed.get(head.lane, (ends[head.lane] + 1, head.last_sequence))
+            first, last = ends[head.lane] + 1, facts.last_sequence(head, row, before=ends[head.lane])
             ends[head.lane] = last
             if row.window_id >= from_window:
                 summed = audit_reads.totals_between(connection, head.lane, first, last)

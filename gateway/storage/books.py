@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, func, or_, select
 
 from gateway.domain.book import Book, Head, KnownAnswer
+from gateway.domain.caps import share_micros
 from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer, member_refs
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.errors import BooksBroken
@@ -17,8 +18,10 @@ from gateway.domain.lot import Debt, Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
 from gateway.domain.terms import Terms
+from gateway.domain.units import MICROS
 from gateway.domain.working import Original, WorkingSet
 from gateway.storage.bulk import Lookup, Row
+from gateway.storage.caps import lock_caps
 from gateway.storage.tables import (
     debts,
     entries,
@@ -110,8 +113,12 @@ def load_book(
     terms: Terms,
     encode: EncodeReceipt,
     receipt_key_id: str,
+    alone: bool = False,
 ) -> Book:
-    """Reads all that the commands may need. `terms` as of a statement after the lock."""
+    """Reads all that the commands may need. `terms` as of a statement after the lock.
+
+    `alone`: waits until no other lane adds to the exposures of its issuers, and keeps others from it until the transaction ends.
+    """
     work = _working_set(locked, now_ms, terms)
     book = Book(heads=locked.heads, work=work, encode=encode, receipt_key_id=receipt_key_id)
     _load_answers(connection, book, commands)
@@ -122,7 +129,7 @@ def load_book(
         _load_cards(connection, work, refs, fresh)
         _load_accounts(connection, work, _members_named(work, refs))
         _load_lots(connection, work, _members_spending(work, fresh))
-    _load_exposures(connection, work, _issuers(terms, fresh))
+    _load_exposures(connection, work, _issuers(terms, fresh), alone=alone)
     return book
 
 
@@ -195,10 +202,19 @@ def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
         work.accounts[lot.member_id].lots[lot.lot_id] = lot
 
 
-def _load_exposures(connection: Connection, work: WorkingSet, issuers: set[str]) -> None:
+def _load_exposures(connection: Connection, work: WorkingSet, issuers: set[str], *, alone: bool) -> None:
+    partners = (work.terms.partners.get(issuer_id) for issuer_id in issuers)
+    capped = [partner for partner in partners if partner is not None and partner.net_debit_cap is not None]
+    is_shared = work.lanes > 1 and lock_caps(connection, [partner.partner_id for partner in capped], alone=alone)
     for partner_id, currency, open_value_micros, net_debit_micros in _EXPOSURES(connection, issuers):
         # PostgreSQL sums 64-bit integers as decimals.
         work.exposures[partner_id, currency] = int(open_value_micros) + int(net_debit_micros)
+    for partner in capped if is_shared else ():
+        work.cap_shares[partner.partner_id] = share_micros(
+            cap_micros=(partner.net_debit_cap or 0) * MICROS,
+            exposure_micros=work.exposure_micros(partner.partner_id, partner.settlement_currency),
+            lanes=work.lanes,
+        )
 
 
 def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:

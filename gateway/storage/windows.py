@@ -60,7 +60,7 @@ def entries_since_cut_off(connection: Connection) -> int:
 def close_window(
     connection: Connection,
     *,
-    window_id: int,
+    window_id: int | None,
     audience: str,
     at_ms: int,
     network_date: Callable[[int], str],
@@ -70,13 +70,14 @@ def close_window(
 
     Takes the locks of all heads, in ascending order. Closed at `at_ms`, or at the last commit if that was later; the date
     is the network's at that moment. `lanes_from_now`: changes the map from buckets to lanes for the next window; lanes that
-    are new begin, others keep their heads. The caller's transaction must write. Raises BooksBroken unless `window_id` is open.
+    are new begin, others keep their heads. The caller's transaction must write. Raises BooksBroken unless `window_id` is the
+    open one; None: whichever is.
     """
     found = _lock_all_heads(connection)
     present = open_window(connection)
-    if present.window_id != window_id or any(head.window_id != window_id for head in found):
-        raise BooksBroken(f"window {window_id} is not the open one of all lanes")
-    previous = load_window(connection, window_id - 1)
+    if present.window_id != (window_id or present.window_id) or any(head.window_id != present.window_id for head in found):
+        raise BooksBroken(f"window {window_id or present.window_id} is not the open one of all lanes")
+    previous = load_window(connection, present.window_id - 1)
     before = {lane.lane: lane.last for lane in previous.ranges} if previous else {}
     closed_at_ms = max([at_ms, *(head.last_commit_ms for head in found)])
     closed = replace(
@@ -100,7 +101,7 @@ def close_window(
     _save_closed(connection, closed)
     _open_next(connection, closed, lanes=lanes_from_now or present.lanes)
     for lane in range(len(found), lanes_from_now or 0):
-        insert_head(connection, audience, lane, lanes=lanes_from_now or 0, window_id=window_id + 1, at_ms=closed_at_ms)
+        insert_head(connection, audience, lane, lanes=lanes_from_now or 0, window_id=closed.window_id + 1, at_ms=closed_at_ms)
     return closed
 
 

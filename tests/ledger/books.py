@@ -48,7 +48,7 @@ class Books:
         self.now_ms = now_ms
         self.receipts = Receipts()
         self.connection: Connection = network.engine.connect()
-        self.settings = BatchSettings(load_terms, self.receipts.encode, lambda _now_ms: "receipts-1")
+        self.settings = BatchSettings(load_terms, self.receipts.encode, lambda _now_ms: "r1")
         self._numbers = itertools.count(1)
 
     def run(self, *commands: Command) -> list[Result]:

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.command import AmountAsked, Command
 from gateway.domain.terms import DebtPolicy, ExpiryRule
 from gateway.edge.receipts import decode_receipt, encode_receipt
 from gateway.ledger.audit import audit
@@ -18,65 +16,9 @@ from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.network_terms import TermsChange
 from tests.given import GivenNetwork, at, month
 from tests.ledger.busy import BusyBooks
+from tests.ledger.days import MEMBERS, Day
 
-MEMBERS = ("ann", "ben", "cay", "dan")
 DAYS = [f"2026-06-{day:02}" for day in range(3, 29)]
-PARTNERS = ("alpha", "bravo", "charlie")
-
-
-class _Day:
-    """Draws what tills send; keeps what could be reversed."""
-
-    def __init__(self, books: BusyBooks, numbers: random.Random) -> None:
-        self.books = books
-        self.numbers = numbers
-        self.bought: list[Command] = []
-        self.redeemed: list[Command] = []
-        self._wishes: tuple[Callable[[], Command | None], ...] = (
-            self.issue,
-            self.issue,
-            self.redeem,
-            self.return_goods,
-            self.cancel,
-            self.transfer,
-        )
-
-    def batch(self) -> list[Command]:
-        """Some commands; of the same members, so that the second sees the first."""
-        wished = (self.numbers.choice(self._wishes)() for _ in range(self.numbers.randint(1, 8)))
-        return [command for command in wished if command is not None]
-
-    def issue(self) -> Command:
-        """A basket, sometimes with the offer of 3 June, sometimes late."""
-        partner, amount = self.numbers.choice(PARTNERS), f"{self.numbers.randint(0, 30_000) / 100:.2f}"
-        late = self.books.now_ms - 86_400_000 * self.numbers.randint(0, 2) if self.numbers.random() < 0.3 else None
-        offer = "bonus-500" if partner == "charlie" and self.numbers.random() < 0.5 else None
-        command = self.books.issue(self.numbers.choice(MEMBERS), amount, partner=partner, occurred_at_ms=late, offer_id=offer)
-        self.bought.append(command)
-        return command
-
-    def redeem(self) -> Command:
-        """Points, or up to a value."""
-        size, partner = self.numbers.randint(1, 400), self.numbers.choice((*PARTNERS, "delta"))
-        asked = {"up_to_value": AmountAsked("EUR", size)} if self.numbers.random() < 0.4 else {"points": size}
-        command = self.books.redeem(self.numbers.choice(MEMBERS), partner=partner, **asked)
-        self.redeemed.append(command)
-        return command
-
-    def return_goods(self) -> Command | None:
-        """A part of a basket, or what is left of it."""
-        part = f"{self.numbers.randint(1, 9_000) / 100:.2f}" if self.numbers.random() < 0.6 else None
-        return self.books.reverse(self.numbers.choice(self.bought), amount=part) if self.bought else None
-
-    def cancel(self) -> Command | None:
-        """A part of a redemption, or what is left of it."""
-        part = self.numbers.randint(1, 100) if self.numbers.random() < 0.6 else None
-        return self.books.reverse(self.numbers.choice(self.redeemed), points=part) if self.redeemed else None
-
-    def transfer(self) -> Command:
-        """A gift."""
-        source, target = self.numbers.sample(MEMBERS, 2)
-        return self.books.transfer(source, target, self.numbers.randint(1, 200))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +41,7 @@ def test_the_audit_agrees_with_any_days(template: GivenNetwork, tmp_path_factory
     books = BusyBooks(network)
     books.now_ms = at("2026-06-02")
     books.enrol(*MEMBERS)
-    days = _Day(books, numbers)
+    days = Day(books, numbers)
     for day in DAYS:
         books.now_ms = at(day)
         for _ in range(numbers.randint(0, 3)):
