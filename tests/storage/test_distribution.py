@@ -55,7 +55,7 @@ def test_each_key_contains_the_column_that_a_table_is_spread_by(table: Table) ->
 def test_tables_that_lie_together_go_by_columns_of_one_type(table: Table) -> None:
     """Else the same value would be on two machines."""
     types = {
-        metadata.tables[name].c[DISTRIBUTED[name]].type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+        metadata.tables[name].c[DISTRIBUTED[name]].type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
         for name in companions(table)
     }
 
@@ -83,7 +83,7 @@ def test_a_migrated_database_has_neither_foreign_keys_nor_sequences_nor_triggers
 
 def test_locks_are_taken_on_copied_tables_alone() -> None:
     """Citus refuses a SELECT … FOR UPDATE that touches several machines."""
-    statements = [lookup._statement for lookup in vars(books).values() if isinstance(lookup, Lookup)]  # noqa: SLF001
+    statements = [lookup._statement for lookup in vars(books).values() if isinstance(lookup, Lookup)]  # noqa: SLF001 - what it will run
     locking = [statement for statement in statements if "FOR UPDATE" in str(statement)]
 
     assert {str(table) for statement in locking for table in statement.get_final_froms()} == {"heads"}
