@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from gateway.cli_lanes import lanes
 from gateway.cli_receipt_key import receipt_key, receipt_key_state
 from gateway.console import Context, pass_context, print_table
 from gateway.dev_ca import make_certificates, write_certificates
@@ -49,6 +50,7 @@ def network() -> None:
 
 
 network.add_command(receipt_key)
+network.add_command(lanes)
 
 
 @network.command()

@@ -23,11 +23,12 @@ IDENTIFIER_KEY = "identifier.key"
 _BOOKS = "sqlite:///books.db"
 _RECEIPT_KEY_ID = "r1"
 _FIRST_WINDOW = 1
+_LANES_AT_FIRST = {"sqlite": 1, "postgresql": 4}  # SQLite lets one batch write at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPlan:
-    """What a new network is to be. `database_url` None: a SQLite file in its folder. One lane: SQLite has one writer."""
+    """What a new network is to be. `database_url` None: a SQLite file in its folder. `lanes` None: as many as suit the engine."""
 
     audience: str
     currency: str
@@ -35,7 +36,7 @@ class NetworkPlan:
     settlement_model: SettlementModel
     terms: NetworkTerms
     database_url: str | None = None
-    lanes: int = 1
+    lanes: int | None = None
 
 
 def found_network(folder: Path, plan: NetworkPlan, *, now_ms: int) -> None:
@@ -75,6 +76,7 @@ def _build(folder: Path, plan: NetworkPlan, now_ms: int) -> None:
 def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, now_ms: int) -> None:
     if connection.execute(select(networks.c.audience)).scalar() is not None:
         raise InvalidValue("the database holds a network already: name an empty one with --database-url")
+    lanes = plan.lanes or _LANES_AT_FIRST[connection.dialect.name]
     connection.execute(
         insert(networks).values(
             network_id=1,
@@ -82,7 +84,7 @@ def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, 
             currency=plan.currency,
             time_zone=plan.time_zone,
             settlement_model=plan.settlement_model.value,
-            lanes=plan.lanes,
+            lanes=lanes,
             created_at_ms=now_ms,
             directory_version=1,
         )
@@ -93,9 +95,9 @@ def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, 
             key_id=_RECEIPT_KEY_ID, public_key=receipt_public_key, valid_from_ms=now_ms, valid_until_ms=None
         )
     )
-    insert_open_window(connection, _FIRST_WINDOW, lanes=plan.lanes)
-    for lane in range(plan.lanes):
-        insert_head(connection, plan.audience, lane, lanes=plan.lanes, window_id=_FIRST_WINDOW, at_ms=now_ms)
+    insert_open_window(connection, _FIRST_WINDOW, lanes=lanes)
+    for lane in range(lanes):
+        insert_head(connection, plan.audience, lane, lanes=lanes, window_id=_FIRST_WINDOW, at_ms=now_ms)
 
 
 _CONFIGURATION = """\

@@ -56,24 +56,28 @@ class Step:
 
 
 def run_night(night: Night) -> Window | None:
-    """Completes the window of an interrupted night, if any; else, or if that was an earlier date's, closes the open one.
+    """Completes what an interrupted night left, or a change of lanes cut off; then closes the open window.
 
-    Answers the latest window that is complete; None if there was nothing to do. Raises DomainError, StoreError, OSError.
+    The open one stays if it was a night of the same date that had been interrupted. Answers the latest window that is
+    complete; None if there was nothing to do. Raises DomainError, StoreError, OSError.
     """
     with reading(night.engine) as connection:
-        latest = store.latest_closed(connection)
-        unfinished = latest if latest and LAST_STEP not in store.done_steps(connection, latest.window_id) else None
+        unfinished = store.unfinished_windows(connection, last_step=LAST_STEP)
         network = load_network(connection)
     network_date = date_at(night.at_ms, network.time_zone).isoformat()
     model(network.settlement_model)  # asked before anything is cut off that cannot be priced
-    if unfinished:
-        night.progress(f"window {unfinished.window_id} was interrupted: completing it")
-        _run_steps(night, unfinished.window_id, AFTER_CLOSE)
-        if not is_another_night(completed=unfinished, network_date=network_date):
-            return _window(night, unfinished.window_id)
+    completed = None
+    for window_id, was_closed_by_night in unfinished:
+        why = "was interrupted" if was_closed_by_night else "was cut off when the lanes changed"
+        night.progress(f"window {window_id} {why}: completing it")
+        _run_steps(night, window_id, AFTER_CLOSE)
+        completed = _window(night, window_id)
+    if completed and unfinished[-1][1] and not is_another_night(completed=completed, network_date=network_date):
+        return completed
     with reading(night.engine) as connection:
-        if is_same_cut_off(latest=latest, at_ms=night.at_ms, open_entries=entries_since_cut_off(connection)):
-            return None
+        entries = entries_since_cut_off(connection)
+        if is_same_cut_off(latest=store.latest_closed(connection), at_ms=night.at_ms, open_entries=entries):
+            return completed
         window_id = open_window(connection).window_id
     # Up to the cut-off the steps are always run: what fell due since an interrupted night belongs to this one.
     _run_steps(night, window_id, BEFORE_CLOSE, is_repeated=True)
@@ -200,7 +204,7 @@ def _window(night: Night, window_id: int) -> Window:
 BEFORE_CLOSE = (
     Step("prove-before", "The audit proves the books as they are.", _prove),
     Step("expire", "Lots that are overdue by the network's date expire.", _expire),
-    Step("close", "The open window is cut off by sequence, and the next one opens.", _close),
+    Step(store.CLOSE, "The open window is cut off by sequence, and the next one opens.", _close),
 )
 AFTER_CLOSE = (
     Step("obligations", "Who owes whom: one line, rounded once, for each pair, kind and rate card version.", _obligations),

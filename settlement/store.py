@@ -9,7 +9,7 @@ from gateway.domain.errors import InvalidValue
 from gateway.domain.terms import Terms
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.engine import upsert
-from gateway.storage.tables import entries, lots, outcomes, postings, totals
+from gateway.storage.tables import entries, lots, outcomes, postings, totals, windows
 from gateway.storage.tables_settlement import instructions, net_positions, obligations, settlement_steps
 from gateway.storage.windows import load_window, load_windows
 from settlement.instruction import Instruction
@@ -17,6 +17,9 @@ from settlement.netting import NetPosition
 from settlement.obligation import Cards, Obligation, Total
 from settlement.plain import plain
 from settlement.statement import Event
+
+CLOSE = "close"
+"""The step that cuts off; its name is in the log of steps only where it was a night that did."""
 
 
 def cards_of(terms: Terms) -> Cards:
@@ -130,6 +133,17 @@ def done_steps(connection: Connection, window_id: int) -> frozenset[str]:
     return frozenset(
         connection.execute(select(settlement_steps.c.step).where(settlement_steps.c.window_id == window_id)).scalars()
     )
+
+
+def unfinished_windows(connection: Connection, *, last_step: str) -> list[tuple[int, bool]]:
+    """Closed windows in which the night's last step is not done, oldest first, and whether it was a night that closed them."""
+    steps = settlement_steps.c
+    finished = select(steps.window_id).where(steps.step == last_step)
+    by_night = select(steps.window_id).where(steps.step == CLOSE, steps.window_id == windows.c.window_id).exists()
+    query = select(windows.c.window_id, by_night).where(
+        windows.c.state != WindowState.OPEN.value, windows.c.window_id.not_in(finished)
+    )
+    return [(window_id, bool(was)) for window_id, was in connection.execute(query.order_by(windows.c.window_id))]
 
 
 def latest_closed(connection: Connection) -> Window | None:
