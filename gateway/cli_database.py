@@ -2,6 +2,9 @@
 
 import click
 
+from gateway.cli_backup import backup, restore
+from gateway.cli_copy import copy_database
+from gateway.cli_distribute import distribute
 from gateway.console import Context, pass_context, print_table
 from gateway.storage.about import load_facts
 from gateway.storage.engine import open_existing, reading
@@ -10,11 +13,15 @@ from gateway.storage.migrate import SCHEMA_VERSION, check_version, schema_versio
 
 @click.group()
 def database() -> None:
-    """Look after the database: its schema, and whether it keeps what it has committed.
+    """Look after the database: its schema, backups, a move to another one, and whether it keeps what it has committed.
 
     Which one it is, database.url of the configuration says, or $TALLYSTICK_DATABASE_URL: a SQLite file, or PostgreSQL for
     several gateways (postgresql://user@host/name; the password belongs into ~/.pgpass or $PGPASSWORD).
     """
+
+
+for _command in (backup, restore, copy_database, distribute):
+    database.add_command(_command)
 
 
 @database.command("check")

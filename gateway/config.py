@@ -51,23 +51,27 @@ class Config:
     @property
     def database_name(self) -> str:
         """The database's URL without its password, for people."""
-        shown = make_url(self.database_url).difference_update_query(("password", "sslpassword"))
-        return shown.render_as_string(hide_password=True)
+        return name_of(make_url(self.database_url))
 
     def path(self, name: str) -> Path:
         """A path of the file, relative to it."""
         return self.home / name
 
 
-def parse_url(text: object) -> URL:
+def parse_url(text: object, *, named: str = "database.url") -> URL:
     """The URL of a database. Raises InvalidValue, without repeating what may hold a password."""
     try:
         url = make_url(text) if isinstance(text, str) else None
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise InvalidValue("database.url: must be a URL such as sqlite:///books.db or postgresql://user@host/database")
+        raise InvalidValue(f"{named}: must be a URL such as sqlite:///books.db or postgresql://user@host/database")
     return url
+
+
+def name_of(url: URL) -> str:
+    """The URL without its password, for people."""
+    return url.difference_update_query(("password", "sslpassword")).render_as_string(hide_password=True)
 
 
 def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:

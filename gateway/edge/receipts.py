@@ -62,6 +62,15 @@ def decode_receipt(content: bytes) -> Receipt:
         raise InvalidValue("receipt: cannot be read") from None
 
 
+def split_signed(content: bytes) -> tuple[bytes, bytes, str]:
+    """The receipt's bytes, its signature and the key's id, of a serialized `SignedReceipt`. Raises InvalidValue."""
+    try:
+        signed = types_pb2.SignedReceipt.FromString(content)
+    except DecodeError:
+        raise InvalidValue("signed receipt: cannot be read") from None
+    return signed.receipt, signed.signature, signed.key_id
+
+
 def _receipt(message: types_pb2.Receipt) -> Receipt:
     withheld = message.cash_to_withhold
     return Receipt(

@@ -75,6 +75,8 @@ _REVERSED_POINTS = (
     .where(_IS_REVERSAL)
     .group_by(entries.c.original_entry_id, postings.c.kind, postings.c.lot_id, postings.c.cause_lot_id)
 )
+_OUTCOMES_NAMED = select(outcomes).where(outcomes.c.entry_id.in_(_IDS))
+_REFUSALS_NAMED = select(refusals).where(refusals.c.entry_id.in_(_IDS))
 _LOTS = select(lots).where(lots.c.lot_id.in_(_IDS))
 _DEBTS = select(debts).where(debts.c.entry_id.in_(_IDS))
 _MEMBERS = select(members).where(members.c.member_id.in_(_IDS))
@@ -150,6 +152,16 @@ def refusals_between(connection: Connection, lane: int, first: int, last: int) -
 def entries_named(connection: Connection, ids: Collection[str]) -> Rows:
     """Entries by id, as above."""
     return _named(connection, _ORIGINALS, ids)
+
+
+def outcomes_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
+    """Outcomes by their entry's id."""
+    return _named(connection, _OUTCOMES_NAMED, entry_ids)
+
+
+def refusals_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
+    """Remembered refusals by the id that the entry would have had: one for each fingerprint."""
+    return _named(connection, _REFUSALS_NAMED, entry_ids)
 
 
 def postings_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
