@@ -1,44 +1,69 @@
-"""`python -m bench`: what a signed, durable IssuePoints costs beside a bare echo of the same size, in the same run.
+"""`python -m bench`: what the books cost beside a bare echo and beside pgbench, in the same run.
 
-The servers run all the time, each in its own process, and take turns: the bare echo, the same echo with the gateway's loop
-and options, the gateway. Of the ratios of all rounds the median is taken. Requests are signed before a round, receipts are
-verified and counted against the ledger after it: a round that does not tie out ends the run.
+Servers and load generator are processes of their own and take turns. Requests are signed before a round; receipts are verified
+and counted against the ledger after it: a round that does not tie out ends the run.
 """
 
+import contextlib
 import shutil
-import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
-from bench import processes
+from bench import scenarios
 from bench.machine import describe
-from bench.network import BenchNetwork
 from bench.parts import Parts
-from bench.processes import Running
-from bench.proof import Proof
-from bench.report import Pair, Report, markdown, write
-from bench.rounds import Bench, Sizes
+from bench.postgres import postgres_server
+from bench.report import Measurement, OnDatabase, Report, markdown, write
+from bench.rounds import Bench
+from bench.scenarios import Effort, Setting
+from tests.postgres import MISSING, PostgresServer, find_programs
 
 RESULTS = Path(__file__).parent / "results"
-BATCHES = 24
-LATENCY_S = 5
+DATABASES = SQLITE, POSTGRESQL = ("sqlite", "postgresql")
+SCENARIOS: dict[str, Callable[[Setting, Bench], Iterator[Measurement]]] = {
+    "batches": scenarios.batches,
+    "skew": scenarios.skew,
+    "workers": scenarios.workers,
+    "disk": scenarios.disk,
+    "memory": scenarios.memory,
+}
+UNARY, PARTS = "unary", "parts"
+NAMES = (UNARY, *SCENARIOS, PARTS)
+USUAL = tuple(name for name in NAMES if name != "memory")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rounds", default=5, show_default=True, help="Pairs of rounds at each concurrency.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of each kind.")
 @click.option("--calls", default=4_000, show_default=True, help="Calls of a round.")
 @click.option("--concurrency", multiple=True, type=int, default=(64, 128), show_default=True, help="Calls under way at a time.")
-@click.option("--tls", is_flag=True, help="TLS for both servers; without it, for neither.")
-@click.option("--name", default="issue-points", show_default=True, help="Of the files under bench/results.")
-def bench(rounds: int, calls: int, concurrency: tuple[int, ...], name: str, *, tls: bool) -> None:
-    """Print the ratios that the design promises, as this machine gives them; a few minutes."""
+@click.option(
+    "--database", multiple=True, type=click.Choice([SQLITE, POSTGRESQL]), default=(SQLITE, POSTGRESQL), show_default=True
+)
+@click.option("--only", multiple=True, type=click.Choice(NAMES), default=USUAL, show_default=True, help="What to measure.")
+@click.option("--tls", is_flag=True, help="TLS for all servers; without it, for none.")
+@click.option("--name", default="bench", show_default=True, help="Of the files under bench/results.")
+def bench(
+    rounds: int,
+    calls: int,
+    concurrency: tuple[int, ...],
+    database: tuple[str, ...],
+    only: tuple[str, ...],
+    name: str,
+    *,
+    tls: bool,
+) -> None:
+    """Print the figures that the design asks for, as this machine gives them; a quarter of an hour."""
     folder = Path(tempfile.mkdtemp(prefix="tallystick-bench-"))
+    effort = Effort(rounds=rounds, calls=calls, concurrency=concurrency)
     try:
-        report = _measure(folder, rounds, calls, concurrency, has_tls=tls)
+        report = Report(
+            machine=describe(folder),
+            has_tls=tls,
+            databases=[_measure(folder / kind, kind, effort, only, has_tls=tls) for kind in database if _can_be_had(kind)],
+        )
     finally:
         shutil.rmtree(folder)
     write(report, RESULTS / name)
@@ -46,52 +71,33 @@ def bench(rounds: int, calls: int, concurrency: tuple[int, ...], name: str, *, t
     click.echo(f"written to {RESULTS / name}.json and .md")
 
 
-def _measure(folder: Path, rounds: int, calls: int, concurrency: tuple[int, ...], *, has_tls: bool) -> Report:
-    machine = describe(folder)
-    with _set_up(folder, has_tls=has_tls) as (ready, sizes, echo, tuned_echo):
-        durability = ready.network.durability()
-        pairs = []
-        for at_once in concurrency:
-            for number in range(rounds):
-                bare, tuned = (ready.echo_rate(server, calls, at_once) for server in (echo, tuned_echo))
-                pairs.append(Pair(at_once, bare, tuned, ready.gateway_rate(calls, at_once)))
-                _say(f"{at_once} at once, {number + 1}/{rounds}", pairs[-1].line())
-        batch = ready.batch_rate(BATCHES)
-        _say("SubmitBatch", f"{batch.per_s:,.0f} commands/s")
-        half_per_s = int(statistics.median(pair.gateway.per_s for pair in pairs) / 2)
-        echo_latency = ready.latency(echo, half_per_s, LATENCY_S)
-        gateway_latency = ready.latency(ready.gateway, half_per_s, LATENCY_S)
-        _say(f"at {half_per_s:,} calls/s", f"p50 {gateway_latency.p50_us:,} us, p99 {gateway_latency.p99_us:,} us")
-    parts = Parts(ready.network).measure()
-    return Report(
-        machine=machine,
-        has_tls=has_tls,
-        durability=durability,
-        sizes=sizes,
-        pairs=pairs,
-        batch=batch,
-        half_rate_per_s=half_per_s,
-        echo_latency=echo_latency,
-        gateway_latency=gateway_latency,
-        parts=parts,
-    )
+def _can_be_had(kind: str) -> bool:
+    if kind == POSTGRESQL and find_programs() is None:
+        click.echo(f"NOT MEASURED on PostgreSQL: {MISSING}", err=True)
+        return False
+    return True
 
 
-@contextmanager
-def _set_up(folder: Path, *, has_tls: bool) -> Iterator[tuple[Bench, Sizes, Running, Running]]:
-    click.echo("making a network of four partners and 2,000 members", err=True)
-    network = BenchNetwork.create(folder / "net")
-    tls = folder / "net" / "tls" if has_tls else None
-    certificate = (tls / "ca.pem").read_bytes() if tls else None
-    with processes.gateway(network.given.folder, is_plaintext=not has_tls) as gateway:
-        bench = Bench(network, gateway, Proof(gateway.address, network.given.engine, certificate), folder, certificate)
-        bench.enrol()
-        sizes = bench.sizes()
-        with (
-            processes.echo(sizes.answer_bytes, tls=tls) as echo,
-            processes.echo(sizes.answer_bytes, tls=tls, is_tuned=True) as tuned_echo,
-        ):
-            yield bench, sizes, echo, tuned_echo
+def _measure(folder: Path, kind: str, effort: Effort, only: tuple[str, ...], *, has_tls: bool) -> OnDatabase:
+    server_or_none: contextlib.AbstractContextManager[PostgresServer | None]
+    server_or_none = postgres_server() if kind == POSTGRESQL else contextlib.nullcontext()
+    folder.mkdir()
+    with server_or_none as server:
+        setting = Setting(folder=folder, has_tls=has_tls, effort=effort, server=server, say=_say)
+        found = OnDatabase(setting.database)
+        click.echo(f"{setting.database}: making a network of four partners and 2,000 members", err=True)
+        with setting.bench("net") as ready:
+            found.durability = ready.network.durability()
+            if UNARY in only:
+                found.measurements += scenarios.unary(setting, ready, found.pairs)
+            for name, scenario in SCENARIOS.items():
+                if name in only and not (name == "workers" and server is None):
+                    for measurement in scenario(setting, ready):
+                        found.measurements.append(measurement)
+                        _say(measurement.name, f"{measurement.value:,.2f}   {measurement.note}")
+        if PARTS in only and server is None:
+            found.parts = Parts(ready.network).measure()
+    return found
 
 
 def _say(what: str, figures: str) -> None:

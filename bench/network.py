@@ -1,7 +1,8 @@
-"""The network that is measured: four partners on SQLite, members with cards, and requests that are ready to be sent."""
+"""The network that is measured: four partners, members with cards, and traffic that is ready to be sent."""
 
 import itertools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,55 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 
 from bench.plan import Request
-from gateway.config import load_config
 from gateway.dev_ca import make_certificates, write_certificates
-from gateway.storage.engine import open_engine
+from gateway.storage.engine import reading
 from partners.pos.channel import Signer, Signing
-from partners.pos.requests import ISSUE, SUBMIT_BATCH, Method
+from partners.pos.requests import ENROL, ISSUE, REDEEM, SUBMIT_BATCH, Method
 from tallystick.v1 import member_pb2, points_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
 
-__all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "card", "now_ms"]
+__all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "Traffic", "card", "now_ms"]
 
 PARTNERS = ("meadow", "torque", "quire", "lantern")
 MEMBERS = 2_000
 BATCH = 500  # commands of a SubmitBatch
+LANES = 4  # as a network on PostgreSQL begins with
 _SQLITE_FULL = 2
+
+Pick = Callable[[int], str]
+"""What the command of a number names: a partner, or a card."""
+
+_FIELDS = {ENROL: "enrol", ISSUE: "issue", REDEEM: "redeem"}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Signed requests; `partners` of their commands, whose idempotency keys are `prefix` and the command's number."""
+
+    method: Method[Any, Any]
+    prefix: str
+    requests: Sequence[Request]
+    partners: Sequence[str]
+
+    @property
+    def commands_a_request(self) -> int:
+        """One, or a batch."""
+        return len(self.partners) // len(self.requests)
+
+
+def in_turn(number: int) -> str:
+    """All partners alike."""
+    return PARTNERS[number % len(PARTNERS)]
+
+
+def card(number: int) -> str:
+    """A member's card number."""
+    return f"4711-{number:08d}"
+
+
+def any_member(number: int) -> str:
+    """All members alike, in no order."""
+    return card(number * 7919 % MEMBERS)
 
 
 def now_ms() -> int:
@@ -39,9 +75,9 @@ class BenchNetwork:
     runs: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @classmethod
-    def create(cls, folder: Path) -> "BenchNetwork":
-        """Founds it and takes its partners in. Nobody has a cap, points last for two years."""
-        given = create_network(folder, expiry="end of month after 24 months")
+    def create(cls, folder: Path, *, url: str | None = None) -> "BenchNetwork":
+        """Founds it, on SQLite unless there is a URL, and takes its partners in. Nobody has a cap, points last for two years."""
+        given = create_network(folder, expiry="end of month after 24 months", lanes=1 if url is None else LANES, url=url)
         given.now_ms = now_ms()
         for partner_id in PARTNERS:
             given.onboard(partner_id, {"EUR": "1"}, effective_from="2026-01-01")
@@ -49,42 +85,63 @@ class BenchNetwork:
         given.engine.dispose()
         return cls(given)
 
-    def enrolments(self) -> list[Request]:
-        """Batches that enrol all members, each under a card."""
-        commands = [
-            points_pb2.Command(enrol=member_pb2.EnrolMemberRequest(idempotency_key=f"enrol-{number}", card_number=card(number)))
-            for number in range(MEMBERS)
-        ]
-        return [
-            self._signed(SUBMIT_BATCH, points_pb2.SubmitBatchRequest(commands=commands[start : start + BATCH]), PARTNERS[0])
-            for start in range(0, MEMBERS, BATCH)
-        ]
+    def enrolments(self, cards: Sequence[str]) -> Traffic:
+        """Batches that enrol a member under each card."""
+        return self._batched(
+            ENROL, len(cards), lambda key, number: member_pb2.EnrolMemberRequest(idempotency_key=key, card_number=cards[number])
+        )
 
-    def issues(self, count: int) -> tuple[str, list[Request]]:
-        """Signed IssuePoints requests of all partners in turn; and what their idempotency keys begin with."""
+    def issues(self, count: int, *, partner_of: Pick = in_turn, card_of: Pick = any_member) -> Traffic:
+        """IssuePoints, one call each."""
         prefix = f"run-{next(self.runs)}/"
-        return prefix, [self._signed(ISSUE, _issue(prefix, number), PARTNERS[number % len(PARTNERS)]) for number in range(count)]
+        partners = [partner_of(number) for number in range(count)]
+        requests = [
+            self._signed(ISSUE, _issue(f"{prefix}{number}", number, card_of), partner) for number, partner in enumerate(partners)
+        ]
+        return Traffic(ISSUE, prefix, requests, partners)
 
-    def batches(self, count: int) -> tuple[str, list[Request]]:
-        """The same as signed batches of 500 commands."""
-        prefix = f"run-{next(self.runs)}/"
-        requests = []
-        for number in range(count):
-            commands = [points_pb2.Command(issue=_issue(prefix, number * BATCH + index)) for index in range(BATCH)]
-            message = points_pb2.SubmitBatchRequest(commands=commands)
-            requests.append(self._signed(SUBMIT_BATCH, message, PARTNERS[number % len(PARTNERS)]))
-        return prefix, requests
+    def issue_batches(self, count: int, *, card_of: Pick = any_member) -> Traffic:
+        """The same by SubmitBatch: `count` batches of 500."""
+        return self._batched(ISSUE, count * BATCH, lambda key, number: _issue(key, number, card_of))
+
+    def redeem_batches(self, cards: Sequence[str], points: int) -> Traffic:
+        """Each member redeems so many points once, by SubmitBatch. The number of cards must be a multiple of 500."""
+        return self._batched(
+            REDEEM,
+            len(cards),
+            lambda key, number: points_pb2.RedeemPointsRequest(
+                idempotency_key=key, member=types_pb2.MemberRef(card_number=cards[number]), points=points
+            ),
+        )
 
     def durability(self) -> str:
-        """What the database says of itself when it is opened as the gateway opens it. Raises RuntimeError unless FULL."""
-        engine = open_engine(load_config(self.given.folder / "tallystick.toml", {}).database_url)
-        with engine.connect() as connection:
-            synchronous = connection.execute(text("PRAGMA synchronous")).scalar_one()
-            journal_mode = connection.execute(text("PRAGMA journal_mode")).scalar_one()
-        engine.dispose()
-        if (synchronous, journal_mode) != (_SQLITE_FULL, "wal"):
-            raise RuntimeError(f"void: synchronous={synchronous}, journal_mode={journal_mode}")
-        return "SQLite, journal_mode=WAL, synchronous=FULL"
+        """What the database says of itself when it is opened as the gateway opens it. Raises RuntimeError unless durable."""
+        with reading(self.given.engine) as connection:
+            if connection.dialect.name == "sqlite":
+                names: tuple[str, ...] = ("journal_mode", "synchronous")
+                settings = tuple(connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in names)
+                is_durable = settings == ("wal", _SQLITE_FULL)
+            else:
+                names = ("synchronous_commit", "fsync", "full_page_writes")
+                settings = tuple(connection.execute(text(f"SHOW {name}")).scalar_one() for name in names)
+                is_durable = settings == ("on", "on", "on")
+        said = ", ".join(f"{name}={value}" for name, value in zip(names, settings, strict=True))
+        if not is_durable:
+            raise RuntimeError(f"void: {said}")
+        return said
+
+    def _batched(self, method: Method[Any, Any], count: int, make: Callable[[str, int], Message]) -> Traffic:
+        prefix = f"run-{next(self.runs)}/"
+        requests, partners = [], []
+        for start in range(0, count, BATCH):
+            partner = in_turn(start // BATCH)
+            commands = [
+                points_pb2.Command(**{_FIELDS[method]: make(f"{prefix}{number}", number)})  # type: ignore[arg-type] # by name
+                for number in range(start, start + BATCH)
+            ]
+            requests.append(self._signed(SUBMIT_BATCH, points_pb2.SubmitBatchRequest(commands=commands), partner))
+            partners += [partner] * BATCH
+        return Traffic(SUBMIT_BATCH, prefix, requests, partners)
 
     def _signed(self, method: Method[Any, Any], message: Message, partner_id: str) -> Request:
         body = message.SerializeToString()
@@ -92,14 +149,9 @@ class BenchNetwork:
         return body, Signing(AUDIENCE, signer, now_ms).metadata(method.path, body)
 
 
-def card(number: int) -> str:
-    """A member's card number."""
-    return f"4711-{number:08d}"
-
-
-def _issue(prefix: str, number: int) -> points_pb2.IssuePointsRequest:
+def _issue(key: str, number: int, card_of: Pick) -> points_pb2.IssuePointsRequest:
     return points_pb2.IssuePointsRequest(
-        idempotency_key=f"{prefix}{number}",
-        member=types_pb2.MemberRef(card_number=card(number * 7919 % MEMBERS)),
+        idempotency_key=key,
+        member=types_pb2.MemberRef(card_number=card_of(number)),
         eligible=types_pb2.Amount(unit="EUR", minor_units=1_000 + number % 9_000),
     )

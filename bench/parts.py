@@ -67,7 +67,7 @@ class Parts:
         return {part: took_ns / 1_000 / CALLS for part, took_ns in self._took_ns.items()}
 
     def _commands(self) -> list[Command]:
-        _, requests = self._network.issues(CALLS)
+        requests = self._network.issues(CALLS).requests
         gate = SignatureGate(self._directory, record=_unexpected, failures_per_s_max=1)
         with self._timed("signature: read, hash, verify"):
             for body, metadata in requests:

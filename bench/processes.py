@@ -26,26 +26,42 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time that it and the processes it started have used so far; zero where the machine does not tell."""
-        return _cpu_s(self.process.pid)
+        return sum(_cpu_s(pid) for pid in _family(self.process.pid))
+
+    def resident_bytes(self) -> int:
+        """Memory that it and the processes it started hold now; zero where the machine does not tell."""
+        return sum(_resident_bytes(pid) for pid in _family(self.process.pid))
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that it started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text("ascii").split()]
+    return [pid, *(descendant for child in children for descendant in _family(child))]
 
 
 def _cpu_s(pid: int) -> float:
-    folder = Path(f"/proc/{pid}")
     try:
-        fields = (folder / "stat").read_text("ascii").rpartition(")")[2].split()
-        children = [int(child) for task in folder.glob("task/*/children") for child in task.read_text("ascii").split()]
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     except OSError:
         return 0.0
-    own_s = (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / os.sysconf("SC_CLK_TCK")
-    return own_s + sum(_cpu_s(child) for child in children)
+    return (int(fields[_STAT_UTIME]) + int(fields[_STAT_STIME])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        return 0
 
 
 @contextmanager
-def gateway(folder: Path, *, is_plaintext: bool) -> Iterator[Running]:
+def gateway(folder: Path, *, is_plaintext: bool, workers: int = 1) -> Iterator[Running]:
     """`tallystick serve` on the network in `folder`; its log lines go to a file there."""
     ready = folder / "ready"
     command = [sys.executable, "-m", "gateway", "--config", str(folder / "tallystick.toml"), "serve"]
     command += ["--listen", "127.0.0.1:0", "--ready-file", str(ready), *(["--plaintext"] if is_plaintext else [])]
+    command += ["--workers", str(workers)]
     with (folder / "requests.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=log)
         with _ended(process):

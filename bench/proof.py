@@ -1,12 +1,12 @@
 """Whether a round counts: every answer a receipt that verifies, and the ledger has exactly what was answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
 from sqlalchemy import Engine, distinct, func, select
 
-from bench.network import PARTNERS
+from bench.network import Traffic
 from gateway.storage.tables import entries
 from partners.pos.receipts import ReceiptKeys
 from partners.pos.requests import GET_NETWORK
@@ -19,7 +19,7 @@ class Void(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What the ledger has of a round. `commits`: distinct moments of booking; a batch has one."""
+    """What the ledger has of a round. `commits`: distinct moments of booking in a lane; a batch has one."""
 
     entries: int
     points: int
@@ -36,34 +36,35 @@ class Proof:
         self._keys = ReceiptKeys(network.audience, network.receipt_keys)
         self._engine = engine
 
-    def single(self, prefix: str, bodies: Sequence[bytes | None]) -> Booked:
-        """Of unary answers, in the order of the requests."""
-        answers = [points_pb2.IssuePointsResponse.FromString(body or b"").answer for body in bodies]
-        return self._tied_out(prefix, answers, lambda number: PARTNERS[number % len(PARTNERS)])
-
-    def batched(self, prefix: str, bodies: Sequence[bytes | None], *, size: int) -> Booked:
-        """Of answered batches of `size` commands."""
-        batches = [points_pb2.SubmitBatchResponse.FromString(body or b"").answers for body in bodies]
-        answers = [answer.booked for batch in batches for answer in batch]
-        return self._tied_out(prefix, answers, lambda number: PARTNERS[number // size % len(PARTNERS)])
-
-    def _tied_out(self, prefix: str, answers: Sequence[types_pb2.Answer], partner_of: Callable[[int], str]) -> Booked:
+    def tie_out(self, traffic: Traffic, bodies: Sequence[bytes | None]) -> Booked:
+        """Of answers in the order of the requests. Raises Void or ReceiptError."""
         receipts = [
-            self._keys.verify(answer.receipt, partner_id=partner_of(number), idempotency_key=f"{prefix}{number}")
-            for number, answer in enumerate(answers)
+            self._keys.verify(answer.receipt, partner_id=partner, idempotency_key=f"{traffic.prefix}{number}")
+            for number, (answer, partner) in enumerate(zip(_answers(traffic, bodies), traffic.partners, strict=True))
         ]
-        booked = self._booked(prefix)
-        answered = (len({receipt.sequence for receipt in receipts}), sum(receipt.points for receipt in receipts))
+        booked = self._booked(traffic.prefix)
+        answered = (len({(receipt.lane, receipt.sequence) for receipt in receipts}), sum(receipt.points for receipt in receipts))
         if (booked.entries, booked.points) != answered or len(receipts) != booked.entries:
             raise Void(f"the ledger has {booked}, the receipts say {answered}")
         return booked
 
     def _booked(self, prefix: str) -> Booked:
         its_own = entries.c.idempotency_key.startswith(prefix, autoescape=True)
-        columns = (func.count(), func.sum(entries.c.points), func.count(distinct(entries.c.booked_at_ms)))
+        moments = func.count(distinct(entries.c.booked_at_ms * 1_000 + entries.c.lane))
         with self._engine.connect() as connection:
-            count, points, commits = connection.execute(select(*columns).where(its_own)).one()
-        return Booked(count, points or 0, commits)
+            count, points, commits = connection.execute(
+                select(func.count(), func.sum(entries.c.points), moments).where(its_own)
+            ).one()
+        return Booked(count, int(points or 0), commits)
+
+
+def _answers(traffic: Traffic, bodies: Sequence[bytes | None]) -> Iterator[types_pb2.Answer]:
+    for body in bodies:
+        answer = traffic.method.answer.FromString(body or b"")
+        if isinstance(answer, points_pb2.SubmitBatchResponse):
+            yield from (part.booked for part in answer.answers)
+        else:
+            yield answer.answer
 
 
 def _channel(address: str, certificate: bytes | None) -> grpc.Channel:

@@ -3,10 +3,10 @@
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.rounds import Latency, Rate, Sizes
+from bench.rounds import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,94 +36,95 @@ class Pair:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One figure; `goal` is what the design asks for, if it does."""
+
+    name: str
+    value: float
+    goal: str = ""
+    note: str = ""
+
+
+@dataclass(slots=True)
+class OnDatabase:
+    """What was measured on one database.
+
+    `durability`: what the database says of itself. `parts`: of a call, each by itself, in µs of processor time.
+    """
+
+    database: str
+    durability: str = ""
+    pairs: list[Pair] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    parts: dict[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run. `half_rate_per_s`: half of the rate that the gateway reached, at which latencies were taken."""
+    """One run."""
 
     machine: Mapping[str, str]
     has_tls: bool
-    durability: str
-    sizes: Sizes
-    pairs: Sequence[Pair]
-    batch: Rate
-    half_rate_per_s: int
-    echo_latency: Latency
-    gateway_latency: Latency
-    parts: Mapping[str, float]
-
-    def ratio(self, concurrency: int) -> float:
-        """The median of the ratios."""
-        return statistics.median(pair.ratio for pair in self.pairs if pair.concurrency == concurrency)
-
-    def tuned_ratio(self, concurrency: int) -> float:
-        """The median of the ratios to the tuned echo."""
-        return statistics.median(pair.tuned_ratio for pair in self.pairs if pair.concurrency == concurrency)
-
-    def concurrencies(self) -> list[int]:
-        """In the order in which they were measured."""
-        return list(dict.fromkeys(pair.concurrency for pair in self.pairs))
+    databases: Sequence[OnDatabase]
 
 
 def write(report: Report, path: Path) -> None:
     """Writes both forms beside each other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ratios = {str(concurrency): round(report.ratio(concurrency), 3) for concurrency in report.concurrencies()}
-    content = {**asdict(report), "ratios": ratios}
-    path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    path.with_suffix(".json").write_text(json.dumps(asdict(report), indent=2) + "\n", "utf-8")
     path.with_suffix(".md").write_text(markdown(report), "utf-8")
 
 
 def markdown(report: Report) -> str:
     """The run on one page."""
-    return "\n".join([*_rates(report), "", *_others(report), "", *_parts(report), "", *_circumstances(report), ""])
+    lines: list[str] = []
+    for on in report.databases:
+        lines += [f"## {on.database}: {on.durability}", "", *_rates(on), *_measurements(on), *_parts(on)]
+    return "\n".join([*lines, *_circumstances(report), ""])
 
 
-def _rates(report: Report) -> Iterator[str]:
+def _rates(on: OnDatabase) -> Iterator[str]:
+    if not on.pairs:
+        return
     yield "| calls at once | echo /s | IssuePoints /s | ratio | to the tuned echo | CPU µs: echo | gateway | commands a commit |"
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
-    for concurrency in report.concurrencies():
-        pairs = [pair for pair in report.pairs if pair.concurrency == concurrency]
-        figures = [
-            statistics.median(values)
-            for values in zip(
-                *(
-                    (pair.echo.per_s, pair.gateway.per_s, pair.echo.cpu_us, pair.gateway.cpu_us, pair.gateway.commands_per_commit)
-                    for pair in pairs
-                ),
-                strict=True,
-            )
-        ]
-        echo_per_s, gateway_per_s, echo_us, gateway_us, per_commit = figures
+    for at_once in dict.fromkeys(pair.concurrency for pair in on.pairs):
+        pairs = [pair for pair in on.pairs if pair.concurrency == at_once]
         yield (
-            f"| {concurrency} | {echo_per_s:,.0f} | {gateway_per_s:,.0f} | **{report.ratio(concurrency):.3f}** "
-            f"| {report.tuned_ratio(concurrency):.3f} | {echo_us:,.0f} | {gateway_us:,.0f} | {per_commit:.0f} |"
+            f"| {at_once} | {_median(pair.echo.per_s for pair in pairs):,.0f} "
+            f"| {_median(pair.gateway.per_s for pair in pairs):,.0f} | **{_median(pair.ratio for pair in pairs):.3f}** "
+            f"| {_median(pair.tuned_ratio for pair in pairs):.3f} | {_median(pair.echo.cpu_us for pair in pairs):,.0f} "
+            f"| {_median(pair.gateway.cpu_us for pair in pairs):,.0f} "
+            f"| {_median(pair.gateway.commands_per_commit for pair in pairs):.0f} |"
         )
+    yield ""
 
 
-def _others(report: Report) -> Iterator[str]:
-    yield "| what | figure |"
-    yield "|---|---:|"
-    yield f"| SubmitBatch of 500, commands/s | {report.batch.per_s:,.0f} |"
-    yield f"| half of the maximum rate, calls/s | {report.half_rate_per_s:,} |"
-    yield f"| … IssuePoints p50 / p99, µs | {report.gateway_latency.p50_us:,} / {report.gateway_latency.p99_us:,} |"
-    yield f"| … echo p50 / p99, µs | {report.echo_latency.p50_us:,} / {report.echo_latency.p99_us:,} |"
+def _measurements(on: OnDatabase) -> Iterator[str]:
+    yield "| measurement | figure | to reach | |"
+    yield "|---|---:|---|---|"
+    for found in on.measurements:
+        figure = f"{found.value:,.0f}" if found.value >= 100 else f"{found.value:.2f}"  # noqa: PLR2004 - three digits
+        yield f"| {found.name} | {figure} | {found.goal} | {found.note} |"
+    yield ""
 
 
-def _parts(report: Report) -> Iterator[str]:
+def _parts(on: OnDatabase) -> Iterator[str]:
+    if not on.parts:
+        return
     yield "| part of a call, by itself | µs of processor time |"
     yield "|---|---:|"
-    grpc_us = statistics.median(pair.echo.cpu_us for pair in report.pairs)
-    yield f"| gRPC: what the echo's process takes for a call | {grpc_us:,.0f} |"
-    yield from (f"| {part} | {took_us:,.1f} |" for part, took_us in report.parts.items())
+    yield from (f"| {part} | {took_us:,.1f} |" for part, took_us in on.parts.items())
+    yield ""
 
 
 def _circumstances(report: Report) -> Iterator[str]:
-    sizes = report.sizes
-    both = (
-        f"both servers get the same requests ({sizes.request_bytes} bytes, and {sizes.metadata_bytes} of metadata) "
-        f"and give answers of {sizes.answer_bytes} bytes"
-    )
-    tls = "TLS for both" if report.has_tls else "no TLS for either"
-    yield f"{report.durability}; {both}; {tls}. Medians of {len(report.pairs)} pairs of rounds."
+    tls = "TLS for all servers" if report.has_tls else "no TLS for any server"
+    yield f"Echo and gateway get the same requests and answer as many bytes; {tls}. Medians of the rounds of one run."
     yield ""
     yield from (f"- {name}: {value}" for name, value in report.machine.items())
+
+
+def _median(values: Iterator[float]) -> float:
+    return statistics.median(values)

@@ -6,20 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.network import BATCH, BenchNetwork
-from bench.plan import Answers, Plan, Request
+from bench.network import BenchNetwork, Traffic
+from bench.plan import Answers, Plan
 from bench.processes import Running, drive
 from bench.proof import Proof
-from partners.pos.requests import ISSUE, SUBMIT_BATCH
 
 WARM_UP = 200
 SAMPLE = 100
-BATCHES_AT_ONCE = 4
+BATCHES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast a server answered. `cpu_us`: processor time of the server's process for each."""
+    """How fast a server answered commands. `cpu_us`: processor time of the server's processes for each."""
 
     per_s: float
     cpu_us: float
@@ -53,58 +52,56 @@ class Bench:
     folder: Path
     certificate: bytes | None
 
-    def enrol(self) -> None:
-        """Enrols the members."""
-        drive(self._plan(self.gateway, SUBMIT_BATCH.path, self.network.enrolments(), concurrency=1), self.folder)
+    def book(self, traffic: Traffic) -> None:
+        """Books what a measurement needs to be there. Raises Void."""
+        answers = drive(self._plan(self.gateway, traffic, concurrency=BATCHES_AT_ONCE), self.folder)
+        self.proof.tie_out(traffic, answers.bodies)
 
     def sizes(self) -> Sizes:
-        """Of IssuePoints, by a few calls. Raises ReceiptError or Void."""
-        prefix, requests = self.network.issues(SAMPLE)
-        answers = drive(self._plan(self.gateway, ISSUE.path, requests, concurrency=SAMPLE), self.folder)
-        self.proof.single(prefix, answers.bodies)
+        """Of IssuePoints, by a few calls. Raises Void."""
+        traffic = self.network.issues(SAMPLE)
+        answers = drive(self._plan(self.gateway, traffic, concurrency=SAMPLE), self.folder)
+        self.proof.tie_out(traffic, answers.bodies)
         return Sizes(
-            _median(len(body) for body, _ in requests),
-            _median(sum(len(name) + len(value) for name, value in metadata) for _, metadata in requests),
+            _median(len(body) for body, _ in traffic.requests),
+            _median(sum(len(name) + len(value) for name, value in metadata) for _, metadata in traffic.requests),
             _median(len(body or b"") for body in answers.bodies),
         )
 
     def echo_rate(self, echo: Running, calls: int, concurrency: int) -> Rate:
-        """Of the bare server, by the same requests as the gateway gets."""
-        _, plan = self._issues(echo, calls, concurrency)
+        """Of an echo, by the same requests as the gateway gets."""
+        plan = self._plan(echo, self.network.issues(WARM_UP + calls), warm_up=WARM_UP, concurrency=concurrency)
         return self._timed(plan, echo)[1]
 
-    def gateway_rate(self, calls: int, concurrency: int) -> Rate:
-        """Of unary IssuePoints. Raises Void."""
-        prefix, plan = self._issues(self.gateway, calls, concurrency)
-        answers, rate = self._timed(plan, self.gateway)
-        booked = self.proof.single(prefix, answers.bodies)
-        return replace(rate, commands_per_commit=booked.entries / booked.commits)
+    def unary_rate(self, traffic: Traffic, concurrency: int) -> Rate:
+        """Of single calls; the first 200 are for warming up. Raises Void."""
+        return self._rate(traffic, warm_up=WARM_UP, concurrency=concurrency)
 
-    def batch_rate(self, batches: int) -> Rate:
-        """Commands a second through SubmitBatch. Raises Void."""
-        prefix, requests = self.network.batches(batches + 1)
-        plan = self._plan(self.gateway, SUBMIT_BATCH.path, requests, warm_up=1, concurrency=BATCHES_AT_ONCE)
-        answers, rate = self._timed(plan, self.gateway)
-        booked = self.proof.batched(prefix, answers.bodies, size=BATCH)
-        return Rate(rate.per_s * BATCH, rate.cpu_us / BATCH, booked.entries / booked.commits)
+    def batch_rate(self, traffic: Traffic) -> Rate:
+        """Commands a second through SubmitBatch; the first batch is for warming up. Raises Void."""
+        return self._rate(traffic, warm_up=1, concurrency=BATCHES_AT_ONCE)
 
     def latency(self, server: Running, rate_per_s: int, seconds: int) -> Latency:
         """At a steady rate of calls. Raises Void."""
-        prefix, plan = self._issues(server, rate_per_s * seconds, 1)
-        answers = drive(replace(plan, rate_per_s=rate_per_s), self.folder)
+        traffic = self.network.issues(rate_per_s * seconds)
+        plan = replace(self._plan(server, traffic, concurrency=1), rate_per_s=rate_per_s)
+        answers = drive(plan, self.folder)
         if server is self.gateway:
-            self.proof.single(prefix, answers.bodies)
+            self.proof.tie_out(traffic, answers.bodies)
         return Latency(percentile_us(answers.latencies_ns, 50), percentile_us(answers.latencies_ns, 99))
 
-    def _issues(self, server: Running, calls: int, concurrency: int) -> tuple[str, Plan]:
-        prefix, requests = self.network.issues(WARM_UP + calls)
-        return prefix, self._plan(server, ISSUE.path, requests, warm_up=WARM_UP, concurrency=concurrency)
+    def _rate(self, traffic: Traffic, *, warm_up: int, concurrency: int) -> Rate:
+        plan = self._plan(self.gateway, traffic, warm_up=warm_up, concurrency=concurrency)
+        answers, rate = self._timed(plan, self.gateway)
+        booked = self.proof.tie_out(traffic, answers.bodies)
+        size = traffic.commands_a_request
+        return Rate(rate.per_s * size, rate.cpu_us / size, booked.entries / booked.commits)
 
-    def _plan(self, server: Running, method: str, requests: Sequence[Request], *, warm_up: int = 0, concurrency: int) -> Plan:
+    def _plan(self, server: Running, traffic: Traffic, *, warm_up: int = 0, concurrency: int) -> Plan:
         return Plan(
             address=server.address,
-            method=method,
-            requests=requests,
+            method=traffic.method.path,
+            requests=traffic.requests,
             warm_up=warm_up,
             concurrency=concurrency,
             certificate=self.certificate,
