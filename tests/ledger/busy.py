@@ -15,6 +15,7 @@ from gateway.edge.receipts import encode_receipt
 from gateway.governance import Hand
 from gateway.key_file import new_key
 from gateway.ledger.batch import BatchSettings
+from gateway.ledger.lane_map import change_lanes
 from gateway.network_terms import TermsChange
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import writing
@@ -67,13 +68,16 @@ class BusyBooks(Books):
         )
 
 
-def busy_network(folder: Path) -> GivenNetwork:
-    """Books of June and some days of July 2026, the last window open."""
-    network = month(folder)
+def busy_network(folder: Path, *, lanes: int = 1, lanes_then: int | None = None) -> GivenNetwork:
+    """Books of June and some days of July 2026, the last window open. `lanes_then`: from the third week on."""
+    network = month(folder, lanes=lanes)
     _decide(network)
     books = BusyBooks(network)
     first, redemption, basket = _first_window(books)
     _second_window(books)
+    if lanes_then is not None:
+        with writing(network.engine) as connection:
+            change_lanes(connection, lanes_then, at_ms=at("2026-06-22", "08:00"))
     _third_window(books, first, redemption)
     with writing(network.engine) as connection:
         set_window_state(connection, 1, present=WindowState.NETTED, target=WindowState.CONFIRMED)

@@ -41,8 +41,8 @@ NOT_OF_THE_FOUNDING = {
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The busy network's database. What a test does to it is rolled back."""
-    network = busy_network(tmp_path_factory.mktemp("busy") / "net")
+    """The busy network's database, of three lanes and then of two. What a test does to it is rolled back."""
+    network = busy_network(tmp_path_factory.mktemp("busy") / "net", lanes=3, lanes_then=2)
     yield network.engine
     network.engine.dispose()
 
