@@ -20,7 +20,7 @@ from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
 from gateway.domain.terms import Terms
 from gateway.domain.units import MICROS
 from gateway.domain.working import Original, WorkingSet
-from gateway.storage.bulk import Lookup, Row
+from gateway.storage.bulk import Lookup, Row, look_up
 from gateway.storage.caps import lock_caps
 from gateway.storage.tables import (
     debts,
@@ -97,7 +97,8 @@ class LockedHeads:
 
 def lock_heads(connection: Connection, lanes: Collection[int]) -> LockedHeads:
     """Waits for the lanes' heads. Whatever is read by later statements was committed before. Raises BooksBroken."""
-    found = [Head(*row) for row in _HEADS(connection, set(lanes))]
+    (rows,) = look_up(connection, (_HEADS, set(lanes)))
+    found = [Head(*row) for row in rows]
     in_force = found[0].lanes if found else connection.execute(select(func.max(heads.c.lanes))).scalar()
     if in_force is None:
         raise BooksBroken("no lane has a head")
@@ -121,15 +122,13 @@ def load_book(
     """
     work = _working_set(locked, now_ms, terms)
     book = Book(heads=locked.heads, work=work, encode=encode, receipt_key_id=receipt_key_id)
-    _load_answers(connection, book, commands)
+    _load_answers_and_cards(connection, book, commands)
     fresh = [command for command in commands if command.entry_id not in book.known]
     if fresh:
-        refs = [ref for command in fresh for ref in member_refs(command)]
         _load_originals(connection, work, [c.original_entry_id for c in fresh if isinstance(c, Reverse)])
-        _load_cards(connection, work, refs, fresh)
-        _load_accounts(connection, work, _members_named(work, refs))
-        _load_lots(connection, work, _members_spending(work, fresh))
-    _load_exposures(connection, work, _issuers(terms, fresh), alone=alone)
+        refs = [ref for command in fresh for ref in member_refs(command)]
+        _load_accounts(connection, work, _members_named(work, refs), _issuers(terms, fresh), alone=alone)
+        _load_lots_and_debts(connection, work, _members_spending(work, fresh))
     return book
 
 
@@ -138,7 +137,8 @@ def load_book_for_expiry(
 ) -> Book:
     """The same for overdue lots, as (member id, lot id). Expiry gives no receipts."""
     work = _working_set(locked, now_ms, terms)
-    _load_accounts(connection, work, {member_id for member_id, _ in overdue})
+    _load_accounts(connection, work, {member_id for member_id, _ in overdue}, set(), alone=False)
+    _load_lots_and_debts(connection, work, set())
     _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue}))
     return Book(heads=locked.heads, work=work, encode=_no_receipt, receipt_key_id="")
 
@@ -157,12 +157,16 @@ def read_entries(connection: Connection, entry_ids: Iterable[str]) -> list[tuple
     return _entries_of(connection, _ENTRIES(connection, set(entry_ids)))
 
 
-def _load_answers(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
+def _load_answers_and_cards(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
     wanted = {command.entry_id for command in commands}
-    for entry_id, fingerprint, receipt, key_id in _OUTCOMES(connection, wanted):
+    hashes = {ref.card_hash for command in commands for ref in member_refs(command) if ref.card_hash is not None}
+    hashes |= {command.card_hash for command in commands if isinstance(command, Enrol)}
+    known, known_refusals, cards = look_up(connection, (_OUTCOMES, wanted), (_REFUSALS, wanted), (_CARDS, hashes))
+    for entry_id, fingerprint, receipt, key_id in known:
         book.known[entry_id] = KnownAnswer(fingerprint, Answer(receipt, key_id))
-    for entry_id, fingerprint, reason, receipt, key_id in _REFUSALS(connection, wanted):
+    for entry_id, fingerprint, reason, receipt, key_id in known_refusals:
         book.known_refusals[entry_id, fingerprint] = Answer(receipt, key_id, Refusal(Reason(reason)))
+    book.work.cards.update(cards)
 
 
 def _load_originals(connection: Connection, work: WorkingSet, entry_ids: Sequence[str]) -> None:
@@ -172,25 +176,34 @@ def _load_originals(connection: Connection, work: WorkingSet, entry_ids: Sequenc
         work.note_entry(entry)
 
 
-def _load_cards(connection: Connection, work: WorkingSet, refs: Sequence[MemberRef], commands: Sequence[Command]) -> None:
-    hashes = {ref.card_hash for ref in refs if ref.card_hash is not None}
-    hashes |= {command.card_hash for command in commands if isinstance(command, Enrol)}
-    work.cards.update(_CARDS(connection, hashes))
-
-
-def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str]) -> None:
-    for row in _MEMBERS(connection, member_ids):
+def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str], issuers: set[str], *, alone: bool) -> None:
+    """And the exposures of the issuers, which are read once their caps are locked."""
+    partners = (work.terms.partners.get(issuer_id) for issuer_id in issuers)
+    capped = [partner for partner in partners if partner is not None and partner.net_debit_cap is not None]
+    is_shared = work.lanes > 1 and lock_caps(connection, [partner.partner_id for partner in capped], alone=alone)
+    accounts, exposures = look_up(connection, (_MEMBERS, member_ids), (_EXPOSURES, issuers))
+    for row in accounts:
         account = MemberAccount(*row)
         work.accounts[account.member_id] = account
+    for partner_id, currency, open_value_micros, net_debit_micros in exposures:
+        # PostgreSQL sums 64-bit integers as decimals.
+        work.exposures[partner_id, currency] = int(open_value_micros) + int(net_debit_micros)
+    for partner in capped if is_shared else ():
+        work.cap_shares[partner.partner_id] = share_micros(
+            cap_micros=(partner.net_debit_cap or 0) * MICROS,
+            exposure_micros=work.exposure_micros(partner.partner_id, partner.settlement_currency),
+            lanes=work.lanes,
+        )
+
+
+def _load_lots_and_debts(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
     in_debt = {account.member_id for account in work.accounts.values() if account.debt_points}
-    for row in _OPEN_DEBTS(connection, in_debt):
+    with_points = {member_id for member_id in spending if member_id in work.accounts and work.accounts[member_id].open_points}
+    owed, open_lots = look_up(connection, (_OPEN_DEBTS, in_debt), (_OPEN_LOTS, with_points))
+    for row in owed:
         debt = Debt(*row)
         work.accounts[debt.member_id].debts.append(debt)
-
-
-def _load_lots(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
-    with_points = {member_id for member_id in spending if member_id in work.accounts and work.accounts[member_id].open_points}
-    _hold_lots(work, _OPEN_LOTS(connection, with_points))
+    _hold_lots(work, open_lots)
     named = {posting.lot_id for original in work.originals.values() for posting in original.entry.postings if posting.lot_id}
     held = {lot_id for account in work.accounts.values() for lot_id in account.lots}
     _hold_lots(work, _LOTS(connection, named - held))
@@ -200,21 +213,6 @@ def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
     for row in rows:
         lot = Lot(*row)
         work.accounts[lot.member_id].lots[lot.lot_id] = lot
-
-
-def _load_exposures(connection: Connection, work: WorkingSet, issuers: set[str], *, alone: bool) -> None:
-    partners = (work.terms.partners.get(issuer_id) for issuer_id in issuers)
-    capped = [partner for partner in partners if partner is not None and partner.net_debit_cap is not None]
-    is_shared = work.lanes > 1 and lock_caps(connection, [partner.partner_id for partner in capped], alone=alone)
-    for partner_id, currency, open_value_micros, net_debit_micros in _EXPOSURES(connection, issuers):
-        # PostgreSQL sums 64-bit integers as decimals.
-        work.exposures[partner_id, currency] = int(open_value_micros) + int(net_debit_micros)
-    for partner in capped if is_shared else ():
-        work.cap_shares[partner.partner_id] = share_micros(
-            cap_micros=(partner.net_debit_cap or 0) * MICROS,
-            exposure_micros=work.exposure_micros(partner.partner_id, partner.settlement_currency),
-            lanes=work.lanes,
-        )
 
 
 def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:

@@ -8,7 +8,7 @@ server prepares once. They need a transaction that the caller has opened.
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BindParameter,
@@ -33,7 +33,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import cloned_traverse
 
-from gateway.storage.engine import on_driver
+from gateway.storage.engine import on_driver, pipelined
+
+if TYPE_CHECKING:
+    import psycopg
 
 Row = tuple[Any, ...]
 
@@ -55,7 +58,7 @@ class Lookup:
             return ()
         if connection.dialect.name == "sqlite":
             return self._on_sqlite(connection, values)
-        return self._on_postgresql(connection, values)
+        return self.ask_postgresql(connection, values).fetchall()
 
     def _on_sqlite(self, connection: Connection, values: Collection[Any]) -> Sequence[Row]:
         if self._compiled_sqlite is None:
@@ -71,15 +74,27 @@ class Lookup:
             rows: list[Row] = driver.execute(text, parameters(json.dumps(sorted(values)))).fetchall()
         return rows
 
-    def _on_postgresql(self, connection: Connection, values: Collection[Any]) -> Sequence[Row]:
+    def ask_postgresql(self, connection: Connection, values: Collection[Any]) -> "psycopg.Cursor[Row]":
+        """Sends the question; within `pipelined`, its answer is there at the end."""
         if self._compiled_postgresql is None:
             given = bindparam("values", None, type_=_array_type(self._column))
             statement = self._statement.where(self._column == func.any(given))
             self._compiled_postgresql = str(_compiled(_with_constants(statement), connection))
         text = self._compiled_postgresql
-        with on_driver(connection, text) as driver, driver.cursor(binary=True) as cursor:
-            rows: list[Row] = cursor.execute(text, {"values": self._as_array(sorted(values))}, prepare=True).fetchall()
-        return rows
+        with on_driver(connection, text) as driver:
+            cursor: psycopg.Cursor[Row] = driver.cursor(binary=True)
+            return cursor.execute(text, {"values": self._as_array(sorted(values))}, prepare=True)
+
+
+def look_up(connection: Connection, *asked: tuple[Lookup, Collection[str] | Collection[int]]) -> list[Sequence[Row]]:
+    """The rows of several look-ups, in their order; on PostgreSQL in one round trip. Each sees what was committed before it."""
+    if connection.dialect.name == "sqlite":
+        return [lookup(connection, values) for lookup, values in asked]
+    if not any(values for _, values in asked):
+        return [()] * len(asked)
+    with pipelined(connection):
+        cursors = [lookup.ask_postgresql(connection, values) if values else None for lookup, values in asked]
+    return [cursor.fetchall() if cursor is not None else () for cursor in cursors]
 
 
 class BulkWrite:
