@@ -55,6 +55,34 @@ class Keeping(Protocol):
         ...
 
 
+class Turns:
+    """How many lanes of this process may have a batch under way at once; whoever waits collects meanwhile.
+
+    Batches of one process share one interpreter and one machine: more of them at once than cores would only be smaller
+    ones, whose fixed cost is most of what they cost. Belongs to one event loop.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        """All free."""
+        self._free = at_once
+        self._due: deque[Callable[[], None]] = deque()
+
+    def ask(self, begin: Callable[[], None]) -> None:
+        """Calls `begin` at the end of this turn of the loop, or when one is given back; in the order of asking."""
+        if self._free:
+            self._free -= 1
+            asyncio.get_running_loop().call_soon(begin)
+        else:
+            self._due.append(begin)
+
+    def give_back(self) -> None:
+        """A batch is done, or there was none."""
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._due.popleft())
+        else:
+            self._free += 1
+
+
 @dataclass(slots=True, eq=False)
 class _Pending:
     commands: Sequence[Command]
@@ -75,6 +103,7 @@ class Lane:
     engine: Engine  # for chores
     keeping: Keeping
     batch_max: int
+    turns: Turns
     tell_store: TellStore | None = None
 
     def __post_init__(self) -> None:
@@ -130,10 +159,10 @@ class Lane:
         return self._loop
 
     def _start_batch(self) -> None:
-        """Has the queue handed over at the end of this turn of the loop, so that what came in together goes together."""
+        """Has the queue handed over at its turn, so that what came in together goes together."""
         if not self._is_at_work:
             self._is_at_work = True
-            self._running_loop().call_soon(self._hand_over)
+            self.turns.ask(self._hand_over)
 
     def _hand_over(self) -> None:
         chores = list(self._chores)
@@ -146,10 +175,12 @@ class Lane:
         self.waiting -= size
         if batch or chores:
             self._handed.put((batch, chores))
-        elif self._is_draining:
-            self._handed.put(None)
         else:
-            self._is_at_work = False
+            self.turns.give_back()
+            if self._is_draining:
+                self._handed.put(None)
+            else:
+                self._is_at_work = False
 
     def _fits(self, batch: Sequence[_Pending], size: int) -> bool:
         # What takes another lane as well goes by itself.
@@ -159,6 +190,7 @@ class Lane:
     def _finish(self, outcomes: list[_Outcome]) -> None:
         """Back in the loop: first whoever waited gets an answer, then the next batch is due."""
         self._is_at_work = False
+        self.turns.give_back()
         _resolve(outcomes)
         self._start_batch()
 

@@ -15,7 +15,7 @@ from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
 from gateway.ledger.figures import BatchFigures
-from gateway.ledger.lane import Chore, Keeping, Lane, Routed, TellStore
+from gateway.ledger.lane import Chore, Keeping, Lane, Routed, TellStore, Turns
 from gateway.ledger.routes import Routes
 from gateway.storage.whereabouts import load_buckets
 
@@ -30,11 +30,16 @@ class Writer:
     new_keeping: Callable[[], Keeping]
     queue_max: int
     batch_max: int
+    lanes_at_once: int = 2
     tell_store: TellStore | None = None
     figures: BatchFigures | None = None
     _lanes: dict[int, Lane] = field(default_factory=dict, init=False, repr=False)
     _routes: Routes = field(default_factory=Routes, init=False, repr=False)
     _is_draining: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """`lanes_at_once`: batches under way at a time."""
+        self._turns = Turns(self.lanes_at_once)
 
     async def start(self) -> None:
         """Gets the first lane ready; called from within the event loop that will wait for the results."""
@@ -69,7 +74,8 @@ class Writer:
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)
         if lane is None:
-            lane = self._lanes[number] = Lane(number, self.engine, self.new_keeping(), self.batch_max, self.tell_store)
+            keeping = self.new_keeping()
+            lane = self._lanes[number] = Lane(number, self.engine, keeping, self.batch_max, self._turns, self.tell_store)
             lane.start()
             if self.figures is not None:
                 self.figures.queues[number] = lane.queue_state
