@@ -6,7 +6,7 @@ server prepares once. They need a transaction that the caller has opened.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -201,25 +201,27 @@ def _array_type(column: ColumnElement[Any]) -> postgresql.ARRAY[Any]:
     return postgresql.ARRAY(column.type if isinstance(column.type, Integer | LargeBinary) else Text())
 
 
-def _array_writer(column: ColumnElement[Any]) -> Callable[[Iterable[Any]], str]:
+def _array_writer(column: ColumnElement[Any]) -> Callable[[Collection[Any]], str]:
     """Writes values as PostgreSQL reads an array: quicker than the driver's own, and always of one type."""
     if isinstance(column.type, LargeBinary):
         return _array_of_bytes
     return _array_of_numbers if isinstance(column.type, Integer) else _array_of_texts
 
 
-def _array_of_numbers(values: Iterable[int]) -> str:
+def _array_of_numbers(values: Collection[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def _array_of_bytes(values: Iterable[bytes]) -> str:
-    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+def _array_of_bytes(values: Collection[bytes]) -> str:
+    return '{"\\\\x' + '","\\\\x'.join([value.hex() for value in values]) + '"}'
 
 
-def _array_of_texts(values: Iterable[str]) -> str:
-    return "{" + ",".join([f'"{value}"' if value.isalnum() else _quoted(value) for value in values]) + "}"
+def _array_of_texts(values: Collection[str]) -> str:
+    joined = '","'.join(values)
+    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
+        joined = '","'.join(map(_escaped, values))
+    return f'{{"{joined}"}}'
 
 
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
