@@ -47,6 +47,7 @@ def audit(context: Context, failures_max: int, held: tuple[Path, ...], *, full: 
     looked up in the books. Exits with 1 unless all are there as they were signed, and lists the others. A line of the file is
     {"receipt": BASE64, "signature": BASE64, "key_id": "r1"}; what 'tallystick pos ... --json' prints will do as well.
     """
+    _check_form(held)
     report = prove_or_refuse(
         context.engine,
         full=full,
@@ -96,6 +97,14 @@ def receipt_form() -> "ReceiptForm":
     return ReceiptForm(encode_receipt, decode_receipt)
 
 
+def _check_form(paths: "Sequence[Path]") -> None:
+    """Before anybody waits for the audit."""
+    from gateway.held_receipts import read_held
+
+    for _ in read_held(paths):
+        pass
+
+
 def _compare_held(engine: "Engine", paths: "Sequence[Path]") -> None:
     from gateway.edge.receipts import decode_receipt
     from gateway.held_receipts import read_held
@@ -103,34 +112,25 @@ def _compare_held(engine: "Engine", paths: "Sequence[Path]") -> None:
     from gateway.storage.engine import reading
 
     counts = dict.fromkeys(Standing, 0)
-    astray: list[Judged] = []
     with reading(engine) as connection:
         for judged in judge(connection, read_held(paths), decode_receipt):
             counts[judged.standing] += 1
             if judged.standing is not Standing.PROVEN:
-                astray.append(judged)
-    if astray:
-        columns = ("where", "partner", "what", "key", "lane", "sequence", "points", "standing", "why")
-        print_table("Receipts that the books do not have", columns, map(_row, astray), right=("lane", "sequence", "points"))
-    rows = [(standing.value, f"{count:,}", standing.advice) for standing, count in counts.items()]
+                click.echo(_line(judged))
+    rows = [(standing.value, f"{count:,}", standing.advice if count else "") for standing, count in counts.items()]
     print_table("Receipts that partners hold", ("standing", "receipts", "what to do"), rows, right=("receipts",))
+    astray = sum(counts.values()) - counts[Standing.PROVEN]
     if astray:
-        raise Refused(f"{len(astray):,} of {sum(counts.values()):,} receipts are not in the books as they were signed")
+        raise Refused(f"{astray:,} of {sum(counts.values()):,} receipts are not in the books as they were signed")
 
 
-def _row(judged: "Judged") -> "Sequence[str]":
-    receipt = judged.receipt
-    if receipt is None:
-        return (judged.held.where, "", "", "", "", "", "", judged.standing.value, judged.why)
-    what = "refusal" if receipt.refused is not None else receipt.kind.name.lower().replace("_", " ")
-    place = ("", "") if receipt.refused is not None else (str(receipt.lane), str(receipt.sequence))
-    return (
-        judged.held.where,
-        receipt.partner_id,
-        what,
-        receipt.idempotency_key,
-        *place,
-        f"{receipt.points:+,}",
-        judged.standing.value,
-        judged.why,
-    )
+def _line(judged: "Judged") -> str:
+    receipt, what = judged.receipt, ""
+    if receipt is not None:
+        kind = receipt.kind.name.lower().replace("_", " ")
+        came_to = (
+            f"{kind} of {receipt.points:+,} points" if receipt.refused is None else f"{kind} refused: {receipt.refused.name}"
+        )
+        place = f", sequence {receipt.sequence} in lane {receipt.lane}" if receipt.sequence else ""
+        what = f" {receipt.partner_id}, key {receipt.idempotency_key!r}, {came_to}{place}:"
+    return f"{judged.held.where}: {judged.standing.value}:{what} {judged.why}"

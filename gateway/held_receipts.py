@@ -29,7 +29,7 @@ def _receipts(file: Path) -> Iterator[Held]:
         with file.open(encoding="utf-8") as lines:
             first = lines.readline()
             if first.strip() == "{":
-                yield _held(str(file), _parsed(str(file), first + lines.read()))
+                yield from _held(str(file), _parsed(str(file), first + lines.read()))
                 return
             yield from _lines(file, [first])
             yield from _lines(file, lines, start=2)
@@ -41,7 +41,7 @@ def _lines(file: Path, lines: Iterable[str], *, start: int = 1) -> Iterator[Held
     for number, line in enumerate(lines, start):
         if line.strip():
             where = f"{file}:{number}"
-            yield _held(where, _parsed(where, line))
+            yield from _held(where, _parsed(where, line))
 
 
 def _parsed(where: str, text: str) -> Any:
@@ -51,15 +51,25 @@ def _parsed(where: str, text: str) -> Any:
         raise InvalidValue(f"{where}: not JSON") from None
 
 
-def _held(where: str, content: Any) -> Held:
+def _held(where: str, content: Any) -> Iterator[Held]:
     if not isinstance(content, dict):
         raise InvalidValue(f"{where}: must be a JSON object")
     if "signed_receipt" in content:
-        return Held(where, *split_signed(_bytes(where, content, "signed_receipt")))
+        # Null for a refusal that has no receipt, and so proves nothing.
+        if content["signed_receipt"] is not None:
+            yield _split(where, _bytes(where, content, "signed_receipt"))
+        return
     key_id = content.get("key_id")
     if not isinstance(key_id, str):
         raise InvalidValue(f"{where}: needs receipt, signature and key_id, or signed_receipt")
-    return Held(where, _bytes(where, content, "receipt"), _bytes(where, content, "signature"), key_id)
+    yield Held(where, _bytes(where, content, "receipt"), _bytes(where, content, "signature"), key_id)
+
+
+def _split(where: str, signed: bytes) -> Held:
+    try:
+        return Held(where, *split_signed(signed))
+    except InvalidValue as error:
+        raise InvalidValue(f"{where}: {error}") from None
 
 
 def _bytes(where: str, content: dict[str, Any], name: str) -> bytes:
