@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.engine import make_url
 
 from gateway.cli import main
+from gateway.config import FILE_NAME
 from gateway.serve_lock import only_gateway
 from gateway.storage.copying import TABLES
 from gateway.storage.engine import open_engine, reading, writing
 from gateway.storage.tables import heads, lots
-from gateway.storage.tables_directory import networks
 from partners.pos import requests
 from partners.pos.answers import Booked
+from partners.pos.requests import Booking
 from tests.e2e.commands import Ran, done, run_command
 from tests.e2e.tills import open_till, two_partners
 from tests.edge.running import RunningGateway
-from tests.given import FILE_NAME, GivenNetwork
+from tests.given import GivenNetwork
 from tests.postgres import PostgresServer
 from tests.shared import ROOT
 
@@ -59,7 +60,7 @@ def shop(network: GivenNetwork, *, day: str) -> list[Booked]:
     with RunningGateway(network) as gateway, open_till(network, "acme", gateway.address) as till:
         if day == "one":
             till.submit_batch([requests.enrol(card, key=f"enrol-{card}") for card in CARDS])
-        commands = [
+        commands: list[Booking] = [
             *(requests.issue(requests.card(card), requests.amount("12.50 EUR"), key=f"{day}-{card}") for card in CARDS),
             requests.redeem(requests.card(CARDS[0]), 7, key=f"{day}-gift"),
             requests.redeem(requests.card(CARDS[1]), 7_000, key=f"{day}-too-much"),
@@ -104,7 +105,7 @@ def test_a_network_moves_to_postgresql_and_back_as_it_is(tmp_path: Path, network
     shop(on_postgresql, day="three")
     later = rows_of(on_postgresql.engine)
     back = done(run_command(on_postgresql, "database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}"))
-    on_sqlite = use(network, str(make_url("sqlite://").set(database=str(tmp_path / "back.db"))))
+    on_sqlite = use(network, f"sqlite:///{tmp_path / 'back.db'}")
     returned = rows_of(on_sqlite.engine)
     shop(on_sqlite, day="four")
     done(run_command(on_sqlite, "settlement", "run"))
@@ -167,18 +168,32 @@ def test_what_is_no_database_is_refused(network: GivenNetwork, url: str, said: s
     assert (ran.code, said in ran.err) == (1, True), ran.err
 
 
-def test_several_lanes_do_not_fit_into_a_file(tmp_path: Path, network: GivenNetwork, empty_url: str) -> None:
-    """The sentence says what to do before."""
+def test_a_network_of_several_lanes_returns_to_a_file_after_a_cut_off(
+    tmp_path: Path, network: GivenNetwork, empty_url: str
+) -> None:
+    """Refused while they are in force, with what to do; then what was booked in them stays provable, and the file goes on."""
+    words = ("database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}")
     done(run_command(network, "database", "copy", "--to", empty_url))
     on_postgresql = use(network, empty_url)
-    with writing(on_postgresql.engine) as connection:
-        connection.execute(update(networks).values(lanes=4))
-    for words in ((), ("--dry-run",)):
-        ran = run_command(on_postgresql, "database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}", *words)
-
-        assert (ran.code, "run 'tallystick network lanes 1' before the copy" in ran.err) == (1, True)
-    assert not list(tmp_path.glob("*back.db*"))
+    done(run_command(on_postgresql, "network", "lanes", "4"))
+    shop(on_postgresql, day="three")
+    refused = [run_command(on_postgresql, *words, *more) for more in ((), ("--dry-run",))]
+    files = list(tmp_path.glob("*back.db*"))
+    done(run_command(on_postgresql, "network", "lanes", "1"))
+    done(run_command(on_postgresql, *words))
     on_postgresql.engine.dispose()
+    on_sqlite = use(network, f"sqlite:///{tmp_path / 'back.db'}")
+    shop(on_sqlite, day="four")
+    done(run_command(on_sqlite, "settlement", "run"))
+    with reading(on_sqlite.engine) as connection:
+        lanes = connection.execute(select(func.count()).select_from(heads).where(heads.c.last_sequence > 0)).scalar_one()
+
+    assert [ran.code for ran in refused] == [1, 1]
+    assert all("run 'tallystick network lanes 1' before the copy" in ran.err for ran in refused)
+    assert not files
+    assert lanes > 1
+    assert "books proved" in done(run_command(on_sqlite, "audit", "--full")).out
+    on_sqlite.engine.dispose()
 
 
 def test_nothing_is_copied_while_a_gateway_serves(network: GivenNetwork, empty_url: str) -> None:
