@@ -1,5 +1,6 @@
 """The books are lost, and come back from a backup: what is missing then, partners' receipts say, and their tills send again."""
 
+import asyncio
 import base64
 import json
 import random
@@ -10,22 +11,28 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from sqlalchemy import update
 
 from gateway.domain.signing import PrivateKey, receipt_string
 from gateway.key_file import load_key, receipt_key_file
 from gateway.serve_lock import only_gateway
+from gateway.storage.engine import writing
+from gateway.storage.tables import outcomes
+from gateway.terminal import system_clock
 from partners.pos import requests
 from partners.pos.answers import Booked
 from partners.pos.cli_print import booked_plain
 from partners.pos.errors import Refused
 from partners.pos.requests import Booking
 from partners.pos.till import Till
-from tallystick.v1 import types_pb2
+from tallystick.v1 import errors_pb2, types_pb2
 from tests.e2e.commands import Ran, done, run_command
+from tests.e2e.processes import gateway_process, live_network, run_process
 from tests.e2e.storm import CARDS, plan
-from tests.e2e.tills import open_till, two_partners
+from tests.e2e.test_live_gateway import Traffic
+from tests.e2e.tills import DAY_MS, open_till, two_partners
 from tests.edge.running import RunningGateway
-from tests.given import AUDIENCE, GivenNetwork
+from tests.given import AUDIENCE, GivenNetwork, create_network
 
 COMMANDS = 160
 SEED = 1207
@@ -192,6 +199,35 @@ def test_a_backup_holds_one_state_while_the_gateway_goes_on(tmp_path: Path, netw
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["ten.db"]
 
 
+@pytest.mark.slow
+def test_backups_under_load_are_proved_each_of_its_own_moment(tmp_path: Path) -> None:
+    """A gateway of its own process, tills that never rest, and a backup now and then: no till is held up, no file is torn."""
+    network = live_network(tmp_path / "net", *PARTNERS)
+    files = [tmp_path / f"{number}.db" for number in range(3)]
+    with gateway_process(network.folder) as gateway:
+        traffic = Traffic(network, gateway)
+
+        async def back_up() -> None:
+            async with traffic.flowing(4):
+                for file in files:
+                    await traffic.more(100)
+                    await asyncio.to_thread(run_process, network.folder, "database", "backup", file)
+                await traffic.more(50)
+
+        asyncio.run(back_up())
+    network.engine.dispose()
+    network.now_ms = system_clock()
+    counts = []
+    for file in files:
+        network.now_ms += SECOND_MS
+        ran = done(run_command(network, "database", "restore", file, "--replace"))
+        counts.append(int(re.findall(r"books proved: ([\d,]+) entries", ran.out)[0].replace(",", "")))
+
+    assert not traffic.ends
+    assert counts == sorted(set(counts))
+    assert counts[0] >= 100
+
+
 def test_a_restore_keeps_what_it_replaces(tmp_path: Path, network: GivenNetwork) -> None:
     """Under a name with the date, a whole database with its log, which can be restored in its turn."""
     done(run_command(network, "database", "backup", tmp_path / "empty.db"))
@@ -273,8 +309,12 @@ def test_a_backup_is_never_written_over_another_file(tmp_path: Path, network: Gi
     assert (tmp_path / "b.db").read_text() == "yesterday's"
 
 
-def test_receipts_are_read_as_tills_print_them(tmp_path: Path, network: GivenNetwork) -> None:
-    """A folder of what `pos … --json` answered, and of lines."""
+def test_receipts_are_read_as_tills_print_them(tmp_path: Path, network_url: str | None) -> None:
+    """A folder of what `pos … --json` answered, and of lines; on both engines."""
+    network = create_network(tmp_path / "net", url=network_url)
+    for partner in PARTNERS:
+        network.onboard(partner, {"EUR": "1"})
+    network.now_ms += DAY_MS
     folder = tmp_path / "held"
     folder.mkdir()
     with Shops(network).open() as opened:
@@ -286,6 +326,7 @@ def test_receipts_are_read_as_tills_print_them(tmp_path: Path, network: GivenNet
     ran = done(run_command(network, "audit", "--receipts", folder))
 
     assert re.search(r"in the books +2 ", ran.out)
+    network.engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -347,6 +388,50 @@ def test_a_receipt_that_the_books_do_not_have_is_told_from_one_that_they_deny(
     ran = run_command(network, "audit", "--receipts", file)
 
     assert (ran.code, f"held.jsonl:1: {standing}:" in ran.out, why in ran.out) == (1, True, True), ran.out
+
+
+@pytest.mark.parametrize(
+    ("change", "standing", "why"),
+    [
+        ({}, "contradicts the books", "booked, although it was refused for good"),
+        ({"fingerprint": bytes(32)}, "contradicts the books", "the books have no such refusal"),
+        ({"fingerprint": bytes(32), "booked_at_ms": 2**43}, "newer than the books", "later than the last commit"),
+    ],
+)
+def test_a_refusal_that_the_books_do_not_have_is_told_from_one_that_they_deny(
+    tmp_path: Path, network: GivenNetwork, change: dict[str, object], standing: str, why: str
+) -> None:
+    """It has no sequence: what tells is the command, and the time."""
+    with Shops(network).open() as opened:
+        opened.tills["acme"].enrol(CARDS[0], key="enrol")
+        sale = opened.tills["acme"].issue(requests.card(CARDS[0]), requests.amount("9.00 EUR"), key="sale")
+        network.now_ms += SECOND_MS
+        opened.tills["acme"].issue(requests.card(CARDS[0]), requests.amount("9.00 EUR"), key="later")
+    receipt = types_pb2.Receipt()
+    receipt.CopyFrom(sale.receipt)
+    receipt.refused = errors_pb2.ERROR_REASON_INSUFFICIENT_POINTS
+    for name, value in change.items():
+        setattr(receipt, name, value)
+    file = tmp_path / "held.jsonl"
+    file.write_text(Pen(network).line(receipt), "utf-8")
+    ran = run_command(network, "audit", "--receipts", file)
+
+    assert (ran.code, f"held.jsonl:1: {standing}:" in ran.out, why in ran.out) == (1, True, True), ran.out
+    assert "issue refused: INSUFFICIENT_POINTS" in ran.out
+
+
+def test_a_receipt_that_was_changed_in_books_proved_before_is_found_by_its_partners(
+    tmp_path: Path, network: GivenNetwork
+) -> None:
+    """The audit goes on from where it was; the partner's own copy still tells."""
+    with Shops(network).open() as opened:
+        held = opened.tills["acme"].enrol(CARDS[0], key="enrol").signed_receipt
+    done(run_command(network, "audit"))
+    with writing(network.engine) as connection:
+        connection.execute(update(outcomes).values(receipt=b"\xff"))
+    ran = run_command(network, "audit", "--receipts", write_lines(tmp_path / "held.jsonl", [held]))
+
+    assert (ran.code, "what the books have cannot be read" in ran.out) == (1, True)
 
 
 def test_a_receipt_of_another_key_or_with_another_signature_is_not_the_networks(tmp_path: Path, network: GivenNetwork) -> None:
