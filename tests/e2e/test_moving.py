@@ -1,80 +1,35 @@
-"""A network moves from SQLite to PostgreSQL and back, and PostgreSQL is backed up and restored by its own tools."""
+"""A network moves from SQLite to PostgreSQL and back, as it is, whole or not at all."""
 
 import contextlib
 import io
-import os
 import re
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, text, update
-from sqlalchemy.engine import make_url
+from sqlalchemy import func, select, text, update
 
 from gateway.cli import main
 from gateway.config import FILE_NAME
 from gateway.serve_lock import only_gateway
-from gateway.storage.copying import TABLES
-from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.engine import reading, writing
 from gateway.storage.tables import heads, lots
-from partners.pos import requests
-from partners.pos.answers import Booked
-from partners.pos.requests import Booking
 from tests.e2e.commands import Ran, done, run_command
-from tests.e2e.tills import open_till, two_partners
-from tests.edge.running import RunningGateway
+from tests.e2e.moves import engine_of, moving_network, rows_of, shop, use
 from tests.given import GivenNetwork
 from tests.postgres import PostgresServer
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.postgres
 
-CARDS = tuple(f"4000-{number:04}" for number in range(4))
-PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8").replace("\\\n", " ")
-
-Rows = dict[str, list[tuple[Any, ...]]]
-
-
-def rows_of(engine: Engine) -> Rows:
-    """Everything, in an order that both engines give."""
-    with reading(engine) as connection:
-        return {table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr) for table in TABLES}
-
-
-def use(network: GivenNetwork, url: str) -> GivenNetwork:
-    """The same network, with this URL in its configuration."""
-    file = network.folder / FILE_NAME
-    lines = file.read_text("utf-8").splitlines(keepends=True)
-    file.write_text("".join(f'url = "{url}"\n' if line.startswith("url = ") else line for line in lines), "utf-8")
-    return GivenNetwork(network.folder, network.now_ms, network.hands, network.keys, url)
-
-
-def shop(network: GivenNetwork, *, day: str) -> list[Booked]:
-    """A few sales, a redemption and a refusal; the same day's commands have the same keys."""
-    with RunningGateway(network) as gateway, open_till(network, "acme", gateway.address) as till:
-        if day == "one":
-            till.submit_batch([requests.enrol(card, key=f"enrol-{card}") for card in CARDS])
-        commands: list[Booking] = [
-            *(requests.issue(requests.card(card), requests.amount("12.50 EUR"), key=f"{day}-{card}") for card in CARDS),
-            requests.redeem(requests.card(CARDS[0]), 7, key=f"{day}-gift"),
-            requests.redeem(requests.card(CARDS[1]), 7_000, key=f"{day}-too-much"),
-        ]
-        return [answer for answer in till.submit_batch(commands) if isinstance(answer, Booked)]
-
 
 @pytest.fixture(name="network")
 def make_network(tmp_path: Path) -> Iterator[GivenNetwork]:
-    """Two partners on a SQLite file, after a day and a night, and a morning."""
-    network = two_partners(tmp_path / "net")
-    shop(network, day="one")
-    done(run_command(network, "settlement", "run"))
-    shop(network, day="two")
+    """On a SQLite file, with a past."""
+    network = moving_network(tmp_path / "net")
     yield network
     network.engine.dispose()
 
@@ -85,14 +40,6 @@ def make_database(postgres_server: PostgresServer) -> Iterator[str]:
     url = postgres_server.new_database(is_empty=True)
     yield url
     postgres_server.drop_database(url)
-
-
-@contextlib.contextmanager
-def engine_of(url: str) -> Iterator[Engine]:
-    """To look into a database."""
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
 
 
 def test_a_network_moves_to_postgresql_and_back_as_it_is(tmp_path: Path, network: GivenNetwork, empty_url: str) -> None:
@@ -281,130 +228,3 @@ def test_a_password_of_the_other_database_shows_nowhere(network: GivenNetwork) -
     ran = run_command(network, "database", "copy", "--to", "postgresql://ann:hunter2@127.0.0.1:1/books")
 
     assert (ran.code, "hunter2" in ran.out + ran.err) == (1, False)
-
-
-def test_on_postgresql_the_commands_name_its_own_tools(tmp_path: Path, network: GivenNetwork, empty_url: str) -> None:
-    """Rather than do it worse."""
-    done(run_command(network, "database", "copy", "--to", empty_url))
-    on_postgresql = use(network, empty_url)
-
-    assert "pg_dump --format=custom" in run_command(on_postgresql, "database", "backup", tmp_path / "b.db").err
-    assert "pg_restore --exit-on-error" in run_command(on_postgresql, "database", "restore", tmp_path / "b.db").err
-    on_postgresql.engine.dispose()
-
-
-def documented(program: str, naming: str) -> list[str]:
-    """The words after a program's name in the operators' page: the one line of it with this name in it."""
-    lines = (line.partition("  #")[0] for line in PAGE.splitlines() if line.startswith(f"{program} "))
-    found = [line for line in lines if re.search(rf"[ =]{re.escape(naming)}$|[ =]{re.escape(naming)} ", line)]
-    assert len(found) == 1, found
-    return shlex.split(found[0])[1:]
-
-
-def run_documented(server: PostgresServer, folder: Path, program: str, renamed: dict[str, str]) -> None:
-    """Runs a line of the page, with names of the test's own in place of the page's."""
-    words = documented(program, next(iter(renamed)))
-    for here, there in renamed.items():
-        words = [re.sub(rf"(?<![\w-]){re.escape(here)}(?![\w-])", there, word) for word in words]
-    where = {"PGHOST": str(server.folder), "PGPORT": str(server.port), "PGUSER": "tallystick"}
-    ended = subprocess.run(
-        [server.programs / program, *words], cwd=folder, env=os.environ | where, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-
-
-def test_the_documented_dump_is_restored_and_proved(
-    tmp_path: Path, network: GivenNetwork, postgres_server: PostgresServer, empty_url: str
-) -> None:
-    """pg_dump beside a gateway, createdb, pg_restore: as the page says."""
-    done(run_command(network, "database", "copy", "--to", empty_url))
-    on_postgresql = use(network, empty_url)
-    name = str(make_url(empty_url).database)
-    before = rows_of(on_postgresql.engine)
-    run_documented(postgres_server, tmp_path, "pg_dump", {"coalition": name})
-    shop(on_postgresql, day="three")
-    on_postgresql.engine.dispose()
-    for program in ("createdb", "pg_restore"):
-        run_documented(postgres_server, tmp_path, program, {"coalition_restored": f"{name}_restored"})
-    url = postgres_server.url(f"{name}_restored")
-    restored = use(network, url)
-    ran = done(run_command(restored, "audit", "--full"))
-
-    assert "books proved: 14 entries" in ran.out
-    assert {table: rows for table, rows in rows_of(restored.engine).items() if table != "proofs"} == {
-        table: rows for table, rows in before.items() if table != "proofs"
-    }
-    restored.engine.dispose()
-    postgres_server.drop_database(url)
-
-
-@pytest.mark.slow
-def test_a_base_backup_and_the_archived_log_bring_back_every_entry(tmp_path: Path, network: GivenNetwork) -> None:
-    """The page's settings and command; the server's data is lost; what was booked after the backup comes out of the log."""
-    settings = dict(line.split(" = ") for line in conf_of("archive_mode"))
-    with PostgresServer({name: relocated(value) for name, value in settings.items()}) as server:
-        archive = server.folder / "archive"
-        archive.mkdir()
-        shutil.chown(archive, server.folder.owner(), server.folder.group())
-        url = server.new_database(is_empty=True)
-        done(run_command(network, "database", "copy", "--to", url))
-        on_postgresql = use(network, url)
-        run_documented(server, tmp_path, "pg_basebackup", {"/backup/base": str(tmp_path / "base")})
-        shop(on_postgresql, day="three")
-        on_postgresql.engine.dispose()
-        with server.connect() as connection:
-            connection.execute("SELECT pg_switch_wal()")
-            wait_for_archive(connection)
-        lose_and_recover(server, tmp_path / "base")
-        ran = done(run_command(on_postgresql, "audit", "--full"))
-        with reading(on_postgresql.engine) as connection_:
-            last = connection_.execute(select(heads.c.last_sequence)).scalar_one()
-        on_postgresql.engine.dispose()
-
-    assert "books proved: 19 entries" in ran.out
-    assert last == 19
-
-
-def conf_of(first: str) -> list[str]:
-    """The block of settings in the page that begins with this one."""
-    found = re.search(rf"```ini\n({first} .*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return [line.partition("  #")[0].rstrip() for line in found[1].splitlines()]
-
-
-def relocated(value: str) -> str:
-    """A setting without its quotes, for an archive beside the server's data folder, in which it runs its commands."""
-    return value.strip("'").replace("/backup/wal", "../archive")
-
-
-def wait_for_archive(connection: Any) -> None:
-    """Until the server says that it has handed over the log that was just ended."""
-    query = (
-        "SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) OR last_archived_wal IS NULL "
-        "FROM pg_stat_archiver, pg_sleep(0.05)"
-    )
-    for _ in range(400):
-        row = connection.execute(query).fetchone()
-        if row[0]:
-            return
-    raise AssertionError(connection.execute("SELECT * FROM pg_stat_archiver").fetchall())
-
-
-def lose_and_recover(server: PostgresServer, base: Path) -> None:
-    """The data folder is gone; the backup takes its place, and the log is played into it."""
-    server.stop(kill=True)
-    data = server.folder / "data"
-    shutil.rmtree(data)
-    shutil.copytree(base, data)
-    with (data / "postgresql.conf").open("a", encoding="utf-8") as conf:
-        conf.writelines(line.replace("/backup/wal", "../archive") + "\n" for line in conf_of("restore_command"))
-    (data / "recovery.signal").touch()
-    data.chmod(0o700)
-    for path in (data, *data.rglob("*")):
-        shutil.chown(path, server.folder.owner(), server.folder.group())
-    server.start()
-    with server.connect() as connection:
-        for _ in range(400):
-            if connection.execute("SELECT pg_is_in_recovery(), pg_sleep(0.05)").fetchone() == (False, ""):
-                return
-    raise AssertionError(server.log())
