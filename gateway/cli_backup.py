@@ -14,11 +14,12 @@ from gateway.ledger.audit import AuditReport
 from gateway.serve_lock import only_gateway
 from gateway.storage.backup import Progress, back_up, check_free, set_aside, take_out, whole_file
 from gateway.storage.directory import load_network
-from gateway.storage.engine import open_engine, reading
-from gateway.storage.migrate import schema_version, upgrade
+from gateway.storage.engine import open_engine, open_existing, reading
+from gateway.storage.migrate import check_version, schema_version, upgrade
 from gateway.storage.tables import heads
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_ENDS = select(heads.c.lane, heads.c.last_sequence).order_by(heads.c.lane)
 _SECTION = "docs/operations.md, section 12"
 
 
@@ -39,11 +40,16 @@ def backup(context: Context, file: Path) -> None:
             f"now, pg_basebackup and an archive of the log for one of any moment; {_SECTION}, shows both"
         )
     check_free(file)
-    with reading(context.engine) as connection:
+    engine = open_existing(context.config.database_url)
+    with reading(engine) as connection:
+        # Of any schema: a backup is what one makes before an upgrade.
+        if schema_version(connection) is None:
+            check_version(connection)
         audience = load_network(connection).audience
-        ends = [f"{row.last_sequence:,} in lane {row.lane}" for row in connection.execute(select(heads).order_by(heads.c.lane))]
+        ends = [f"{sequence:,} in lane {lane}" for lane, sequence in connection.execute(_ENDS)]
         with whole_file(file) as partial:
             back_up(connection, partial, progress=_telling("copied"))
+    engine.dispose()
     click.echo(f"Backup of {audience} in {file}: up to sequence {', '.join(ends)}.")
     click.echo(f"Keep a copy of {context.config.keys_dir}, too: without it no card is found again, and no receipt signed.")
 

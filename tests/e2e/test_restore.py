@@ -2,12 +2,19 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
 from gateway.serve_lock import only_gateway
+from gateway.storage import migrate
+from gateway.storage.engine import open_engine, writing
+from gateway.storage.migrate import SCHEMA_VERSION
 from gateway.terminal import system_clock
 from tallystick.v1 import types_pb2
 from tests.e2e.commands import done, run_command
@@ -193,3 +200,48 @@ def test_a_backup_is_never_written_over_another_file(tmp_path: Path, network: Gi
 
     assert (ran.code, "is not overwritten" in ran.err) == (1, True)
     assert (tmp_path / "b.db").read_text() == "yesterday's"
+
+
+def test_a_backup_of_an_older_schema_is_made_before_the_upgrade_and_brought_up_when_it_is_restored(
+    tmp_path: Path, network: GivenNetwork
+) -> None:
+    """With this program: whoever installed it first can still go back, and forward again."""
+    turn_back(network, "0001")
+    refused = run_command(network, "database", "check")
+    done(run_command(network, "database", "backup", tmp_path / "before.db"))
+    done(run_command(network, "database", "upgrade"))
+    ran = done(run_command(network, "database", "restore", tmp_path / "before.db", "--replace"))
+
+    assert (refused.code, "database upgrade" in refused.err) == (1, True)
+    assert f"brought from schema 0001 to {SCHEMA_VERSION}" in ran.err
+    assert "books proved" in ran.out
+
+
+def test_a_backup_of_a_newer_program_is_refused(tmp_path: Path, network: GivenNetwork) -> None:
+    """With what to do, and nothing changed."""
+    done(run_command(network, "database", "backup", tmp_path / "newer.db"))
+    with closing(sqlite3.connect(tmp_path / "newer.db")) as backup, backup:
+        backup.execute("UPDATE alembic_version SET version_num = '9999'")
+    ran = run_command(network, "database", "restore", tmp_path / "newer.db", "--replace")
+
+    assert (ran.code, "install the newer Tallystick" in ran.err) == (1, True)
+    assert not list(network.folder.glob("books.db.before-*"))
+
+
+def turn_back(network: GivenNetwork, version: str) -> None:
+    """Puts the network's rows into the tables of an older version."""
+    network.engine.dispose()
+    books, newer = network.folder / "books.db", network.folder.with_name("newer.db")
+    books.rename(newer)
+    engine = open_engine(f"sqlite:///{books}")
+    with writing(engine) as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+        command.upgrade(config, version)
+    engine.dispose()
+    with closing(sqlite3.connect(books)) as older, older:
+        older.execute("ATTACH DATABASE ? AS newer", (str(newer),))
+        tables = older.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version'").fetchall()
+        for (table,) in tables:
+            columns = ", ".join(row[1] for row in older.execute(f"PRAGMA table_info({table})"))
+            older.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM newer.{table}")
