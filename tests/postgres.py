@@ -45,6 +45,12 @@ MISSING = "no PostgreSQL programs: install the distribution's postgresql, or nam
 # Nothing here must outlive the machine; what must outlive a killed process does without fsync, too.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "100"}
 _TEMPLATE = "tallystick_template"
+# Waits for the end of whoever started the server, however it comes; then ends the server, if it is still that one.
+_GUARD = """\
+read -r _
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && grep -qsa "$1" "/proc/$pid/cmdline" && kill -QUIT "$pid" && sleep 1
+rm -rf "$1"
+"""
 _UNPRIVILEGED = ("postgres", "nobody")
 _sessions: "defaultdict[str, list[psycopg.Connection[object]]]" = defaultdict(list)
 
@@ -93,6 +99,9 @@ class PostgresServer:
         self._numbers = itertools.count(1)
         self._prefix = f"t{os.getpid()}_{secrets.token_hex(2)}"
         self._postmaster: subprocess.Popen[bytes] | None = None
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "sh", str(self.folder)], stdin=subprocess.PIPE, cwd="/", start_new_session=True
+        )
         if self._user is not None:
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--no-sync", f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C", self._data)
@@ -178,7 +187,7 @@ class PostgresServer:
         for database in [name for name in _sessions if name.startswith(self._prefix)]:
             _close_sessions(database)
         self.stop(kill=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._guard.communicate()  # nothing is left for it but the folder
 
     def log(self) -> str:
         """What the server said."""
