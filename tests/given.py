@@ -272,7 +272,7 @@ def network_plan(
     model: str = "at_redemption",
     change: TermsChange | None = None,
     database_url: str | None = None,
-    lanes: int = 1,
+    lanes: int | None = 1,
 ) -> NetworkPlan:
     """What the tests' networks are."""
     return NetworkPlan(
