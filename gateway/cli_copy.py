@@ -15,7 +15,7 @@ from gateway.domain.errors import InvalidValue
 from gateway.ledger.audit import AuditReport, prove
 from gateway.serve_lock import only_gateway
 from gateway.storage.backup import check_free, whole_file
-from gateway.storage.copying import check_copied, check_empty, copy_rows, refresh_statistics, row_counts, state_of
+from gateway.storage.copying import check_copied, check_empty, copy_rows, other_sessions, refresh_statistics, row_counts, state_of
 from gateway.storage.directory import load_network
 from gateway.storage.engine import open_engine, reading, writing
 from gateway.storage.migrate import check_version, create_schema, schema_version
@@ -98,7 +98,7 @@ def _copy(context: Context, target: Engine, *, is_sqlite: bool) -> tuple[int, Au
     with writing(target) as write:
         check_empty(write)
         with reading(context.engine) as read:
-            _check_lanes(read, is_sqlite=is_sqlite)
+            _check_source(read, is_sqlite=is_sqlite)
             before = state_of(read)
             copied = copy_rows(read, write, progress=_say)
         check_copied(write, copied, progress=_say)
@@ -119,7 +119,9 @@ def _proved(connection: Connection) -> AuditReport:
     return report
 
 
-def _check_lanes(connection: Connection, *, is_sqlite: bool) -> None:
+def _check_source(connection: Connection, *, is_sqlite: bool) -> None:
+    if sessions := other_sessions(connection):
+        raise Refused(f"{sessions} other sessions of Tallystick are in this database: stop all gateways and other commands first")
     lanes = load_network(connection).lanes
     if is_sqlite and lanes > 1:
         raise Refused(f"{lanes} lanes are in force, and SQLite has one writer: run 'tallystick network lanes 1' before the copy")
@@ -127,7 +129,7 @@ def _check_lanes(connection: Connection, *, is_sqlite: bool) -> None:
 
 def _print_plan(context: Context, target: URL) -> None:
     with reading(context.engine) as read:
-        _check_lanes(read, is_sqlite=_is_file(target))
+        _check_source(read, is_sqlite=_is_file(target))
         counts = row_counts(read)
     if _is_file(target):
         check_free(Path(str(target.database)))

@@ -27,6 +27,10 @@ _DIGESTS = 1 << 256
 # The network's one row goes first: a second copy into the same database waits for it, and is then refused.
 TABLES: Sequence[Table] = sorted(metadata.sorted_tables, key=lambda table: (table.name != "networks", table.name))
 
+_SESSIONS = """\
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"""
+
 # Whatever changes a network changes a row of these.
 _TELLING = (
     heads,
@@ -43,6 +47,11 @@ class Content:
 
     rows: int = 0
     digest: int = 0
+
+
+def other_sessions(connection: Connection) -> int:
+    """How many more sessions of ours PostgreSQL has in this database: gateways, or commands. 0 on SQLite, which has a lock."""
+    return 0 if connection.dialect.name == "sqlite" else int(connection.exec_driver_sql(_SESSIONS).scalar_one())
 
 
 def row_counts(connection: Connection) -> dict[str, int]:

@@ -19,6 +19,7 @@ from gateway.storage.engine import reading, writing
 from gateway.storage.tables import heads, lots
 from tests.e2e.commands import Ran, done, run_command
 from tests.e2e.moves import engine_of, moving_network, rows_of, shop, use
+from tests.edge.running import RunningGateway
 from tests.given import GivenNetwork
 from tests.postgres import PostgresServer
 from tests.shared import ROOT
@@ -42,7 +43,9 @@ def make_database(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
-def test_a_network_moves_to_postgresql_and_back_as_it_is(tmp_path: Path, network: GivenNetwork, empty_url: str) -> None:
+def test_a_network_moves_to_postgresql_and_back_as_it_is(
+    tmp_path: Path, network: GivenNetwork, empty_url: str, postgres_server: PostgresServer
+) -> None:
     """Every row, with its hashes; proved there; and the gateway goes on, also with what was booked before."""
     at_first = rows_of(network.engine)
     there = done(run_command(network, "database", "copy", "--to", empty_url))
@@ -51,6 +54,7 @@ def test_a_network_moves_to_postgresql_and_back_as_it_is(tmp_path: Path, network
     repeated = shop(on_postgresql, day="two")
     shop(on_postgresql, day="three")
     later = rows_of(on_postgresql.engine)
+    postgres_server.cut_connections(empty_url)
     back = done(run_command(on_postgresql, "database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}"))
     on_sqlite = use(network, f"sqlite:///{tmp_path / 'back.db'}")
     returned = rows_of(on_sqlite.engine)
@@ -116,7 +120,7 @@ def test_what_is_no_database_is_refused(network: GivenNetwork, url: str, said: s
 
 
 def test_a_network_of_several_lanes_returns_to_a_file_after_a_cut_off(
-    tmp_path: Path, network: GivenNetwork, empty_url: str
+    tmp_path: Path, network: GivenNetwork, empty_url: str, postgres_server: PostgresServer
 ) -> None:
     """Refused while they are in force, with what to do; then what was booked in them stays provable, and the file goes on."""
     words = ("database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}")
@@ -124,9 +128,13 @@ def test_a_network_of_several_lanes_returns_to_a_file_after_a_cut_off(
     on_postgresql = use(network, empty_url)
     done(run_command(on_postgresql, "network", "lanes", "4"))
     shop(on_postgresql, day="three")
-    refused = [run_command(on_postgresql, *words, *more) for more in ((), ("--dry-run",))]
+    refused = []
+    for more in ((), ("--dry-run",)):
+        postgres_server.cut_connections(empty_url)
+        refused.append(run_command(on_postgresql, *words, *more))
     files = list(tmp_path.glob("*back.db*"))
     done(run_command(on_postgresql, "network", "lanes", "1"))
+    postgres_server.cut_connections(empty_url)
     done(run_command(on_postgresql, *words))
     on_postgresql.engine.dispose()
     on_sqlite = use(network, f"sqlite:///{tmp_path / 'back.db'}")
@@ -149,6 +157,20 @@ def test_nothing_is_copied_while_a_gateway_serves(network: GivenNetwork, empty_u
         ran = run_command(network, "database", "copy", "--to", empty_url)
 
     assert (ran.code, "stop it first" in ran.err) == (1, True)
+
+
+def test_nothing_is_copied_from_postgresql_while_anybody_is_connected(
+    tmp_path: Path, network: GivenNetwork, empty_url: str, postgres_server: PostgresServer
+) -> None:
+    """A gateway that rests just now would go on with the old books."""
+    done(run_command(network, "database", "copy", "--to", empty_url))
+    on_postgresql = use(network, empty_url)
+    postgres_server.cut_connections(empty_url)
+    with RunningGateway(on_postgresql):
+        ran = run_command(on_postgresql, "database", "copy", "--to", f"sqlite:///{tmp_path / 'back.db'}")
+
+    assert (ran.code, "stop all gateways and other commands first" in ran.err) == (1, True), ran.err
+    on_postgresql.engine.dispose()
 
 
 class Teller(io.StringIO):
