@@ -15,9 +15,9 @@ from gateway.domain.errors import InvalidValue
 from gateway.ledger.audit import AuditReport, prove
 from gateway.serve_lock import only_gateway
 from gateway.storage.backup import check_free, whole_file
-from gateway.storage.copying import check_copied, check_empty, copy_rows, other_sessions, refresh_statistics, row_counts, state_of
+from gateway.storage.copying import check_copied, check_empty, copy_rows, other_sessions, row_counts, state_of
 from gateway.storage.directory import load_network
-from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.engine import open_engine, reading, refresh_statistics, writing
 from gateway.storage.migrate import check_version, create_schema, schema_version
 from gateway.storage.proofs import load_proofs
 

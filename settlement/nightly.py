@@ -15,7 +15,7 @@ from gateway.domain.window import Window, WindowState
 from gateway.ledger.audit import audit
 from gateway.ledger.batch import expire_lots
 from gateway.storage.directory import load_network, load_terms
-from gateway.storage.engine import reading, writing
+from gateway.storage.engine import reading, refresh_statistics, writing
 from gateway.storage.windows import close_window, entries_since_cut_off, open_window, set_window_state
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
@@ -61,6 +61,8 @@ def run_night(night: Night) -> Window | None:
     The open one stays if it was a night of the same date that had been interrupted. Answers the latest window that is
     complete; None if there was nothing to do. Raises DomainError, StoreError, OSError.
     """
+    with writing(night.engine) as connection:
+        refresh_statistics(connection)
     with reading(night.engine) as connection:
         unfinished = store.unfinished_windows(connection, last_step=LAST_STEP)
         network = load_network(connection)

@@ -97,12 +97,6 @@ def check_copied(connection: Connection, copied: Mapping[str, Content], *, progr
             raise BooksBroken(f"{table.name}: {copied[table.name].rows} rows were copied, and what arrived is not the same")
 
 
-def refresh_statistics(connection: Connection) -> None:
-    """Lets PostgreSQL look at what came, or it would plan for empty tables. SQLite plans by keys."""
-    if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql("ANALYZE")
-
-
 def _ranges(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
     """In the order in which they lie: entries by the time of their commit, as the audit walks along them."""
     with connection.execute(select(table).execution_options(yield_per=RANGE_ROWS)) as rows:

@@ -22,7 +22,13 @@ def undisturbed(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFac
     return files_of(network.folder / "statements")
 
 
-@pytest.mark.parametrize("step", [step.name for step in STEPS])
+# After a step nothing is kept but what it committed; of PostgreSQL that is asked where a night writes most.
+KILLS = [("sqlite", step.name) for step in STEPS] + [
+    pytest.param("postgresql", step, marks=pytest.mark.postgres) for step in ("close", "statements", "publish")
+]
+
+
+@pytest.mark.parametrize(("new_network_url", "step"), KILLS, indirect=["new_network_url"])
 def test_a_night_killed_after_a_step_and_run_again_gives_the_same_bytes(
     step: str, copy_month: Callable[[str], Path], undisturbed: dict[str, bytes]
 ) -> None:

@@ -17,11 +17,10 @@ from gateway.storage.copying import (
     check_copied,
     check_empty,
     copy_rows,
-    refresh_statistics,
     row_counts,
     state_of,
 )
-from gateway.storage.engine import open_engine, reading, writing
+from gateway.storage.engine import open_engine, reading, refresh_statistics, writing
 from gateway.storage.migrate import create_schema
 from gateway.storage.tables import heads, member_identifiers, metadata
 from gateway.storage.tables_directory import decisions, networks, partners, signature_failures

@@ -10,7 +10,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway.storage.engine import on_driver, open_engine, reading, writing, writing_on
+from gateway.storage.engine import on_driver, open_engine, reading, refresh_statistics, writing, writing_on
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreError, StoreUnavailable, translate
 from tests.postgres import PostgresServer
 
@@ -119,6 +119,17 @@ def test_a_lock_that_is_held_too_long_is_not_waited_for(engine: Engine) -> None:
         holder.exec_driver_sql("LOCK TABLE heads")
 
         assert isinstance(failure(engine, "LOCK TABLE heads"), StoreUnavailable)
+
+
+def test_statistics_are_renewed_when_somebody_asks_large_questions(engine: Engine) -> None:
+    """Of a table that was just filled the server knows nothing, and would guess."""
+    known = "SELECT reltuples::int FROM pg_class WHERE relname = 'member_identifiers'"
+    with writing(engine) as connection:
+        connection.exec_driver_sql("INSERT INTO member_identifiers SELECT n::text, 'card', 'm' FROM generate_series(1, 300) AS n")
+        before = connection.exec_driver_sql(known).scalar()
+        refresh_statistics(connection)
+
+        assert (before, connection.exec_driver_sql(known).scalar()) == (-1, 300)
 
 
 def test_a_deadlock_asks_to_come_again(postgres_url: str) -> None:
