@@ -95,5 +95,9 @@ def month_template(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests come first, so that no core waits for the last of them."""
+    """Slow tests come first, so that no core waits for the last of them. Those that need a PostgreSQL need its programs."""
+    if find_programs() is None:
+        for item in items:
+            if item.get_closest_marker("postgres") is not None:
+                item.add_marker(pytest.mark.skip(reason=MISSING))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
