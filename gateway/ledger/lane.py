@@ -255,6 +255,10 @@ class Lane:
                 if attempt == ATTEMPTS_MAX:
                     raise
                 time.sleep(_BACKOFF_S * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            except ConstraintBroken:
+                # Another lane may have booked the same key or card meanwhile: the second time it is seen.
+                if len(commands) > 1 or attempt > 1:
+                    raise
             except StoreUnavailable as error:
                 if self.tell_store is not None:
                     self.tell_store(error)

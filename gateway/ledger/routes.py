@@ -22,10 +22,10 @@ class Routes:
         self.lanes = 1
         self._found: OrderedDict[str, int] = OrderedDict()
 
-    def guess(self, command: Command, near: dict[str, int]) -> tuple[int, ...]:
+    def guess(self, command: Command, near: Mapping[str, int]) -> tuple[int, ...]:
         """The lanes of a command, ascending: one, or two for a transfer between lanes.
 
-        `near`: what the commands before it, from the same caller, will be found by; it is added to.
+        `near`: where the commands before it, from the same caller, were sent, by what they named.
         """
         if self.lanes == 1:
             return (0,)
@@ -34,10 +34,20 @@ class Routes:
             lanes.add(self._of_name(command.original_entry_id, near))
         elif isinstance(command, Enrol):
             lanes.add(self._of_id(member_id(command.partner_id, command.idempotency_key)))
-        if len(lanes) == 1:
-            (lane,) = lanes
-            near |= dict.fromkeys((command.entry_id, *_names(command)), lane)
         return tuple(sorted(lanes))
+
+    def follow(self, command: Command, lanes: tuple[int, ...], near: dict[str, int]) -> bool:
+        """Adds the command to `near`; False, without effect, if one before it named the same and was sent elsewhere.
+
+        Such as a card that nobody had, and that is enrolled now: the two must not overtake each other.
+        """
+        if len(lanes) != 1:
+            return True
+        named = (command.entry_id, *_names(command))
+        if any(near.get(name, lanes[0]) != lanes[0] for name in named):
+            return False
+        near |= dict.fromkeys(named, lanes[0])
+        return True
 
     def learn(self, command: Command, given_back: Misrouted) -> None:
         """A command was given back."""

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command, Transfer
 from gateway.domain.lanes import Misrouted
@@ -17,6 +18,8 @@ from gateway.domain.receipt import Result
 from gateway.ledger.figures import BatchFigures
 from gateway.ledger.lane import Chore, Keeping, Lane, Routed, TellStore, Turns
 from gateway.ledger.routes import Routes
+from gateway.storage.engine import reading
+from gateway.storage.errors import StoreError, translate
 from gateway.storage.whereabouts import load_buckets
 
 TRIPS_MAX = 6  # of a command from lane to lane, while the number of lanes changes under it
@@ -99,14 +102,18 @@ class Writer:
     async def _carry_out(self, commands: Sequence[Command], deadline: float | None) -> list[Result]:
         """Stage by stage: within one, what belongs to different lanes has nothing to do with each other."""
         if self._routes.lanes > 1:
-            await self._find(commands)
+            try:
+                await self._find(commands)
+            except StoreError:
+                return [Refusal(Reason.STORE_UNAVAILABLE)] * len(commands)
         results: list[Result] = [Refusal(Reason.REQUEST_IN_PROGRESS)] * len(commands)
         for stage in _stages(commands) if self._routes.lanes > 1 else (range(len(commands)),):
             waiting: dict[int, tuple[int, ...]] = dict.fromkeys(stage, ())
-            for _ in range(TRIPS_MAX):
+            in_vain = 0
+            while waiting and in_vain < TRIPS_MAX:
+                before = len(waiting)
                 waiting = await self._trip(commands, waiting, results, deadline)
-                if not waiting:
-                    break
+                in_vain = in_vain + 1 if len(waiting) == before else 0
         return results
 
     async def _trip(
@@ -118,17 +125,21 @@ class Writer:
     ) -> dict[int, tuple[int, ...]]:
         """Takes the commands that wait, by their index, to the lanes that were named for them, or else that are guessed.
 
-        Answers which of them were given back, and what lanes were named.
+        Answers which of them were given back, and what lanes were named; and those that must follow one of them.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
         near: dict[str, int] = {}
+        given_back = dict(waiting)
         for index, named in waiting.items():
-            groups.setdefault(named or self._routes.guess(commands[index], near), []).append(index)
+            lanes = named or self._routes.guess(commands[index], near)
+            if not self._routes.follow(commands[index], lanes, near):
+                break
+            groups.setdefault(lanes, []).append(index)
+            del given_back[index]
         futures = [
             self._lane(lanes[0]).submit([commands[index] for index in group], lanes, deadline=deadline)
             for lanes, group in groups.items()
         ]
-        given_back: dict[int, tuple[int, ...]] = {}
         for future, (lanes, group) in zip(futures, groups.items(), strict=True):
             for index, answer in zip(group, await _answers(future, len(group)), strict=True):
                 if isinstance(answer, Misrouted):
@@ -140,22 +151,20 @@ class Writer:
         return dict(sorted(given_back.items()))
 
     async def _find(self, commands: Sequence[Command]) -> None:
-        """Looks up what no route is known for: commands of one caller must not overtake each other on detours."""
+        """Looks up what no route is known for: commands of one caller must not overtake each other on detours.
+
+        Raises StoreError.
+        """
         unknown = self._routes.unknown(commands)
         if unknown:
-            loop = asyncio.get_running_loop()
-            found: asyncio.Future[dict[str, int]] = loop.create_future()
+            self._routes.found(await asyncio.to_thread(self._look_up, unknown))
 
-            def look(connection: Connection) -> None:
-                buckets: dict[str, int] = {}
-                try:
-                    with connection.begin():
-                        buckets = load_buckets(connection, unknown)
-                finally:
-                    loop.call_soon_threadsafe(found.set_result, buckets)
-
-            self.add_chore(look)
-            self._routes.found(await found)
+    def _look_up(self, names: Sequence[str]) -> dict[str, int]:
+        try:
+            with reading(self.engine) as connection:
+                return load_buckets(connection, names)
+        except DBAPIError as error:
+            raise translate(error) from error
 
 
 def _stages(commands: Sequence[Command]) -> Iterator[range]:

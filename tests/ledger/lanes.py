@@ -1,8 +1,8 @@
 """A writer of several lanes on real books, whose batches can be watched, and held before they begin.
 
-    async with writing_in_lanes(books) as lanes:
-        await lanes.submit(*commands)
-        lanes.batches            which lanes each batch was sent to, and its commands
+async with writing_in_lanes(books) as lanes:
+await lanes.submit(*commands)
+lanes.batches            which lanes each batch was sent to, and its commands
 """
 
 import asyncio
@@ -92,7 +92,9 @@ async def writing_in_lanes(books: Books, *, queue_max: int = 1_000, batch_max: i
         gates.append(Gate(books, batches))
         return gates[-1]
 
-    writer = Writer(engine=books.network.engine, new_keeping=new_gate, queue_max=queue_max, batch_max=batch_max)
+    writer = Writer(
+        engine=books.network.engine, new_keeping=new_gate, queue_max=queue_max, batch_max=batch_max, lanes_at_once=LANES
+    )
     await writer.start()
     try:
         yield Lanes(writer, gates, batches)
