@@ -29,6 +29,7 @@ class GatewayProcess:
 
     folder: Path
     address: str = "127.0.0.1:0"
+    name: str = "gateway"  # of its files, where several serve one network
     starts: int = 0
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
     standby: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
@@ -40,11 +41,11 @@ class GatewayProcess:
 
     def log(self) -> str:
         """All that it wrote so far, over all starts."""
-        return (self.folder / "gateway.log").read_text("utf-8")
+        return (self.folder / f"{self.name}.log").read_text("utf-8")
 
     def start(self) -> None:
         """Returns when it listens."""
-        ready = self.folder / "ready"
+        ready = self.folder / f"{self.name}.ready"
         ready.unlink(missing_ok=True)
         self.process, self.standby = self.standby or self._spawn(), None
         assert self.process.stdin is not None
@@ -72,9 +73,9 @@ class GatewayProcess:
             self.wait()
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
-        ready, config = self.folder / "ready", self.folder / "tallystick.toml"
+        ready, config = self.folder / f"{self.name}.ready", self.folder / "tallystick.toml"
         words = ("--config", str(config), "serve", "--listen", self.address, "--ready-file", str(ready))
-        with (self.folder / "gateway.log").open("ab") as log:
+        with (self.folder / f"{self.name}.log").open("ab") as log:
             return subprocess.Popen([sys.executable, "-c", _STANDBY, *words], stdin=subprocess.PIPE, stdout=log, stderr=log)
 
     def kill(self) -> None:
@@ -95,9 +96,9 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(folder: Path) -> Iterator[GatewayProcess]:
+def gateway_process(folder: Path, name: str = "gateway") -> Iterator[GatewayProcess]:
     """A running one; told to stop at the end if it still runs."""
-    gateway = GatewayProcess(folder)
+    gateway = GatewayProcess(folder, name=name)
     try:
         gateway.start()
         yield gateway
@@ -105,9 +106,12 @@ def gateway_process(folder: Path) -> Iterator[GatewayProcess]:
         gateway.close()
 
 
-def live_network(folder: Path, *partner_ids: str) -> GivenNetwork:
-    """A network of today, with TLS, for processes that read the machine's clock; a point a euro, worth a cent."""
-    network = create_network(folder, expiry="after 90 days")
+def live_network(folder: Path, *partner_ids: str, url: str | None = None) -> GivenNetwork:
+    """A network of today, with TLS, for processes that read the machine's clock; a point a euro, worth a cent.
+
+    With `url` it lives there, and has four lanes.
+    """
+    network = create_network(folder, expiry="after 90 days", lanes=1 if url is None else 4, url=url)
     network.now_ms = system_clock() - 60_000
     for partner_id in partner_ids:
         network.onboard(partner_id, {"EUR": "1"})
