@@ -80,7 +80,7 @@ def wait_for_health(gateway: GatewayProcess, *, is_serving: bool) -> None:
     credentials = grpc.ssl_channel_credentials(gateway.ca_file.read_bytes())
     give_up_at = time.monotonic() + HEALTH_S_MAX
     with grpc.secure_channel(gateway.address, credentials) as channel:
-        check: "grpc.UnaryUnaryMultiCallable[bytes, health_pb2.HealthCheckResponse]" = channel.unary_unary(
+        check: grpc.UnaryUnaryMultiCallable[bytes, health_pb2.HealthCheckResponse] = channel.unary_unary(
             _HEALTH, response_deserializer=health_pb2.HealthCheckResponse.FromString
         )
         while (check(b"", timeout=HEALTH_S_MAX, wait_for_ready=True).status == _SERVING) != is_serving:
