@@ -21,6 +21,7 @@ class FailureLog:
         self._hand_over = hand_over
         self._pending: deque[SignatureFailure] = deque(maxlen=PENDING_MAX)
         self._is_handed_over = False
+        self._saved = 0
 
     def record(self, failure: SignatureFailure) -> None:
         """Keeps a failure; it is written by `flush`."""
@@ -37,6 +38,7 @@ class FailureLog:
         self._is_handed_over = False
         try:
             with writing_on(connection):
-                save_signature_failures(connection, failures)
+                save_signature_failures(connection, failures, after=self._saved)
+            self._saved += len(failures)
         except DBAPIError as error:
             raise translate(error) from error

@@ -10,6 +10,7 @@ from gateway.storage.engine import upsert
 from gateway.storage.tables_directory import signature_failures
 
 KEPT_MAX = 1_000  # of each partner
+_PLACES = 1_000_000
 _LENGTHS = {column.name: column.type.length for column in signature_failures.columns if isinstance(column.type, String)}
 
 
@@ -29,11 +30,14 @@ class SignatureFailure:
     signed_string: str
 
 
-def save_signature_failures(connection: Connection, failures: Sequence[SignatureFailure]) -> None:
-    """Adds failures and forgets the oldest beyond what is kept."""
+def save_signature_failures(connection: Connection, failures: Sequence[SignatureFailure], *, after: int = 0) -> None:
+    """Adds failures, in the order in which they happened, and forgets the oldest beyond what is kept.
+
+    `after`: how many this gateway has saved before; it orders those of one millisecond.
+    """
     if not failures:
         return
-    rows = [{"failure_id": _failure_id(failure, place), **_cut_off(failure)} for place, failure in enumerate(failures)]
+    rows = [{"failure_id": _failure_id(failure, place), **_cut_off(failure)} for place, failure in enumerate(failures, after)]
     upsert(connection, signature_failures, rows, replace=["cause"])
     ids = signature_failures.c.failure_id
     for partner_id in sorted({failure.partner_id for failure in failures}):
@@ -63,4 +67,4 @@ def _cut_off(failure: SignatureFailure) -> dict[str, str | int]:
 def _failure_id(failure: SignatureFailure, place: int) -> str:
     """In the order of time; several gateways need no common counter. Only the very same failure could have the same id."""
     digest = hashlib.sha256(repr((place, failure)).encode()).hexdigest()
-    return f"{failure.at_ms:013}-{digest[:26]}"
+    return f"{failure.at_ms:013}-{place % _PLACES:06}-{digest[:19]}"

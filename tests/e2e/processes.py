@@ -78,6 +78,13 @@ class GatewayProcess:
         with (self.folder / f"{self.name}.log").open("ab") as log:
             return subprocess.Popen([sys.executable, "-c", _STANDBY, *words], stdin=subprocess.PIPE, stdout=log, stderr=log)
 
+    def pids(self) -> list[int]:
+        """Its own, and that of the process that keeps the books of a SQLite file."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = [Path(task, "children").read_text("ascii").split() for task in Path(f"/proc/{pid}/task").iterdir()]
+        return [pid, *(int(child) for found in children for child in found)]
+
     def kill(self) -> None:
         """As a power cut would: SIGKILL."""
         assert self.process is not None

@@ -30,7 +30,7 @@ CARDS = tuple(f"4000-{number:04}" for number in range(24))
 CANCEL_S_MAX = 0.02
 _RECONNECT = (
     ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long an attempt may take
     ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -39,10 +39,10 @@ Key = tuple[str, str]
 """Partner and idempotency key."""
 
 
-def plan(rng: random.Random, till: int) -> list[Booking]:
+def plan(rng: random.Random, till: int, count: int = COMMANDS) -> list[Booking]:
     """A till's commands: mostly sales, some of which are redeemed, brought back or passed on."""
     commands: list[Booking] = []
-    for number in range(COMMANDS):
+    for number in range(count):
         key, card = f"till-{till}/{number}", requests.card(rng.choice(CARDS))
         what = rng.choices(("issue", "redeem", "reverse", "transfer"), (5, 3, 2, 1))[0]
         earlier = [one.idempotency_key for one in commands if isinstance(one, IssuePointsRequest | RedeemPointsRequest)]
@@ -68,6 +68,7 @@ class Storm:
     network: GivenNetwork
     gateway: GatewayProcess
     seed: int
+    commands: int = COMMANDS  # of each till
     answers: defaultdict[Key, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     final: dict[Key, Booked | Refused] = field(default_factory=dict)
     acknowledged: set[Key] = field(default_factory=set)
@@ -77,7 +78,7 @@ class Storm:
         """Makes the plans; the first half of the tills is acme's."""
         self.rng = random.Random(self.seed)
         self.partners = ["acme"] * (TILLS // 2) + ["globex"] * (TILLS - TILLS // 2)
-        self.plans = [plan(self.rng, till) for till in range(TILLS)]
+        self.plans = [plan(self.rng, till, self.commands) for till in range(TILLS)]
 
     async def rage(self, kills: int) -> None:
         """Plays under kills, then sends everything again, to a gateway that is left alone."""
@@ -89,6 +90,8 @@ class Storm:
                 await stack.enter_async_context(self._till(partner, channel))
                 for partner, channel in zip(self.partners, self._channels, strict=True)
             ]
+            await self._channels[0].channel_ready()
+            await self._channels[0].channel_ready()
             await tills[0].submit_batch([requests.enrol(card, key=f"enrol-{card}") for card in CARDS])
             workers = [
                 asyncio.create_task(self._work(till, number)) for number, till in enumerate(tills) for _ in range(CALLS_AT_ONCE)

@@ -234,11 +234,3 @@ def test_nobody_else_on_the_machine_can_look_into_a_network(tmp_path: Path) -> N
     run(*CREATE, tmp_path / "net", *REQUIRED)
 
     assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o700
-
-
-def test_upgrading_a_schema_that_is_new_changes_nothing(shell: Shell) -> None:
-    """Safe to repeat."""
-    ran = shell.run("network", "upgrade")
-
-    assert ran.code == 0
-    assert "has schema" in ran.out
