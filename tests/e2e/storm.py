@@ -91,7 +91,6 @@ class Storm:
                 for partner, channel in zip(self.partners, self._channels, strict=True)
             ]
             await self._channels[0].channel_ready()
-            await self._channels[0].channel_ready()
             await tills[0].submit_batch([requests.enrol(card, key=f"enrol-{card}") for card in CARDS])
             workers = [
                 asyncio.create_task(self._work(till, number)) for number, till in enumerate(tills) for _ in range(CALLS_AT_ONCE)
