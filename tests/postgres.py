@@ -25,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict
+from typing import Self
 
 import psycopg
 import pytest
@@ -73,12 +73,6 @@ def describe() -> str:
         return f"PostgreSQL: NONE. ALL TESTS ON POSTGRESQL ARE SKIPPED: {MISSING}"
     version = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True)
     return f"{version.stdout.strip()} in {programs}"
-
-
-class _Identity(TypedDict, total=False):
-    user: str
-    group: int
-    extra_groups: tuple[int, ...]
 
 
 class PostgresServer:
@@ -156,12 +150,11 @@ class PostgresServer:
         where = ["-D", str(self._data), "-k", str(self.folder), "-p", str(self.port), "-h", listen]
         with (self.folder / "log").open("ab") as log:
             self._postmaster = subprocess.Popen(
-                [self.programs / "postgres", *where, *options],
+                [*self._as_user, self.programs / "postgres", *where, *options],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self._identity,
             )
         _wait_until(self._is_ready, "it takes no connections", self.log)
 
@@ -207,12 +200,16 @@ class PostgresServer:
         return self.folder / "data"
 
     @property
-    def _identity(self) -> "_Identity":
-        return {} if self._user is None else {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": ()}
+    def _as_user(self) -> list[str]:
+        """Words before a command. Popen could do it too, but by a fork, in which threads of grpc's come to life and fail."""
+        if self._user is None:
+            return []
+        entry = pwd.getpwnam(self._user)
+        return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--"]
 
     def _run(self, program: str, *words: str | Path) -> None:
-        command = [self.programs / program, *words]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self._identity)
+        command = [*self._as_user, self.programs / program, *words]
+        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, f"{program}: {ended.stdout}{ended.stderr}"
 
     def _is_ready(self) -> bool:
