@@ -39,6 +39,8 @@ class Writer:
     _lanes: dict[int, Lane] = field(default_factory=dict, init=False, repr=False)
     _routes: Routes = field(default_factory=Routes, init=False, repr=False)
     _is_draining: bool = field(default=False, init=False, repr=False)
+    _under_way: int = field(default=0, init=False, repr=False)  # callers that were taken and have no answer yet
+    _nobody_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """`lanes_at_once`: batches under way at a time."""
@@ -51,6 +53,9 @@ class Writer:
     async def stop(self) -> None:
         """Takes nothing more, empties the queues, and ends the threads."""
         self._is_draining = True
+        if self._under_way:
+            # A lane may yet give back what another one must carry out.
+            await self._nobody_waits.wait()
         await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
 
     async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> Sequence[Result]:
@@ -64,10 +69,13 @@ class Writer:
             results = [Refusal(Reason.DRAINING)] * len(commands)
         elif sum(lane.waiting for lane in self._lanes.values()) + len(commands) > self.queue_max:
             results = [Refusal(Reason.QUEUE_FULL)] * len(commands)
-        elif len(commands) == 1:
-            results = await self._carry_out_one(commands, deadline)
         else:
-            results = await self._carry_out(commands, deadline)
+            self._under_way += 1
+            try:
+                carry_out = self._carry_out_one if len(commands) == 1 else self._carry_out
+                results = await carry_out(commands, deadline)
+            finally:
+                self._answered()
         if self.figures is not None:
             self.figures.answered(commands, results)
         return results
@@ -75,6 +83,11 @@ class Writer:
     def add_chore(self, chore: Chore) -> None:
         """Runs it between two batches, on a connection of the engine. A chore that fails is logged, not repeated."""
         self._lane(0).add_chore(chore)
+
+    def _answered(self) -> None:
+        self._under_way -= 1
+        if self._is_draining and not self._under_way:
+            self._nobody_waits.set()
 
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -265,7 +266,7 @@ def test_a_deadline_that_passes_in_one_lane_holds_up_no_other(books: Books) -> N
     async def play(lanes: Lanes) -> Sequence[Result]:
         await warmed(books, lanes)
         slow = await lanes.held(lanes.gate(2), books.issue(FOUR[2], "2.00"))
-        deadline = time.monotonic() + 0.05
+        deadline = time.monotonic() + 0.5
         batch = asyncio.create_task(lanes.submit(*(books.issue(name, "2.00") for name in FOUR), deadline=deadline))
         await asyncio.sleep(deadline - time.monotonic() + 0.001)  # until it has passed
         lanes.gate(2).opened.set()
@@ -288,6 +289,25 @@ def test_what_a_lane_gives_back_while_the_writer_stops_is_carried_out_all_the_sa
         return answers
 
     assert said(played(books, play)) == ["booked"] * LANES
+
+
+def test_what_must_go_to_another_lane_while_the_writer_stops_finds_that_lane_at_work(books: Books) -> None:
+    """Although nothing waited there when it was told to stop: else the caller would never hear."""
+    names = names_by_lane(20, prefix="d")[1]
+    stray = next(name for name in names if zlib.crc32(name.encode()) % LANES == 0)  # where a new card is sought first
+    books.enrol(stray)
+
+    async def play(lanes: Lanes) -> Sequence[Result]:
+        await warmed(books, lanes)
+        waiting = await lanes.held(lanes.gate(0), books.issue(stray, "2.00"))
+        stopping = asyncio.create_task(lanes.writer.stop())
+        await asyncio.sleep(0.05)  # lanes without work would end by now
+        lanes.gate(0).opened.set()
+        answers = await waiting
+        await stopping
+        return answers
+
+    assert said(played(books, play)) == ["booked"]
 
 
 def test_a_store_that_is_gone_is_told_of_when_cards_must_be_looked_up(books: Books) -> None:
