@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
 from gateway.domain.ids import bucket_of, member_id
 from gateway.domain.lanes import Misrouted, lane_of
+from gateway.domain.receipt import Answer, Result
 
 REMEMBERED_MAX = 100_000  # cards and entries; the oldest are forgotten first
 
@@ -57,9 +58,14 @@ class Routes:
         if len(given_back.lanes) == 1:
             self._remember(dict.fromkeys(_names(command), given_back.lanes[0]))
 
-    def answered(self, command: Command, lanes: tuple[int, ...]) -> None:
-        """A command was answered where it was sent: what it named, and a reversal of it, lead there from now on."""
-        if self.lanes > 1 and len(lanes) == 1:
+    def answered(self, command: Command, lanes: tuple[int, ...], result: Result) -> None:
+        """A command was answered where it was sent: if it was booked, what it named and a reversal of it lead there from now on.
+
+        Any lane knows what was answered before, that a member is not known, and that somebody else has a card.
+        """
+        if self.lanes == 1 or len(lanes) != 1 or not isinstance(result, Answer):
+            return
+        if result.refusal is None and not result.is_replayed:
             self._remember(dict.fromkeys((command.entry_id, *_names(command)), lanes[0]))
 
     def unknown(self, commands: Sequence[Command]) -> list[str]:

@@ -106,7 +106,7 @@ class Writer:
         for _ in range(TRIPS_MAX):
             (answer,) = await self._lane(lanes[0]).submit(commands, lanes, deadline=deadline)
             if not isinstance(answer, Misrouted):
-                self._routes.answered(command, lanes)
+                self._routes.answered(command, lanes, answer)
                 return [answer]
             self._routes.learn(command, answer)
             lanes = answer.lanes
@@ -159,7 +159,7 @@ class Writer:
                     self._routes.learn(commands[index], answer)
                     given_back[index] = answer.lanes
                 else:
-                    self._routes.answered(commands[index], lanes)
+                    self._routes.answered(commands[index], lanes, answer)
                     results[index] = answer
         return dict(sorted(given_back.items()))
 

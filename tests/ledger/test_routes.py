@@ -8,9 +8,12 @@ import pytest
 from gateway.domain.command import Enrol, MemberRef, Redeem, Reverse, Transfer
 from gateway.domain.ids import bucket_of, entry_id, member_id
 from gateway.domain.lanes import Misrouted, lane_of
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.receipt import Answer, Result
 from gateway.ledger.routes import REMEMBERED_MAX, Routes
 from tests.ledger.lanes import LANES, names_by_lane
 
+BOOKED = Answer(b"receipt", "r1")
 CALLER: dict[str, Any] = {"partner_id": "alpha", "key_id": "alpha/till-1/1"}
 NAMES = [names[0] for names in names_by_lane(1)]  # of members, by their lane
 
@@ -85,10 +88,27 @@ def test_what_was_given_back_is_found_from_then_on(routes: Routes, lane: int) ->
 
 def test_what_was_answered_leads_its_reversal(routes: Routes) -> None:
     """And its card."""
-    routes.answered(redeem(by_card("card"), "sale"), (3,))
+    routes.answered(redeem(by_card("card"), "sale"), (3,), BOOKED)
 
     assert routes.guess(reverse("sale"), {}) == (3,)
     assert routes.guess(redeem(by_card("card")), {}) == (3,)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Refusal(Reason.MEMBER_NOT_FOUND),
+        Refusal(Reason.CARD_ALREADY_ENROLLED),
+        replace(BOOKED, is_replayed=True),
+        replace(BOOKED, refusal=Refusal(Reason.INSUFFICIENT_POINTS)),
+    ],
+    ids=["nobody has it", "somebody else has it", "answered before", "refused"],
+)
+def test_only_what_is_booked_teaches_where_a_card_is(routes: Routes, result: Result) -> None:
+    """All else may be said by a lane in which the card's member does not live."""
+    routes.answered(redeem(by_card("card")), (3,), result)
+
+    assert routes.unknown([redeem(by_card("card"))]) == ["card"]
 
 
 def test_two_lanes_teach_nothing_about_one_name(routes: Routes) -> None:
@@ -96,7 +116,7 @@ def test_two_lanes_teach_nothing_about_one_name(routes: Routes) -> None:
     gift = transfer(by_card("giver"), by_card("taker"))
     before = routes.guess(redeem(by_card("giver")), {})
     routes.learn(gift, Misrouted((1, 3), LANES))
-    routes.answered(gift, (1, 3))
+    routes.answered(gift, (1, 3), BOOKED)
 
     assert routes.guess(redeem(by_card("giver")), {}) == before
     assert routes.unknown([gift]) == ["giver", "taker"]
@@ -104,7 +124,7 @@ def test_two_lanes_teach_nothing_about_one_name(routes: Routes) -> None:
 
 def test_another_number_of_lanes_makes_what_was_known_worthless(routes: Routes) -> None:
     """But for what the same answer says."""
-    routes.answered(redeem(by_card("old")), (3,))
+    routes.answered(redeem(by_card("old")), (3,), BOOKED)
     routes.learn(redeem(by_card("card")), Misrouted((1,), 2))
 
     assert routes.lanes == 2
@@ -149,7 +169,7 @@ def test_no_more_is_remembered_than_a_limit_and_the_oldest_goes_first(routes: Ro
     """A gateway that runs for years must not grow."""
     routes.found({f"card-{number}": 0 for number in range(REMEMBERED_MAX)})
     assert routes.unknown([redeem(by_card("card-0"))]) == []
-    routes.answered(redeem(by_card("card")), (1,))  # an entry, and a card
+    routes.answered(redeem(by_card("card")), (1,), BOOKED)  # an entry, and a card
 
     assert routes.unknown([redeem(by_card(f"card-{number}")) for number in range(3)]) == ["card-0", "card-1"]
     assert routes.guess(redeem(by_card("card")), {}) == (1,)
