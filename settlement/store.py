@@ -70,7 +70,10 @@ def load_overdue_lots(
     query = (
         select(lots.c.expires_on, lots.c.lot_id, lots.c.member_id)
         .where(
-            lots.c.open_points > 0, lots.c.expires_on < network_date, tuple_(lots.c.expires_on, lots.c.lot_id) > tuple_(*after)
+            lots.c.open_points > 0,
+            lots.c.open_points > lots.c.held_points,
+            lots.c.expires_on < network_date,
+            tuple_(lots.c.expires_on, lots.c.lot_id) > tuple_(*after),
         )
         .order_by(lots.c.expires_on, lots.c.lot_id)
         .limit(limit)

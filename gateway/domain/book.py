@@ -8,28 +8,52 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.domain.answering import booked_receipt, refused_receipt
 from gateway.domain.chain import refusal_hash
-from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Timed, Transfer, member_refs
+from gateway.domain.command import (
+    Checkout,
+    ClaimReceipt,
+    Command,
+    Enrol,
+    Issue,
+    PlaceHold,
+    Redeem,
+    Refund,
+    Reverse,
+    Timed,
+    Transfer,
+    VoidHold,
+    entry_named,
+    member_refs,
+)
 from gateway.domain.draft import Draft
-from gateway.domain.entry import GONE_AT_ONCE, Entry, EntryKind, PostingKind
+from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
 from gateway.domain.lanes import Deferred, Misrouted
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerStatus
-from gateway.domain.receipt import Answer, EncodeReceipt, LotMovement, Receipt, Result
-from gateway.domain.rules_member import decide_enrol, decide_transfer, receiving_side
+from gateway.domain.receipt import Answer, EncodeReceipt, Receipt, Result
+from gateway.domain.rules_checkout import decide_checkout, decide_claim
+from gateway.domain.rules_hold import decide_place, decide_void, lapse
+from gateway.domain.rules_member import decide_enrol, decide_transfer
 from gateway.domain.rules_points import decide_issue, decide_redeem
+from gateway.domain.rules_refund import complete_parked, decide_refund
 from gateway.domain.rules_reverse import decide_reverse
 from gateway.domain.working import WorkingSet
 
 # What decides each command, and what kind of entry a refusal of it would have been.
-RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], Draft | Refusal | Deferred], EntryKind]] = {
+RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], list[Draft] | Refusal | Deferred], EntryKind]] = {
     Enrol: (decide_enrol, EntryKind.ENROL),
     Issue: (decide_issue, EntryKind.ISSUE),
     Redeem: (decide_redeem, EntryKind.REDEEM),
     Reverse: (decide_reverse, EntryKind.REVERSE_ISSUE),
     Transfer: (decide_transfer, EntryKind.TRANSFER_OUT),
+    PlaceHold: (decide_place, EntryKind.PLACE_HOLD),
+    VoidHold: (decide_void, EntryKind.VOID_HOLD),
+    Checkout: (decide_checkout, EntryKind.ISSUE),
+    ClaimReceipt: (decide_claim, EntryKind.ISSUE),
+    Refund: (decide_refund, EntryKind.REVERSE_ISSUE),
 }
 
 
@@ -98,7 +122,7 @@ class Book:
         if remembered is not None:
             return replace(remembered, is_replayed=True)
         decided = self._elsewhere(command) or self._decide(command)
-        if isinstance(decided, Draft):
+        if isinstance(decided, list):
             return self._book(command, fingerprint, decided)
         if isinstance(decided, Refusal):
             return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
@@ -109,9 +133,9 @@ class Book:
         """Expires what is left of an overdue lot, as an entry of the operator's; returns the points. Safe to repeat."""
         account = self.work.accounts[member_id]
         lot = account.lots.get(lot_id)
-        if lot is None or not lot.open_points or not lot.is_overdue(self.work.network_date):
+        if lot is None or not lot.free_points or not lot.is_overdue(self.work.network_date):
             return 0
-        points = lot.open_points
+        points = lot.free_points
         draft = Draft(
             work=self.work,
             account=account,
@@ -124,8 +148,15 @@ class Book:
         self.enter(draft)
         return points
 
-    def enter(self, draft: Draft, command: Timed | Command | None = None, fingerprint: bytes = b"") -> Entry:
-        """Gives the draft its sequence and its place in the chain. Without a command it is the operator's own."""
+    def lapse(self, *, member_id: str) -> int:
+        """Ends the member's holds whose time is over, as entries of the operator's; returns how many. Safe to repeat."""
+        due = self.work.accounts[member_id].lapsed_holds(self.work.at_ms)
+        for hold in due:
+            self.enter(lapse(self.work, hold))
+        return len(due)
+
+    def enter(self, draft: Draft, command: Command | None = None, fingerprint: bytes = b"") -> tuple[Entry, bytes]:
+        """Gives the draft its sequence and its place in the chain. With a command it is the first entry of it."""
         account = draft.account
         head = self.heads[draft.lane]
         head.last_sequence += 1
@@ -138,8 +169,8 @@ class Book:
             sequence=head.last_sequence,
             window_id=head.window_id,
             kind=draft.kind,
-            partner_id=command.partner_id if command else OPERATOR,
-            key_id=command.key_id if command else "",
+            partner_id=command.partner_id if command else draft.partner_id,
+            key_id=command.key_id if command else draft.key_id,
             idempotency_key=command.idempotency_key if command else "",
             fingerprint=fingerprint,
             member_id=account.member_id,
@@ -152,15 +183,17 @@ class Book:
             rate_card_version=draft.rate_card_version,
             original_entry_id=draft.original_entry_id,
             offer_id=draft.offer_id,
-            receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else "",
+            receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else draft.receipt_number,
             postings=tuple(draft.postings),
+            head_entry_id=draft.head_entry_id,
+            facts=draft.facts,
         )
         head.chain_hash = entry.chained_hash(head.chain_hash)
         head.last_commit_ms = self.work.at_ms
         self.changed_lanes.add(head.lane)
         self.new_entries.append((entry, head.chain_hash))
         self.work.note_entry(entry)
-        return entry
+        return self.new_entries[-1]
 
     def _elsewhere(self, command: Command) -> Misrouted | Deferred | None:
         """Whether another batch must carry the command out, since its members live there or since it comes behind one that is."""
@@ -179,10 +212,8 @@ class Book:
         """Where the members live that the command concerns; none if one of them is not known, since then it is refused."""
         if isinstance(command, Enrol):
             yield bucket_of(member_id(command.partner_id, command.idempotency_key))
-        elif isinstance(command, Reverse):
-            original = self.work.originals.get(command.original_entry_id)
-            if original is not None:
-                yield original.entry.bucket
+        elif (named := self._account_named(command)) is not None:
+            yield named.bucket
         else:
             accounts = [account for ref in member_refs(command) if (account := self.work.member(ref)) is not None]
             if len(accounts) == len(member_refs(command)):
@@ -194,95 +225,51 @@ class Book:
         if isinstance(command, Enrol):
             yield command.card_hash
             yield member_id(command.partner_id, command.idempotency_key)
-        elif isinstance(command, Reverse):
-            yield command.original_entry_id
-            original = self.work.originals.get(command.original_entry_id)
-            if original is not None:
-                yield original.entry.member_id
+        elif (of_entry := entry_named(command)) is not None:
+            yield of_entry
+            named = self._account_named(command)
+            if named is not None:
+                yield named.member_id
         for ref in member_refs(command):
             yield self.work.member_id(ref) or ref.card_hash or ""
+
+    def _account_named(self, command: Command) -> MemberAccount | None:
+        """Of the entry that the command is about, as far as there is one."""
+        of_entry = entry_named(command)
+        return self.work.account_of_entry(of_entry) if of_entry is not None else None
 
     def _head_of(self, account: MemberAccount | None) -> Head:
         """Of the account's lane; the batch's first if it has none here."""
         head = self.heads.get(self.work.lane_of(account.bucket)) if account is not None else None
         return head or self.heads[min(self.heads)]
 
-    def _decide(self, command: Command) -> Draft | Refusal | Deferred:
+    def _decide(self, command: Command) -> list[Draft] | Refusal | Deferred:
         partner = self.work.terms.partners.get(command.partner_id)
         if partner is None or partner.status is not PartnerStatus.ACTIVE:
             return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": partner.status.value if partner else "UNKNOWN"})
+        for account in self._accounts_of(command):
+            if account.held_points:
+                self.lapse(member_id=account.member_id)
         decide, _kind = RULES[type(command)]
         return decide(self.work, command)
 
-    def _book(self, command: Command, fingerprint: bytes, draft: Draft) -> Answer:
-        entry = self.enter(draft, command, fingerprint)
-        receipt = self.encode(self._receipt(entry, draft))
+    def _book(self, command: Command, fingerprint: bytes, drafts: list[Draft]) -> Answer:
+        first, *further = drafts
+        booked = [self.enter(first, command, fingerprint), *(self.enter(draft) for draft in further)]
+        entry, _hash = booked[0]
+        receipt = self.encode(booked_receipt(self.work, command, drafts, booked))
         answer = Answer(receipt, self.receipt_key_id)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
         self.new_answers.append((entry, receipt))
-        if isinstance(command, Transfer):
-            self.enter(receiving_side(self.work, command, draft))
+        checkout = self.work.checkouts.get(entry.entry_id)
+        if checkout is not None:
+            for draft in complete_parked(self.work, checkout, command.key_id, first):
+                self.enter(draft)
         return answer
-
-    def _receipt(self, entry: Entry, draft: Draft) -> Receipt:
-        account = draft.account
-        moved: dict[str, int] = {}
-        gone: dict[str, int] = {}
-        for posting in entry.postings:
-            if posting.lot_id:
-                moved[posting.lot_id] = moved.get(posting.lot_id, 0) + posting.lot_points
-                if posting.kind in GONE_AT_ONCE:
-                    gone[posting.lot_id] = gone.get(posting.lot_id, 0) + posting.points
-        return Receipt(
-            audience=self.work.terms.audience,
-            entry_id=entry.entry_id,
-            kind=entry.kind,
-            partner_id=entry.partner_id,
-            idempotency_key=entry.idempotency_key,
-            fingerprint=entry.fingerprint,
-            member_id=entry.member_id,
-            business_date=entry.business_date,
-            occurred_at_ms=entry.occurred_at_ms,
-            booked_at_ms=entry.booked_at_ms,
-            receipt_number=entry.receipt_number,
-            balance_points=account.balance_points,
-            debt_points=account.debt_points,
-            lane=entry.lane,
-            sequence=entry.sequence,
-            points=entry.points,
-            unit=entry.unit,
-            amount=entry.amount,
-            rate_card_version=entry.rate_card_version,
-            original_entry_id=entry.original_entry_id,
-            withheld=draft.withheld,
-            lots=tuple(
-                LotMovement(
-                    lot_id, draft.touched[lot_id].issuer_id, points, draft.touched[lot_id].expires_on, gone.get(lot_id, 0)
-                )
-                for lot_id, points in moved.items()
-            ),
-            entry_hash=self.new_entries[-1][1],
-        )
 
     def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:
         account = self._member_of(command)
-        receipt = Receipt(
-            audience=self.work.terms.audience,
-            entry_id=command.entry_id,
-            kind=self._kind_refused(command),
-            partner_id=command.partner_id,
-            idempotency_key=command.idempotency_key,
-            fingerprint=fingerprint,
-            member_id=account.member_id if account else "",
-            business_date=self.work.today(command.partner_id).isoformat(),
-            occurred_at_ms=self.work.occurred_at_ms(command),
-            booked_at_ms=self.work.at_ms,
-            receipt_number=(command.receipt_number or "") if isinstance(command, Timed) else "",
-            balance_points=0,  # a refusal tells nothing of the member's points
-            debt_points=0,
-            refused=refusal.reason,
-            details=refusal.details,
-        )
+        receipt = refused_receipt(self.work, command, fingerprint, refusal, self._kind_refused(command), account)
         receipt_bytes = self.encode(receipt)
         head = self._head_of(account)
         self.changed_lanes.add(head.lane)
@@ -316,7 +303,11 @@ class Book:
         return RULES[type(command)][1]
 
     def _member_of(self, command: Command) -> MemberAccount | None:
-        for ref in member_refs(command):
-            return self.work.member(ref)
-        original = self.work.originals.get(command.original_entry_id) if isinstance(command, Reverse) else None
-        return self.work.accounts.get(original.entry.member_id) if original else None
+        return next(iter(self._accounts_of(command)), None)
+
+    def _accounts_of(self, command: Command) -> list[MemberAccount]:
+        """Those whose points the command may move; of a transfer the giver first."""
+        named = self._account_named(command)
+        if named is not None:
+            return [named]
+        return [account for ref in member_refs(command) if (account := self.work.member(ref)) is not None]

@@ -107,11 +107,110 @@ class Transfer(Timed):
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class BasketLine:
+    """A line of a basket, as the till numbers it; smallest units of the basket's unit. `is_eligible`: it earns points."""
+
+    line_id: str
+    minor_units: int
+    is_eligible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineReturned:
+    """A line that came back; None: all that is left of it."""
+
+    line_id: str
+    minor_units: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceHold(Timed):
+    """Set points aside until the till is sure: a number of them, or up to a value. Exactly one is set."""
+
+    METHOD = "PlaceHold"
+
+    member: MemberRef
+    points: int | None = None
+    up_to_value: AmountAsked | None = None
+    ttl_s: int | None = None
+    rate_card_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidHold(Command):
+    """Let a hold go."""
+
+    METHOD = "VoidHold"
+
+    hold_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout(Timed):
+    """A basket: what points pay of it, and points for what money pays.
+
+    Points come from a hold (all of it, or `points` of it), or at once: `points`, or up to a value. At most one way.
+    """
+
+    METHOD = "Checkout"
+
+    member: MemberRef
+    total: AmountAsked
+    eligible: int | None = None
+    lines: tuple[BasketLine, ...] | None = None
+    hold_id: str | None = None
+    points: int | None = None
+    up_to_value: AmountAsked | None = None
+    offer_id: str | None = None
+    rate_card_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund(Timed):
+    """Goods of a checkout came back: an amount, some lines, or all that is left.
+
+    With a member and an amount it may arrive before its sale.
+    """
+
+    METHOD = "Refund"
+
+    checkout_id: str
+    amount: AmountAsked | None = None
+    lines: tuple[LineReturned, ...] | None = None
+    member: MemberRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimReceipt(Timed):
+    """A purchase whose card had been forgotten: once for each receipt number and date of a partner."""
+
+    METHOD = "ClaimReceipt"
+
+    member: MemberRef
+    total: AmountAsked
+    eligible: int | None = None
+
+
 def member_refs(command: Command) -> tuple[MemberRef, ...]:
     """The members that a command names; of a transfer the giver first."""
-    if isinstance(command, Issue | Redeem):
+    if isinstance(command, Issue | Redeem | PlaceHold | Checkout | ClaimReceipt):
         return (command.member,)
+    if isinstance(command, Refund):
+        return () if command.member is None else (command.member,)
     return (command.source, command.target) if isinstance(command, Transfer) else ()
+
+
+def entry_named(command: Command) -> str | None:
+    """The entry that a command is about, and by which its member is found: an original, a hold, a checkout."""
+    match command:
+        case Reverse():
+            return command.original_entry_id
+        case VoidHold():
+            return command.hold_id
+        case Refund():
+            return command.checkout_id
+    return None
 
 
 _NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
@@ -135,4 +234,10 @@ def _plain(value: object) -> Plain:
         return {"member_id": value.member_id} if value.card_hash is None else {"card_hash": value.card_hash}
     if isinstance(value, AmountAsked):
         return {"unit": value.unit, "minor_units": value.minor_units}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, BasketLine):
+        return [value.line_id, value.minor_units, value.is_eligible]
+    if isinstance(value, LineReturned):
+        return [value.line_id] if value.minor_units is None else [value.line_id, value.minor_units]
     raise TypeError(f"{value!r} has no canonical form")

@@ -6,14 +6,20 @@ By the time a draft is made every refusal has been considered: from here on it m
 from dataclasses import dataclass, field
 
 from gateway.domain.entry import EntryKind, Posting, PostingKind
-from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.ids import OPERATOR
+from gateway.domain.lot import Debt, Hold, HoldState, Lot, MemberAccount
 from gateway.domain.pricing import reimbursement_micros
+from gateway.domain.terms import RateCard
 from gateway.domain.working import WorkingSet
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """What the entry will say, and its postings so far."""
+    """What the entry will say, and its postings so far.
+
+    Who asked for it is known from the command, unless it is a further entry of one: those name their partner, or are the
+    operator's own.
+    """
 
     work: WorkingSet
     account: MemberAccount
@@ -27,6 +33,13 @@ class Draft:
     original_entry_id: str = ""
     offer_id: str = ""
     withheld: tuple[str, int] | None = None
+    total: tuple[str, int] | None = None
+    to_pay: tuple[str, int] | None = None
+    facts: str = ""
+    head_entry_id: str = ""
+    partner_id: str = OPERATOR
+    key_id: str = ""
+    receipt_number: str = ""
     postings: list[Posting] = field(default_factory=list)
     touched: dict[str, Lot] = field(default_factory=dict)
 
@@ -73,16 +86,48 @@ class Draft:
         )
         self._post(posting)
         lot.open_points += posting.lot_points
+        lot.held_points += posting.held_points
         if kind is PostingKind.EXPIRE:
             lot.expired_points += points
         elif kind is PostingKind.EXPIRY_UNDONE:
             lot.expired_points -= points
-        assert lot.open_points >= 0 <= lot.expired_points, f"lot {lot.lot_id} went below zero"
+        assert lot.free_points >= 0 <= lot.held_points, f"lot {lot.lot_id}: more taken than is free"
+        assert lot.expired_points >= 0, f"lot {lot.lot_id}: more expiry undone than there was"
         self.touched[lot.lot_id] = self.work.changed_lots[lot.lot_id] = lot
         value_micros = posting.lot_points * lot.price_micros
         self.work.position(self.lane, lot.issuer_id, lot.currency).open_value_micros += value_micros
         if kind in (PostingKind.REDEEM, PostingKind.RESTORE):
             self._owe(posting)
+
+    def take(self, kind: PostingKind, points: int, *, counterparty: RateCard | None = None) -> None:
+        """Takes points that must be there from the member's usable lots, by expiry, then arrival."""
+        for lot in self.account.usable_lots(self.work.network_date):
+            part = min(lot.free_points, points)
+            self.move_for(kind, lot, part, counterparty)
+            points -= part
+        assert points == 0, "somebody decided to take more than is usable"
+
+    def move_for(self, kind: PostingKind, lot: Lot, points: int, counterparty: RateCard | None) -> None:
+        """Moves points of a lot on behalf of a partner, by its rate card; without one, of the lot's own issuer."""
+        if counterparty is None:
+            self.move(kind, lot, points)
+        else:
+            partner_id, version = counterparty.partner_id, counterparty.version
+            self.move(kind, lot, points, counterparty_id=partner_id, rate_card_version=version)
+
+    def release(self, hold: Hold, state: HoldState) -> None:
+        """Ends a hold: its points are free again. What is not taken at once, `settle_released` deals with."""
+        for lot_id, points in hold.parts:
+            self.move(PostingKind.RELEASE, self.account.lots[lot_id], points)
+        hold.state, hold.ended_by = state.value, self.entry_id
+        self.work.changed_holds[hold.hold_id] = hold
+
+    def settle_released(self, lot: Lot, points: int) -> None:
+        """Points that are free again, or restored: they pay debt first; what belongs to a lot that is overdue then expires."""
+        paid = self.pay_debts(lot, points)
+        if lot.is_overdue(self.work.network_date):
+            # At once, else holding and voiding, or redeeming and cancelling, would dodge expiry.
+            self.move(PostingKind.EXPIRE, lot, points - paid)
 
     def shortfall(self, kind: PostingKind, cause: Lot, points: int) -> None:
         """Points that a reversal should take and finds nowhere: a new debt to the cause's issuer, or withheld in cash."""
@@ -140,6 +185,7 @@ class Draft:
         self.postings.append(posting)
         self.account.open_points += posting.lot_points
         self.account.debt_points += posting.debt_points
+        self.account.held_points += posting.held_points
         key = (self.lane, posting.issuer_id, posting.counterparty_id, posting.rate_card_version, posting.kind)
         total = self.work.totals.setdefault(key, [0, 0])
         total[0] += posting.points

@@ -22,6 +22,10 @@ class EntryKind(enum.IntEnum):
     TRANSFER_OUT = 6
     TRANSFER_IN = 7
     EXPIRE = 8
+    PLACE_HOLD = 9
+    VOID_HOLD = 10
+    LAPSE_HOLD = 11
+    PARK_REFUND = 12
 
 
 class Account(enum.StrEnum):
@@ -51,6 +55,8 @@ class PostingKind(enum.IntEnum):
     EXPIRE = 9
     EXPIRY_UNDONE = 10
     WITHHOLD = 11
+    HOLD = 12
+    RELEASE = 13
 
 
 # Source and target account of each kind. DEBT as a source means that debt is incurred, as a target that it is paid.
@@ -66,6 +72,9 @@ FLOWS: dict[PostingKind, tuple[Account, Account]] = {
     PostingKind.EXPIRE: (Account.LOT, Account.EXPIRED),
     PostingKind.EXPIRY_UNDONE: (Account.EXPIRED, Account.LOT),
     PostingKind.WITHHOLD: (Account.WITHHELD, Account.WITHHELD),
+    # Points that are set aside stay in their lot: they are the member's, and somebody's liability, until they are redeemed.
+    PostingKind.HOLD: (Account.LOT, Account.LOT),
+    PostingKind.RELEASE: (Account.LOT, Account.LOT),
 }
 
 LOT_SIGN: dict[PostingKind, int] = {
@@ -74,6 +83,7 @@ LOT_SIGN: dict[PostingKind, int] = {
 DEBT_SIGN: dict[PostingKind, int] = {
     kind: (source is Account.DEBT) - (target is Account.DEBT) for kind, (source, target) in FLOWS.items()
 }
+HELD_SIGN: dict[PostingKind, int] = {kind: (kind is PostingKind.HOLD) - (kind is PostingKind.RELEASE) for kind in PostingKind}
 
 # What takes points out of a lot in the very entry that a partner asked for and that brought them in.
 GONE_AT_ONCE = frozenset({PostingKind.DEBT_PAID, PostingKind.EXPIRE})
@@ -103,6 +113,11 @@ class Posting:
         return LOT_SIGN[self.kind] * self.points
 
     @property
+    def held_points(self) -> int:
+        """Effect on what is set aside of the lot."""
+        return HELD_SIGN[self.kind] * self.points
+
+    @property
     def debt_points(self) -> int:
         """Effect on the member's debt."""
         return DEBT_SIGN[self.kind] * self.points
@@ -117,8 +132,10 @@ class Posting:
 class Entry:
     """One fact of the books. Dates are ISO strings, times unix milliseconds, `amount` in smallest units of `unit`.
 
-    `amount` is the eligible amount of an issue or its reversal, and the money value of a redemption or its reversal.
-    System entries (expiry, the receiving side of a transfer) have the operator as partner and no idempotency key.
+    `amount` is the eligible amount of an issue or its reversal, and the money value of a redemption, its reversal or a hold.
+    System entries (expiry, lapse, the receiving side of a transfer) have the operator as partner and no idempotency key.
+    A further entry of a command has none either: `head_entry_id` names the first one, or the parked refund that it completes.
+    `facts` is canonical JSON of what else the entry commits to, such as a basket; empty where there is nothing.
     """
 
     entry_id: str
@@ -143,12 +160,15 @@ class Entry:
     offer_id: str
     receipt_number: str
     postings: tuple[Posting, ...]
+    head_entry_id: str = ""
+    facts: str = ""
 
     def chained_hash(self, previous_hash: bytes) -> bytes:
         """SHA-256 over the predecessor's hash and the canonical form of this entry (32 bytes)."""
         return hashlib.sha256(previous_hash + canonical(self._plain())).digest()
 
     def _plain(self) -> Plain:
+        further = {name: value for name, value in (("head", self.head_entry_id), ("facts", self.facts)) if value}
         return [
             "TS1-ENTRY",
             self.entry_id,
@@ -185,4 +205,5 @@ class Entry:
                 ]
                 for posting in self.postings
             ],
+            *([further] if further else ()),
         ]

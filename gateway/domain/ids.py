@@ -45,6 +45,11 @@ def counter_entry_id(of_entry_id: str) -> str:
     return "e" + _digest("TS1-COUNTER-ENTRY", of_entry_id)
 
 
+def leg_entry_id(head_entry_id: str, number: int) -> str:
+    """The id of a further entry of a command, from 1; of the entries that complete a parked refund, too."""
+    return "e" + _digest("TS1-LEG", head_entry_id, str(number))
+
+
 def member_id(partner_id: str, idempotency_key: str) -> str:
     """The id of the member that an enrolment makes."""
     return "m" + _digest("TS1-MEMBER", partner_id, idempotency_key)

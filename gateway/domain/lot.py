@@ -1,12 +1,16 @@
 """Lots, debts and accounts: the running state of a member inside a batch."""
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Lot:
-    """Points of one issue. `arrival` is its order in the account; dates are ISO strings; price in micros of `currency`."""
+    """Points of one issue. `arrival` is its order in the account; dates are ISO strings; price in micros of `currency`.
+
+    `held_points` are open, but set aside by holds: nobody takes them, and they do not expire.
+    """
 
     lot_id: str
     member_id: str
@@ -22,6 +26,12 @@ class Lot:
     open_points: int
     expired_points: int
     origin_entry_id: str
+    held_points: int = 0
+
+    @property
+    def free_points(self) -> int:
+        """Open points that no hold has set aside."""
+        return self.open_points - self.held_points
 
     def is_overdue(self, network_date: str) -> bool:
         """A lot is usable through its expiry date, by the network's date at commit."""
@@ -44,6 +54,40 @@ class Debt:
     open_points: int
 
 
+class HoldState(enum.StrEnum):
+    """What became of a hold: it is ended once, whoever races."""
+
+    OPEN = "OPEN"
+    CAPTURED = "CAPTURED"
+    VOIDED = "VOIDED"
+    LAPSED = "LAPSED"
+
+
+@dataclass(slots=True)
+class Hold:
+    """Points that a redeemer has set aside. `parts` are lot ids and points in the order in which they will be taken.
+
+    Business date and rate card are those by which it will be captured; `ended_by` is the entry that ended it.
+    """
+
+    hold_id: str
+    member_id: str
+    bucket: int
+    partner_id: str
+    business_date: str
+    rate_card_version: int
+    points: int
+    expires_at_ms: int
+    state: str
+    ended_by: str
+    parts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has ended it yet."""
+        return self.state == HoldState.OPEN.value
+
+
 @dataclass(slots=True)
 class MemberAccount:
     """A member's running values. `lots` holds the open lots only where the batch needs them, and all that it made."""
@@ -55,8 +99,10 @@ class MemberAccount:
     debt_points: int
     next_arrival: int
     entries: int
+    held_points: int = 0
     lots: dict[str, Lot] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
+    holds: dict[str, Hold] = field(default_factory=dict)
 
     @property
     def balance_points(self) -> int:
@@ -64,8 +110,17 @@ class MemberAccount:
         return self.open_points - self.debt_points
 
     def usable_lots(self, network_date: str) -> list[Lot]:
-        """Open lots that are not overdue, in the order in which they are taken: by expiry, then arrival."""
-        return in_order(lot for lot in self.lots.values() if lot.open_points and not lot.is_overdue(network_date))
+        """Lots with free points that are not overdue, in the order in which they are taken: by expiry, then arrival."""
+        return in_order(lot for lot in self.lots.values() if lot.free_points and not lot.is_overdue(network_date))
+
+    def usable_points(self, network_date: str) -> int:
+        """What can be spent on a date."""
+        return sum(lot.free_points for lot in self.usable_lots(network_date))
+
+    def lapsed_holds(self, at_ms: int) -> list[Hold]:
+        """Open holds whose time is over, the oldest first."""
+        due = (hold for hold in self.holds.values() if hold.is_open and hold.expires_at_ms <= at_ms)
+        return sorted(due, key=lambda hold: (hold.expires_at_ms, hold.hold_id))
 
     def open_debts(self) -> list[Debt]:
         """Debts that are not yet paid, oldest first."""

@@ -49,6 +49,11 @@ class Reason(enum.IntEnum):
     DEADLINE_PASSED = 39
     PAGE_TOKEN_INVALID = 40
     ROLE_NOT_HELD = 41
+    HOLD_NOT_FOUND = 42
+    HOLD_NOT_OPEN = 43
+    REFUND_EXCEEDS_REST = 44
+    RECEIPT_ALREADY_CLAIMED = 45
+    MORE_THAN_TOTAL = 69
 
 
 # Final refusals (FAILED_PRECONDITION): remembered for the same fingerprint, so that a delayed duplicate cannot book what
@@ -63,6 +68,10 @@ REMEMBERED = frozenset(
         Reason.ALREADY_REVERSED,
         Reason.INSUFFICIENT_POINTS,
         Reason.BALANCE_LIMIT,
+        Reason.HOLD_NOT_OPEN,
+        Reason.REFUND_EXCEEDS_REST,
+        Reason.RECEIPT_ALREADY_CLAIMED,
+        Reason.MORE_THAN_TOTAL,
     }
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.entry import EntryKind
 from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,30 @@ class LotMovement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A further entry that a command has booked, in the same step as the one that its receipt describes."""
+
+    entry_id: str
+    kind: EntryKind
+    lane: int
+    sequence: int
+    points: int
+    unit: str
+    amount: int
+    rate_card_version: int
+    original_entry_id: str
+    withheld: tuple[str, int] | None
+    lots: tuple[LotMovement, ...]
+    entry_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A booking, or a refusal that is remembered (`refused` set; no lane, no sequence, no hash)."""
+    """A booking, or a refusal that is remembered (`refused` set; no lane, no sequence, no hash).
+
+    `total` is what a basket came to, or what of it came back; `to_pay` what is left of that in money. `standing` stands in
+    the receipts of tills' commands.
+    """
 
     audience: str
     entry_id: str
@@ -51,6 +74,11 @@ class Receipt:
     withheld: tuple[str, int] | None = None
     lots: tuple[LotMovement, ...] = ()
     entry_hash: bytes = b""
+    legs: tuple[Leg, ...] = ()
+    total: tuple[str, int] | None = None
+    to_pay: tuple[str, int] | None = None
+    hold_expires_at_ms: int = 0
+    standing: Standing | None = None
 
 
 EncodeReceipt = Callable[[Receipt], bytes]

@@ -12,7 +12,7 @@ from gateway.domain.units import BALANCE_POINTS_MAX
 from gateway.domain.working import WorkingSet
 
 
-def decide_enrol(work: WorkingSet, command: Enrol) -> Draft | Refusal:
+def decide_enrol(work: WorkingSet, command: Enrol) -> list[Draft] | Refusal:
     """An entry without postings, and an empty account. Refused with CARD_ALREADY_ENROLLED."""
     if command.card_hash in work.cards:
         return Refusal(Reason.CARD_ALREADY_ENROLLED)
@@ -31,7 +31,7 @@ def decide_enrol(work: WorkingSet, command: Enrol) -> Draft | Refusal:
     work.accounts[new_id] = account
     work.new_accounts.add(new_id)
     work.cards[command.card_hash] = work.new_cards[command.card_hash] = new_id
-    return Draft(
+    draft = Draft(
         work=work,
         account=account,
         entry_id=command.entry_id,
@@ -39,10 +39,11 @@ def decide_enrol(work: WorkingSet, command: Enrol) -> Draft | Refusal:
         business_date=work.today(command.partner_id).isoformat(),
         occurred_at_ms=work.at_ms,
     )
+    return [draft]
 
 
-def decide_transfer(work: WorkingSet, command: Transfer) -> Draft | Refusal:
-    """The giver's side of a transfer.
+def decide_transfer(work: WorkingSet, command: Transfer) -> list[Draft] | Refusal:
+    """The giver's side of a transfer, and the receiver's.
 
     Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS, BALANCE_LIMIT.
     """
@@ -52,8 +53,7 @@ def decide_transfer(work: WorkingSet, command: Transfer) -> Draft | Refusal:
     source, target = work.member(command.source), work.member(command.target)
     if source is None or target is None or source is target:
         return Refusal(Reason.MEMBER_NOT_FOUND, {"field": "source" if source is None else "target"})
-    lots = source.usable_lots(work.network_date)
-    if sum(lot.open_points for lot in lots) < command.points:
+    if source.usable_points(work.network_date) < command.points:
         return Refusal(Reason.INSUFFICIENT_POINTS)
     if target.open_points + command.points > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
@@ -67,15 +67,11 @@ def decide_transfer(work: WorkingSet, command: Transfer) -> Draft | Refusal:
         business_date=on.isoformat(),
         occurred_at_ms=work.occurred_at_ms(command),
     )
-    points = command.points
-    for lot in lots:
-        part = min(lot.open_points, points)
-        draft.move(PostingKind.TRANSFER_OUT, lot, part)
-        points -= part
-    return draft
+    draft.take(PostingKind.TRANSFER_OUT, command.points)
+    return [draft, _receiving_side(work, command, draft)]
 
 
-def receiving_side(work: WorkingSet, command: Transfer, given: Draft) -> Draft:
+def _receiving_side(work: WorkingSet, command: Transfer, given: Draft) -> Draft:
     """The entry of the member who gets the points: new lots that keep issuer, price and expiry, and pay debt first."""
     target: MemberAccount | None = work.member(command.target)
     assert target is not None, "the giver's side was decided with a target"

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
+from gateway.domain.checkout import CheckoutState, ParkedRefund
 from gateway.domain.command import Command, MemberRef, Timed
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.ids import OPERATOR
 from gateway.domain.lanes import lane_of
-from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.lot import Debt, Hold, Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.terms import Terms
 
@@ -37,6 +39,11 @@ class Original:
     entry: Entry
     reversed_amount: int = 0
     reversal_postings: list[Posting] = field(default_factory=list)
+
+    @property
+    def is_of_a_checkout(self) -> bool:
+        """Whether it is one of the entries of a checkout, which come back together or not at all."""
+        return bool(self.entry.head_entry_id or self.entry.facts)
 
     def restored_points(self, lot_id: str) -> int:
         """Points that went back into a lot so far."""
@@ -76,6 +83,18 @@ class WorkingSet:
     changed_accounts: set[str] = field(default_factory=set)
     new_lots: set[str] = field(default_factory=set)
     changed_lots: dict[str, Lot] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    new_holds: set[str] = field(default_factory=set)
+    changed_holds: dict[str, Hold] = field(default_factory=dict)
+    checkouts: dict[str, CheckoutState] = field(default_factory=dict)
+    new_checkouts: set[str] = field(default_factory=set)
+    changed_checkouts: dict[str, CheckoutState] = field(default_factory=dict)
+    parked: dict[str, list[ParkedRefund]] = field(default_factory=dict)
+    new_parked: list[ParkedRefund] = field(default_factory=list)
+    completed_parked: list[ParkedRefund] = field(default_factory=list)
+    sales: set[str] = field(default_factory=set)
+    new_sales: dict[str, str] = field(default_factory=dict)
+    new_claims: dict[str, str] = field(default_factory=dict)
     new_debts: set[tuple[str, int]] = field(default_factory=set)
     changed_debts: dict[tuple[str, int], Debt] = field(default_factory=dict)
 
@@ -103,6 +122,12 @@ class WorkingSet:
         """The account that a reference names, also one that this batch has enrolled."""
         member_id = self.member_id(ref)
         return self.accounts.get(member_id) if member_id is not None else None
+
+    def account_of_entry(self, entry_id: str) -> MemberAccount | None:
+        """The account of an entry, a hold or a checkout that the batch knows."""
+        original = self.originals.get(entry_id)
+        known = original.entry if original is not None else self.holds.get(entry_id) or self.checkouts.get(entry_id)
+        return self.accounts.get(known.member_id) if known is not None else None
 
     def occurred_at_ms(self, command: Command) -> int:
         """When it happened; when it is booked, if the caller did not say."""
@@ -136,5 +161,5 @@ class WorkingSet:
             original = self.originals[entry.original_entry_id]
             original.reversed_amount += entry.amount
             original.reversal_postings.extend(entry.postings)
-        elif entry.idempotency_key:
+        elif entry.partner_id != OPERATOR:
             self.originals[entry.entry_id] = Original(entry)

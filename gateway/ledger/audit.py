@@ -4,7 +4,6 @@ It reads one state of the database, blocks no writer, and repairs nothing. What 
 """
 
 import gc
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,9 @@ from gateway.ledger.audit_roll import (
     prove_totals,
     prove_whole_tables,
 )
+from gateway.ledger.audit_rules import SYSTEM
 from gateway.ledger.audit_settlement import prove_settlement
+from gateway.ledger.audit_tills import prove_tills
 from gateway.ledger.audit_windows import prove_heads, prove_refusals, prove_windows
 from gateway.storage import audit_reads, audit_sums
 from gateway.storage.engine import reading, writing
@@ -223,7 +224,8 @@ class _Run:
     def _prove_lots(self, walk: Walk) -> None:
         if self._is_full:
             prove_lots(self.connection, self.failures)
-            self._prove_counts(walk.kinds)
+            self._prove_counts(walk)
+            prove_tills(self.connection, self.failures)
         self.report.members = prove_members(self.connection, self.failures, with_postings=self._is_full)
         self.report.lots = audit_sums.row_count(self.connection, lots)
         if self._is_full or self.receipts is not None:
@@ -231,10 +233,11 @@ class _Run:
         for row in audit_sums.debtors_with_lots(self.connection, self.facts.network_date):
             self.failures.add(f"member {row.member_id}", "debt beside usable lots", expected=0, found=row.debt_points)
 
-    def _prove_counts(self, kinds: Counter[EntryKind]) -> None:
+    def _prove_counts(self, walk: Walk) -> None:
         """Each enrolment has its member and its card, each gift its receiver, each booking one outcome; and none is over."""
+        kinds = walk.kinds
         enrolled = kinds[EntryKind.ENROL]
-        booked = sum(kinds.values()) - kinds[EntryKind.TRANSFER_IN] - kinds[EntryKind.EXPIRE]
+        booked = sum(kinds.values()) - sum(kinds[kind] for kind in SYSTEM) - walk.further
         self.failures.compare(
             "network",
             [

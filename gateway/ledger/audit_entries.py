@@ -2,29 +2,32 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
-from gateway.domain.ids import entry_id
+from gateway.domain.ids import entry_id, leg_entry_id
 from gateway.domain.lanes import lane_of
 from gateway.domain.network import ReceiptKey
 from gateway.domain.receipt import Receipt
 from gateway.ledger import audit_receipts
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_near import DEBT_EFFECT, HELD_EFFECT, LOT_EFFECT, Near
 from gateway.ledger.audit_receipts import ReceiptForm
-from gateway.ledger.audit_rules import DEBT_EFFECT, LOT_EFFECT, SYSTEM, Near, differences
+from gateway.ledger.audit_rules import SYSTEM, differences
+from gateway.ledger.audit_standing import is_of_a_till, standing
 from gateway.storage import audit_reads
 
 ENTRIES_PER_READ = 500
 _ENTRIES_PER_PROGRESS = 50_000
-_KIND = Entry.__slots__.index("kind")
+_KIND, _POSTINGS = Entry.__slots__.index("kind"), Entry.__slots__.index("postings")
 # A look-up is three times as fast as asking the enumeration; what is no kind raises KeyError.
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 _POSTING_KINDS = {kind.value: kind for kind in PostingKind}
+_FURTHER = (1, 2)  # a command, or what completes a parked refund, has no more further entries
 _REVERSALS = frozenset({EntryKind.REVERSE_ISSUE, EntryKind.REVERSE_REDEMPTION})
 
 
@@ -34,12 +37,23 @@ class Running:
 
     balance: int = 0
     debt: int = 0
+    held: int = 0
+    entries: int = 0
     balance_before: int | None = None
     debt_before: int = 0
 
     def rebase(self, receipt: Receipt) -> None:
         """Takes over what a receipt says."""
         self.balance_before, self.debt_before = receipt.balance_points - self.balance, receipt.debt_points - self.debt
+
+
+@dataclass(slots=True)
+class Command:
+    """The entries that a command booked, and its stored receipt: compared once the last of them was read."""
+
+    entries: list[tuple[Entry, bytes]]
+    near: Near
+    receipt: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +67,8 @@ class Walk:
     progress: Callable[[str], None]
     is_whole: bool
     entries: int = 0
+    further: int = 0
+    _command: Command | None = None
     kinds: Counter[EntryKind] = field(default_factory=Counter)
     running: dict[str, Running] = field(default_factory=dict)
     open_values: Counter[tuple[int, str, str]] = field(default_factory=Counter)
@@ -74,38 +90,66 @@ class Walk:
             self.entries += len(read.entries)
             if self.entries % _ENTRIES_PER_PROGRESS < len(read.entries):
                 self.progress(f"  {self.entries} entries")
+        self._compare_receipt()
         return previous_hash
 
     def _prove(self, entry: Entry, stored_hash: bytes, previous_hash: bytes, window: Any, read: "_Range") -> None:
         compare, where = self.failures.compare, _name(entry)
+        is_further = self._command is not None and entry.head_entry_id == self._command.entries[0][0].entry_id
+        if not is_further:
+            self._compare_receipt()
         self.kinds[entry.kind] += 1
-        running = self._run(entry, read.near)
+        self.further += bool(entry.head_entry_id)
+        self._run(entry, read.near)
         compare(where, (("hash", entry.chained_hash(previous_hash), stored_hash), ("window", window.window_id, entry.window_id)))
         compare(where, (("lane", lane_of(entry.bucket, window.lanes), entry.lane),))
         compare(where, differences(entry, read.near, self.facts))
         found = read.outcomes.get(entry.sequence, ())
         compare(where, _outcomes(entry, found, self.facts.receipt_keys))
-        if self.receipts is None or not found:
+        if is_further and self._command is not None:
+            self._command.entries.append((entry, stored_hash))
+            self._command.near.lots = {**self._command.near.lots, **read.near.lots}
+        elif found:
+            self._command = Command([(entry, stored_hash)], read.near, found[0].receipt)
+
+    def _compare_receipt(self) -> None:
+        """Of the command whose last entry was read."""
+        command, self._command = self._command, None
+        if self.receipts is None or command is None:
             return
-        stored = found[0].receipt
-        if running.balance_before is None:
-            running.rebase(self.receipts.decode(stored))
-        balance, debt = (running.balance_before or 0) + running.balance, running.debt_before + running.debt
-        expected = audit_receipts.booked(entry, stored_hash, read.near, self.facts, balance=balance, debt=debt)
-        if self.receipts.encode(expected) != stored:
-            receipt = self.receipts.decode(stored)
-            # One difference is one failure, not one of every later receipt of the member.
-            running.rebase(receipt)
-            compare(where, audit_receipts.differences(expected, receipt))
+        entry, _hash = command.entries[0]
+        running = self.running[entry.member_id]
+        with self.failures.reading(_name(entry)):
+            told = None
+            if running.balance_before is None or is_of_a_till(entry):
+                told = self.receipts.decode(command.receipt)
+            if told is not None and running.balance_before is None:
+                running.rebase(told)
+            balance, debt = (running.balance_before or 0) + running.balance, running.debt_before + running.debt
+            expected = audit_receipts.booked(command.entries, command.near, self.facts, balance=balance, debt=debt)
+            if told is not None and told.standing is not None:
+                held = running.held if self.is_whole else None
+                version = running.entries if self.is_whole else None
+                self.failures.compare(
+                    _name(entry), standing(told, self.facts, balance=balance, debt=debt, held=held, version=version)
+                )
+                expected = replace(expected, standing=told.standing)
+            if self.receipts.encode(expected) != command.receipt:
+                receipt = told or self.receipts.decode(command.receipt)
+                # One difference is one failure, not one of every later receipt of the member.
+                running.rebase(receipt)
+                self.failures.compare(_name(entry), audit_receipts.differences(expected, receipt))
 
     def _run(self, entry: Entry, near: Near) -> Running:
         running = self.running.get(entry.member_id)
         if running is None:
             running = self.running[entry.member_id] = Running(balance_before=0 if self.is_whole else None)
+        running.entries += 1
         for posting in entry.postings:
             in_lot, in_debt = LOT_EFFECT[posting.kind] * posting.points, DEBT_EFFECT[posting.kind] * posting.points
             running.balance += in_lot - in_debt
             running.debt += in_debt
+            running.held += HELD_EFFECT[posting.kind] * posting.points
             lot = near.lots.get(posting.lot_id)
             if lot is not None:
                 self.open_values[entry.lane, lot.issuer_id, lot.currency] += in_lot * lot.price_micros
@@ -194,7 +238,8 @@ def _originals(connection: Connection, ids: set[str]) -> dict[str, Entry]:
 
 
 def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
-    values: list[Any] = [*row[:-1], tuple(postings)]
+    values: list[Any] = [*row[:-1]]
+    values.insert(_POSTINGS, tuple(postings))
     values[_KIND] = _ENTRY_KINDS[values[_KIND]]
     return Entry(*values)
 
@@ -202,6 +247,12 @@ def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
 def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: Mapping[str, ReceiptKey]) -> Iterator[Difference]:
     if entry.kind in SYSTEM:
         yield "key and fingerprint of a system entry", ("", "", b""), (entry.key_id, entry.idempotency_key, entry.fingerprint)
+        yield "outcomes", 0, len(found)
+        return
+    if entry.head_entry_id:
+        yield "entry id", True, entry.entry_id in {leg_entry_id(entry.head_entry_id, number) for number in _FURTHER}
+        yield "key and fingerprint of a further entry", ("", b""), (entry.idempotency_key, entry.fingerprint)
+        yield "partner of the key", entry.partner_id, entry.key_id.partition("/")[0]
         yield "outcomes", 0, len(found)
         return
     yield "entry id", entry_id(entry.partner_id, entry.idempotency_key), entry.entry_id

@@ -12,12 +12,13 @@ from gateway.domain.entry import PostingKind
 from gateway.domain.ids import bucket_of
 from gateway.ledger.audit_entries import Running
 from gateway.ledger.audit_failures import Difference, Failures
-from gateway.ledger.audit_rules import LOT_EFFECT
+from gateway.ledger.audit_near import LOT_EFFECT
 from gateway.storage import audit_reads, audit_sums
 
 _MADE = (PostingKind.ISSUE.value, PostingKind.TRANSFER_IN.value)
 _EFFECT = {kind.value: effect for kind, effect in LOT_EFFECT.items()}
 _EXPIRED = {PostingKind.EXPIRE.value: 1, PostingKind.EXPIRY_UNDONE.value: -1}
+_HELD = {PostingKind.HOLD.value: 1, PostingKind.RELEASE.value: -1}
 _MEMBERS_PER_READ = 500
 
 
@@ -27,7 +28,7 @@ def prove_lots(connection: Connection, failures: Failures) -> None:
     for lot_id, (rows, sums) in _merged(*streams):
         where = f"lot {lot_id}"
         failures.compare(where, [("rows", 1, len(rows))])
-        for _, points, open_points, expired_points in rows[:1]:
+        for _, points, open_points, expired_points, held_points in rows[:1]:
             failures.compare(
                 where,
                 [
@@ -35,6 +36,7 @@ def prove_lots(connection: Connection, failures: Failures) -> None:
                     ("points", sum(int(moved) for _, kind, moved, _ in sums if kind in _MADE), points),
                     ("open points", sum(_EFFECT.get(kind, 0) * int(moved) for _, kind, moved, _ in sums), open_points),
                     ("expired points", sum(_EXPIRED.get(kind, 0) * int(moved) for _, kind, moved, _ in sums), expired_points),
+                    ("held points", sum(_HELD.get(kind, 0) * int(moved) for _, kind, moved, _ in sums), held_points),
                 ],
             )
 
@@ -95,6 +97,7 @@ def _member(row: Any, entries: int, arrivals: list[Any]) -> Iterator[Difference]
     yield "entries", entries, row.entries
     yield "open points", sum(one.open_points for one in arrivals if not one.is_debt), row.open_points
     yield "debt points", sum(one.open_points for one in arrivals if one.is_debt), row.debt_points
+    yield "held points", sum(one.held_points for one in arrivals), row.held_points
     yield "next arrival", len(arrivals) + 1, row.next_arrival
 
 

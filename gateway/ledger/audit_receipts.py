@@ -1,17 +1,18 @@
 """What a receipt must say, worked out from the books, and how it differs from what is stored."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gateway.domain.entry import Entry, PostingKind
+from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.outcome import REMEMBERED
-from gateway.domain.receipt import EncodeReceipt, LotMovement, Receipt
+from gateway.domain.receipt import EncodeReceipt, Leg, LotMovement, Receipt
 from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
-from gateway.ledger.audit_rules import LOT_EFFECT, Near
+from gateway.ledger.audit_near import LOT_EFFECT, Near
 
 _FIELDS = tuple(field.name for field in fields(Receipt))
 
@@ -27,8 +28,11 @@ class ReceiptForm:
     decode: Callable[[bytes], Receipt]
 
 
-def booked(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:
-    """What the receipt of a booking says; `balance` and `debt` are the member's after the entry."""
+def booked(entries: Sequence[tuple[Entry, bytes]], near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:
+    """What the receipt of a command's entries says; `balance` and `debt` are the member's after the last. Not how it stands."""
+    entry, entry_hash = entries[0]
+    told = json.loads(entry.facts) if entry.facts else {}
+    total, to_pay = _money(entries, told, facts)
     return Receipt(
         audience=facts.network.audience,
         entry_id=entry.entry_id,
@@ -53,6 +57,10 @@ def booked(entry: Entry, entry_hash: bytes, near: Near, facts: Facts, *, balance
         withheld=_withheld(entry, facts),
         lots=_movements(entry, near.lots),
         entry_hash=entry_hash,
+        legs=tuple(_leg(*further, near, facts) for further in entries[1:]),
+        total=total,
+        to_pay=to_pay,
+        hold_expires_at_ms=told.get("expires_at_ms", 0),
     )
 
 
@@ -78,6 +86,41 @@ def refused(row: Any, found: Receipt, audience: str) -> Iterator[Difference]:
         ),
     )
     yield "receipt's sequence, points and balance", (0, 0, 0), (found.sequence, found.points, found.balance_points)
+
+
+def _leg(entry: Entry, entry_hash: bytes, near: Near, facts: Facts) -> Leg:
+    return Leg(
+        entry_id=entry.entry_id,
+        kind=entry.kind,
+        lane=entry.lane,
+        sequence=entry.sequence,
+        points=entry.points,
+        unit=entry.unit,
+        amount=entry.amount,
+        rate_card_version=entry.rate_card_version,
+        original_entry_id=entry.original_entry_id,
+        withheld=_withheld(entry, facts),
+        lots=_movements(entry, near.lots),
+        entry_hash=entry_hash,
+    )
+
+
+def _money(
+    entries: Sequence[tuple[Entry, bytes]], told: Mapping[str, Any], facts: Facts
+) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
+    """What a basket came to, or what of it came back; and what of that is money."""
+    first = entries[0][0]
+    if "total" in told:
+        paid = first.amount if first.kind is EntryKind.REDEEM else 0
+        return (told["unit"], told["total"]), (told["unit"], told["total"] - paid)
+    if "returned" not in told:
+        return None, None
+    returned = (told["unit"], told["returned"])
+    if first.kind is EntryKind.PARK_REFUND:
+        return returned, None
+    given_back = first.amount if first.kind is EntryKind.REVERSE_REDEMPTION else 0
+    kept = sum(withheld[1] for entry, _ in entries if (withheld := _withheld(entry, facts)) is not None)
+    return returned, (told["unit"], max(told["returned"] - given_back - kept, 0))
 
 
 def _withheld(entry: Entry, facts: Facts) -> tuple[str, int] | None:

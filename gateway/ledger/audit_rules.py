@@ -3,8 +3,7 @@
 A third, independent sum: none of the code that books is asked. Each rule yields what differs; it decides nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -12,59 +11,46 @@ from typing import Any
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, counter_entry_id, member_id
 from gateway.domain.terms import DebtPolicy, Offer, RateCard
-from gateway.domain.units import CURRENCY_EXPONENTS, MICROS, Rate
+from gateway.domain.units import CURRENCY_EXPONENTS, Rate
 from gateway.ledger.audit_facts import Facts, last_day, local_date
 from gateway.ledger.audit_failures import Difference
+from gateway.ledger.audit_near import BALANCE_EFFECT, Near, overdue, usable, worth
+from gateway.ledger.audit_rules_till import captured, let_go, parked, placed
 
-# Effect of a posting's points on the open points of its lot, and on the member's debt.
-LOT_EFFECT = {
-    PostingKind.ISSUE: 1,
-    PostingKind.REDEEM: -1,
-    PostingKind.RESTORE: 1,
-    PostingKind.CLAWBACK: -1,
-    PostingKind.CLAWBACK_TO_DEBT: 0,
-    PostingKind.DEBT_PAID: -1,
-    PostingKind.TRANSFER_OUT: -1,
-    PostingKind.TRANSFER_IN: 1,
-    PostingKind.EXPIRE: -1,
-    PostingKind.EXPIRY_UNDONE: 1,
-    PostingKind.WITHHOLD: 0,
-}
-DEBT_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.CLAWBACK_TO_DEBT: 1, PostingKind.DEBT_PAID: -1}
-BALANCE_EFFECT = {kind: LOT_EFFECT[kind] - DEBT_EFFECT[kind] for kind in PostingKind}
 TAKEN = frozenset({PostingKind.CLAWBACK, PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
-SYSTEM = frozenset({EntryKind.TRANSFER_IN, EntryKind.EXPIRE})
+SYSTEM = frozenset({EntryKind.TRANSFER_IN, EntryKind.EXPIRE, EntryKind.LAPSE_HOLD})
 
 _SHORTFALL = {DebtPolicy.DEBT: PostingKind.CLAWBACK_TO_DEBT, DebtPolicy.WITHHOLD_CASH: PostingKind.WITHHOLD}
 _AHEAD_MS = 30_000
+_FREED = frozenset({PostingKind.RELEASE, PostingKind.DEBT_PAID, PostingKind.EXPIRE})
 _KINDS: dict[EntryKind, frozenset[PostingKind]] = {
     EntryKind.ENROL: frozenset(),
     EntryKind.ISSUE: frozenset({PostingKind.ISSUE, PostingKind.DEBT_PAID}),
-    EntryKind.REDEEM: frozenset({PostingKind.REDEEM}),
+    EntryKind.REDEEM: _FREED | {PostingKind.REDEEM},
     EntryKind.REVERSE_ISSUE: TAKEN | {PostingKind.EXPIRY_UNDONE},
     EntryKind.REVERSE_REDEMPTION: frozenset({PostingKind.RESTORE, PostingKind.DEBT_PAID, PostingKind.EXPIRE}),
     EntryKind.TRANSFER_OUT: frozenset({PostingKind.TRANSFER_OUT}),
     EntryKind.TRANSFER_IN: frozenset({PostingKind.TRANSFER_IN, PostingKind.DEBT_PAID}),
     EntryKind.EXPIRE: frozenset({PostingKind.EXPIRE}),
+    EntryKind.PLACE_HOLD: frozenset({PostingKind.HOLD}),
+    EntryKind.VOID_HOLD: _FREED,
+    EntryKind.LAPSE_HOLD: _FREED,
+    EntryKind.PARK_REFUND: frozenset(),
 }
 _OF_THE_LOT = frozenset(
-    {PostingKind.ISSUE, PostingKind.TRANSFER_OUT, PostingKind.TRANSFER_IN, PostingKind.EXPIRE, PostingKind.EXPIRY_UNDONE}
+    {
+        PostingKind.ISSUE,
+        PostingKind.TRANSFER_OUT,
+        PostingKind.TRANSFER_IN,
+        PostingKind.EXPIRE,
+        PostingKind.EXPIRY_UNDONE,
+        PostingKind.HOLD,
+        PostingKind.RELEASE,
+    }
 )
 _OF_THE_REDEEMER = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
 _WITHOUT_LOT = frozenset({PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
 _WITH_CAUSE = TAKEN | {PostingKind.DEBT_PAID, PostingKind.TRANSFER_IN}
-
-
-@dataclass(slots=True)
-class Near:
-    """Rows that the entries of a short range point to; `reversed_points` as (kind, lot, cause, points) by original."""
-
-    lots: Mapping[str, Any] = field(default_factory=dict)
-    debts: Mapping[tuple[str, int], Any] = field(default_factory=dict)
-    members: Mapping[str, Any] = field(default_factory=dict)
-    originals: Mapping[str, Entry] = field(default_factory=dict)
-    reversed_amounts: Mapping[str, int] = field(default_factory=dict)
-    reversed_points: Mapping[str, Sequence[tuple[int, str, str, int]]] = field(default_factory=dict)
 
 
 def differences(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -173,29 +159,19 @@ def _issued_lot(entry: Entry, posting: Posting, lot: Any, facts: Facts, on: date
 
 
 def _redeem(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    hold = near.originals.get(entry.original_entry_id) if entry.original_entry_id else None
+    priced = hold or entry
     card = facts.cards.get((entry.partner_id, entry.rate_card_version))
-    on = date.fromisoformat(entry.business_date)
-    yield "rate card in force", True, _may_be_in_force(facts, card, on, entry.booked_at_ms)
+    on = date.fromisoformat(priced.business_date)
+    yield "rate card in force", True, _may_be_in_force(facts, card, on, priced.booked_at_ms)
     if card is not None:
-        yield "unit", card.currency, entry.unit
-        most = -entry.points * card.face_value_micros // MICROS
-        least = (-entry.points - 1) * card.face_value_micros // MICROS
-        # Asked for a value, fewer points would not have reached it.
-        yield (
-            f"amount {entry.amount} is what {-entry.points} points are worth",
-            True,
-            entry.amount == most or least < entry.amount < most,
-        )
-    yield from _usable(entry, near, facts)
-
-
-def _usable(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
-    """Lots that are not overdue, in the order of expiry, then arrival."""
-    today = local_date(facts.network.time_zone, entry.booked_at_ms)
-    taken = [lot for posting in entry.postings if (lot := near.lots.get(posting.lot_id)) is not None]
-    yield "overdue lots taken", [], [lot.lot_id for lot in taken if lot.expires_on < today]
-    order = [(lot.expires_on, lot.arrival) for lot in taken]
-    yield "order of lots", sorted(order), order
+        points = sum(posting.points for posting in entry.postings if posting.kind is PostingKind.REDEEM)
+        yield from worth(entry, points, card)
+    if entry.original_entry_id:
+        yield from captured(entry, hold, near, facts)
+    else:
+        yield "points set aside and freed", [], [posting.kind.name for posting in entry.postings if posting.kind in _FREED]
+        yield from usable(entry, near, facts)
 
 
 def _reversal(entry: Entry, near: Near, kind: EntryKind) -> Iterator[Difference]:
@@ -218,7 +194,9 @@ def _reverse_issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Differenc
     if original is None or rate is None:
         return
     remaining = original.amount - near.reversed_amounts.get(original.entry_id, 0)
-    yield "amount above zero, and reversed in all at most the original", True, entry.amount > 0 and remaining >= 0
+    # A refund may change nothing of what was issued, and is booked all the same.
+    least = 0 if entry.facts else 1
+    yield "amount, and what is reversed in all at most the original", True, entry.amount >= least and remaining >= 0
     taken: dict[str, int] = {}
     for kind, _lot_id, cause_id, points in near.reversed_points.get(original.entry_id, ()):
         if kind in TAKEN:
@@ -259,28 +237,23 @@ def _reverse_redemption(entry: Entry, near: Near, facts: Facts) -> Iterator[Diff
         if kind == PostingKind.RESTORE:
             restored[lot_id] = restored.get(lot_id, 0) + points
     total = sum(restored.values())
-    value = original.amount * total // -original.points
+    redeemed = [posting for posting in original.postings if posting.kind is PostingKind.REDEEM]
+    value = original.amount * total // sum(posting.points for posting in redeemed)
     yield "value given back in all", value, near.reversed_amounts.get(original.entry_id, 0)
     # Newest first: what was taken last is whole again before an earlier lot gets anything.
     expected, rest = {}, total
-    for posting in reversed(original.postings):
+    for posting in reversed(redeemed):
         part = min(rest, posting.points)
         rest -= part
         if part:
             expected[posting.lot_id] = part
     yield "restored by lot in all", expected, restored
     yield "restored beyond what was redeemed", 0, rest
-    yield from _overdue(entry, near, facts)
-
-
-def _overdue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
-    today = local_date(facts.network.time_zone, entry.booked_at_ms)
-    expiring = (near.lots.get(posting.lot_id) for posting in entry.postings if posting.kind is PostingKind.EXPIRE)
-    yield "lots expired early", [], [lot.lot_id for lot in expiring if lot is not None and lot.expires_on >= today]
+    yield from overdue(entry, near, facts)
 
 
 def _transfer_out(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
-    yield from _usable(entry, near, facts)
+    yield from usable(entry, near, facts)
 
 
 def _transfer_in(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference]:
@@ -319,7 +292,7 @@ def _kept(lot: Any) -> tuple[object, ...]:
 def _expire(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     yield "postings", 1, len(entry.postings)
     yield "business date", local_date(facts.network.time_zone, entry.booked_at_ms), entry.business_date
-    yield from _overdue(entry, near, facts)
+    yield from overdue(entry, near, facts)
 
 
 def _may_be_in_force(facts: Facts, card: RateCard | None, on: date, booked_at_ms: int) -> bool:
@@ -359,4 +332,8 @@ _RULES: dict[EntryKind, Callable[[Entry, Near, Facts], Iterator[Difference]]] = 
     EntryKind.TRANSFER_OUT: _transfer_out,
     EntryKind.TRANSFER_IN: _transfer_in,
     EntryKind.EXPIRE: _expire,
+    EntryKind.PLACE_HOLD: placed,
+    EntryKind.VOID_HOLD: let_go,
+    EntryKind.LAPSE_HOLD: let_go,
+    EntryKind.PARK_REFUND: parked,
 }

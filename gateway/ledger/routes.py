@@ -5,9 +5,9 @@ A member's id gives its bucket. Cards and original entries do not: where they we
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.command import Command, Enrol, MemberRef, entry_named, member_refs
 from gateway.domain.ids import bucket_of, member_id
 from gateway.domain.lanes import Misrouted, lane_of
 from gateway.domain.receipt import Answer, Result
@@ -30,11 +30,11 @@ class Routes:
         """
         if self.lanes == 1:
             return (0,)
-        lanes = {self._of_member(member, near) for member in _members(command)}
-        if isinstance(command, Reverse):
-            lanes.add(self._of_name(command.original_entry_id, near))
-        elif isinstance(command, Enrol):
+        lanes = {self._of_member(member, near) for member in member_refs(command)}
+        if isinstance(command, Enrol):
             lanes.add(self._of_id(member_id(command.partner_id, command.idempotency_key)))
+        elif not lanes:
+            lanes.add(self._of_name(entry_named(command) or "", near))
         return tuple(sorted(lanes))
 
     def follow(self, command: Command, lanes: tuple[int, ...], near: dict[str, int]) -> bool:
@@ -92,17 +92,12 @@ class Routes:
             self._found.popitem(last=False)
 
 
-def _members(command: Command) -> Iterable[MemberRef]:
-    if isinstance(command, Issue | Redeem):
-        return (command.member,)
-    return (command.source, command.target) if isinstance(command, Transfer) else ()
-
-
 def _names(command: Command) -> list[str]:
-    """What the command names that does not say its bucket by itself: cards, and an entry to reverse."""
-    names = [member.card_hash for member in _members(command) if member.card_hash is not None]
-    if isinstance(command, Reverse):
-        names.append(command.original_entry_id)
+    """What the command names that does not say its bucket by itself: cards, and the entry that it is about."""
+    names = [member.card_hash for member in member_refs(command) if member.card_hash is not None]
+    named = entry_named(command)
+    if named is not None:
+        names.append(named)
     elif isinstance(command, Enrol):
         names.append(command.card_hash)
     return names

@@ -151,47 +151,47 @@ def refusals_between(connection: Connection, lane: int, first: int, last: int) -
 
 def entries_named(connection: Connection, ids: Collection[str]) -> Rows:
     """Entries by id, as above."""
-    return _named(connection, _ORIGINALS, ids)
+    return named(connection, _ORIGINALS, ids)
 
 
 def outcomes_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
     """Outcomes by their entry's id."""
-    return _named(connection, _OUTCOMES_NAMED, entry_ids)
+    return named(connection, _OUTCOMES_NAMED, entry_ids)
 
 
 def refusals_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
     """Remembered refusals by the id that the entry would have had: one for each fingerprint."""
-    return _named(connection, _REFUSALS_NAMED, entry_ids)
+    return named(connection, _REFUSALS_NAMED, entry_ids)
 
 
 def postings_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
     """Postings by their entry's id, in order: the id, then the fields of `Posting`."""
-    return _named(connection, _ORIGINAL_POSTINGS, entry_ids)
+    return named(connection, _ORIGINAL_POSTINGS, entry_ids)
 
 
 def reversed_amounts(connection: Connection, original_ids: Collection[str]) -> dict[str, int]:
     """By original entry: the sum of what its reversals say that they reverse."""
-    return {original: int(amount) for original, amount in _named(connection, _REVERSED, original_ids)}
+    return {original: int(amount) for original, amount in named(connection, _REVERSED, original_ids)}
 
 
 def reversed_points(connection: Connection, original_ids: Collection[str]) -> Rows:
     """Original entry, kind, lot, cause and points of what its reversals moved."""
-    return _named(connection, _REVERSED_POINTS, original_ids)
+    return named(connection, _REVERSED_POINTS, original_ids)
 
 
 def lots_named(connection: Connection, ids: Collection[str]) -> Rows:
     """Lots by id."""
-    return _named(connection, _LOTS, ids)
+    return named(connection, _LOTS, ids)
 
 
 def debts_named(connection: Connection, entry_ids: Collection[str]) -> Rows:
     """Debts by the entry that made them."""
-    return _named(connection, _DEBTS, entry_ids)
+    return named(connection, _DEBTS, entry_ids)
 
 
 def members_named(connection: Connection, ids: Collection[str]) -> Rows:
     """Members by id."""
-    return _named(connection, _MEMBERS, ids)
+    return named(connection, _MEMBERS, ids)
 
 
 def entry_hash_at(connection: Connection, lane: int, sequence: int) -> bytes | None:
@@ -213,5 +213,6 @@ def last_times(connection: Connection, lane: int, *, sequence: int, number: int)
     return connection.execute(booked.limit(1)).scalar() or 0, connection.execute(refused.limit(1)).scalar() or 0
 
 
-def _named(connection: Connection, query: Select[Any], ids: Collection[str]) -> Rows:
+def named(connection: Connection, query: Select[Any], ids: Collection[str]) -> Rows:
+    """The rows of a query by `ids`; none, without asking, for none."""
     return connection.execute(query, {"ids": sorted(ids)}).all() if ids else ()

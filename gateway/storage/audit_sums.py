@@ -79,7 +79,7 @@ def keyed_entry_counts(connection: Connection) -> tuple[int, int]:
 
 def stream_lots(connection: Connection) -> Iterator[Any]:
     """All lots in byte order of their id."""
-    columns = (lots.c[name] for name in ("lot_id", "points", "open_points", "expired_points"))
+    columns = (lots.c[name] for name in ("lot_id", "points", "open_points", "expired_points", "held_points"))
     return _stream(connection, select(*columns).order_by(lots.c.lot_id))
 
 
@@ -94,7 +94,8 @@ def stream_lot_sums(connection: Connection) -> Iterator[Any]:
 
 def stream_members(connection: Connection) -> Iterator[Any]:
     """All members in byte order of their id."""
-    columns = (members.c[name] for name in ("member_id", "bucket", "open_points", "debt_points", "next_arrival", "entries"))
+    names = ("member_id", "bucket", "open_points", "debt_points", "next_arrival", "entries", "held_points")
+    columns = (members.c[name] for name in names)
     return _stream(connection, select(*columns).order_by(members.c.member_id))
 
 
@@ -107,7 +108,8 @@ def stream_entry_counts(connection: Connection) -> Iterator[Any]:
 def stream_arrivals(connection: Connection) -> Iterator[Any]:
     """Lots and debts of each member, in the same order and then by arrival, each with the place of the entry that made it.
 
-    Member, arrival, whether a debt, id, bucket, points, open points, last day, cause, then window, sequence, entry's bucket.
+    Member, arrival, whether a debt, id, bucket, points, open points, last day, cause, then window, sequence, entry's bucket,
+    and what is set aside of a lot.
     """
     made_by = entries.alias("made_by")
     owed_by = entries.alias("owed_by")
@@ -124,6 +126,7 @@ def stream_arrivals(connection: Connection) -> Iterator[Any]:
         made_by.c.window_id,
         made_by.c.sequence,
         made_by.c.bucket.label("entry_bucket"),
+        lots.c.held_points,
     ).join(made_by, made_by.c.entry_id == func.substr(lots.c.lot_id, 1, 33), isouter=True)
     its_debts = select(
         debts.c.member_id,
@@ -138,6 +141,7 @@ def stream_arrivals(connection: Connection) -> Iterator[Any]:
         owed_by.c.window_id,
         owed_by.c.sequence,
         owed_by.c.bucket,
+        literal(0),
     ).join(owed_by, owed_by.c.entry_id == debts.c.entry_id, isouter=True)
     both = union_all(its_lots, its_debts).subquery()
     return _stream(connection, select(both).order_by(both.c.member_id, both.c.arrival))
@@ -180,7 +184,7 @@ def open_debts(connection: Connection) -> dict[str, int]:
 def debtors_with_lots(connection: Connection, network_date: str) -> Rows:
     """Members that have debt and usable lots at once."""
     usable = select(lots.c.lot_id).where(
-        lots.c.member_id == members.c.member_id, lots.c.open_points > 0, lots.c.expires_on >= network_date
+        lots.c.member_id == members.c.member_id, lots.c.open_points > lots.c.held_points, lots.c.expires_on >= network_date
     )
     return connection.execute(
         select(members.c.member_id, members.c.debt_points).where(members.c.debt_points > 0, usable.exists())

@@ -25,6 +25,7 @@ from gateway.storage.tables import (
     refusals,
     totals,
 )
+from gateway.storage.tills import save_sales, save_till
 
 _INSERT_ENTRIES = BulkWrite.insert(entries)
 _INSERT_POSTINGS = BulkWrite.insert(postings)
@@ -34,8 +35,8 @@ _INSERT_MEMBERS = BulkWrite.insert(members)
 _INSERT_CARDS = BulkWrite.insert(member_identifiers)
 _INSERT_LOTS = BulkWrite.insert(lots)
 _INSERT_DEBTS = BulkWrite.insert(debts)
-_UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next_arrival", "entries"))
-_UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points"))
+_UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next_arrival", "entries", "held_points"))
+_UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points", "held_points"))
 _UPDATE_DEBTS = BulkWrite.update(debts, ("open_points",))
 _UPDATE_HEADS = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
 
@@ -43,6 +44,7 @@ _ADD_TOTALS = BulkWrite.add(totals, ("points", "postings"))
 _ADD_POSITIONS = BulkWrite.add(positions, ("open_value_micros", "net_debit_micros"))
 
 _head_values = attrgetter("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash", "lane")
+_BEFORE_HASH = [column.name for column in entries.columns].index("entry_hash")
 _entry_fields = attrgetter(*(column.name for column in entries.columns if column.name != "entry_hash"))
 _lot_fields = attrgetter(*(column.name for column in lots.columns))
 _debt_fields = attrgetter(*(column.name for column in debts.columns))
@@ -59,12 +61,19 @@ def save_book(connection: Connection, book: Book) -> None:
         _INSERT_CARDS(
             connection, [(card_hash, "card", member_id) for card_hash, member_id in sorted(book.work.new_cards.items())]
         )
-        _INSERT_ENTRIES(connection, [(*_entry_fields(entry), entry_hash) for entry, entry_hash in book.new_entries])
+        save_sales(connection, book.work)
+        _INSERT_ENTRIES(connection, [_entry_row(entry, entry_hash) for entry, entry_hash in book.new_entries])
         _INSERT_POSTINGS(connection, [row for entry, _ in book.new_entries for row in _posting_rows(entry)])
         _save_accounts(connection, book.work)
         _save_lots_and_debts(connection, book.work)
+        save_till(connection, book.work)
         _save_sums(connection, book)
         _UPDATE_HEADS(connection, [_head_values(book.heads[lane]) for lane in sorted(book.changed_lanes)])
+
+
+def _entry_row(entry: Entry, entry_hash: bytes) -> Row:
+    values: Row = _entry_fields(entry)
+    return (*values[:_BEFORE_HASH], entry_hash, *values[_BEFORE_HASH:])
 
 
 def _posting_rows(entry: Entry) -> list[Row]:
@@ -118,7 +127,7 @@ def _save_accounts(connection: Connection, work: WorkingSet) -> None:
     new, changed = [], []
     for member_id in sorted(work.changed_accounts):
         account = work.accounts[member_id]
-        running = (account.open_points, account.debt_points, account.next_arrival, account.entries)
+        running = (account.open_points, account.debt_points, account.next_arrival, account.entries, account.held_points)
         if member_id in work.new_accounts:
             new.append((account.bucket, member_id, account.enrolled_by, *running))
         else:
@@ -133,7 +142,7 @@ def _save_lots_and_debts(connection: Connection, work: WorkingSet) -> None:
     _UPDATE_LOTS(
         connection,
         [
-            (lot.open_points, lot.expired_points, lot_id, lot.bucket)
+            (lot.open_points, lot.expired_points, lot.held_points, lot_id, lot.bucket)
             for lot_id, lot in changed_lots
             if lot_id not in work.new_lots
         ],

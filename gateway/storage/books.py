@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, Table, func, or_, select
 
 from gateway.domain.book import Book, Head, KnownAnswer
 from gateway.domain.caps import share_micros
-from gateway.domain.command import Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer, member_refs
+from gateway.domain.command import Command, Enrol, Issue, MemberRef, Reverse, member_refs
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.lot import Debt, Lot, MemberAccount
@@ -34,6 +34,7 @@ from gateway.storage.tables import (
     postings,
     refusals,
 )
+from gateway.storage.tills import load_holds, load_named
 
 
 def _columns(table: Table, kind: type[Any]) -> list[Column[Any]]:
@@ -125,7 +126,8 @@ def load_book(
     _load_answers_and_cards(connection, book, commands)
     fresh = [command for command in commands if command.entry_id not in book.known]
     if fresh:
-        _load_originals(connection, work, [c.original_entry_id for c in fresh if isinstance(c, Reverse)])
+        named = [command.original_entry_id for command in fresh if isinstance(command, Reverse)]
+        _load_originals(connection, work, named + load_named(connection, work, fresh))
         refs = [ref for command in fresh for ref in member_refs(command)]
         _load_accounts(connection, work, _members_named(work, refs), _issuers(terms, fresh), alone=alone)
         _load_lots_and_debts(connection, work, _members_spending(work, fresh))
@@ -198,12 +200,14 @@ def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str
 
 def _load_lots_and_debts(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
     in_debt = {account.member_id for account in work.accounts.values() if account.debt_points}
-    with_points = {member_id for member_id in spending if member_id in work.accounts and work.accounts[member_id].open_points}
+    spending = {member_id for member_id in spending if member_id in work.accounts}
+    with_points = {member_id for member_id in spending if work.accounts[member_id].open_points}
     owed, open_lots = look_up(connection, (_OPEN_DEBTS, in_debt), (_OPEN_LOTS, with_points))
     for row in owed:
         debt = Debt(*row)
         work.accounts[debt.member_id].debts.append(debt)
     _hold_lots(work, open_lots)
+    load_holds(connection, work, {member_id for member_id in spending if work.accounts[member_id].held_points})
     named = {posting.lot_id for original in work.originals.values() for posting in original.entry.postings if posting.lot_id}
     held = {lot_id for account in work.accounts.values() for lot_id in account.lots}
     _hold_lots(work, _LOTS(connection, named - held))
@@ -222,7 +226,8 @@ def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
 
 
 def _members_named(work: WorkingSet, refs: Sequence[MemberRef]) -> set[str]:
-    named = {original.entry.member_id for original in work.originals.values()}
+    named = {hold.member_id for hold in work.holds.values()} | {state.member_id for state in work.checkouts.values()}
+    named |= {original.entry.member_id for original in work.originals.values()}
     for ref in refs:
         member_id = work.member_id(ref)
         if member_id is not None:
@@ -233,11 +238,13 @@ def _members_named(work: WorkingSet, refs: Sequence[MemberRef]) -> set[str]:
 def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]:
     """Members whose open lots a command may take. Whoever only gets points needs none of them loaded."""
     spending = {original.entry.member_id for original in work.originals.values()}
+    spending |= {hold.member_id for hold in work.holds.values()}
     for command in commands:
-        ref = command.member if isinstance(command, Redeem) else command.source if isinstance(command, Transfer) else None
-        account = work.member(ref) if ref is not None else None
-        if account is not None:
-            spending.add(account.member_id)
+        # Who gives comes first; tills also tell what the points are that a member has afterwards.
+        for ref in () if isinstance(command, Issue) else member_refs(command)[:1]:
+            account = work.member(ref)
+            if account is not None:
+                spending.add(account.member_id)
         if isinstance(command, Reverse) and command.original_entry_id not in work.originals:
             # It may reverse what an earlier command of this batch books; whose, that command says.
             spending |= set(work.accounts)

@@ -25,7 +25,6 @@ from sqlalchemy import (
     Update,
     bindparam,
     func,
-    insert,
     select,
     update,
 )
@@ -112,11 +111,14 @@ class BulkWrite:
         self._compiled_postgresql: str | None = None
 
     @classmethod
-    def insert(cls, table: Table) -> "BulkWrite":
-        """Inserts whole rows, in the order of the table's columns."""
+    def insert(cls, table: Table, *, or_leave: bool = False) -> "BulkWrite":
+        """Inserts whole rows, in the order of the table's columns; `or_leave`: but leaves alone what is there already."""
         columns = [(column.name, column) for column in table.columns]
-        on_sqlite = insert(table).values({name: bindparam(name) for name, _ in columns})
-        return cls(on_sqlite, insert(table).from_select(list(table.columns), select(_given(columns))), columns)
+        on_sqlite = sqlite.insert(table).values({name: bindparam(name) for name, _ in columns})
+        on_postgresql = postgresql.insert(table).from_select(list(table.columns), select(_given(columns)))
+        if or_leave:
+            return cls(on_sqlite.on_conflict_do_nothing(), on_postgresql.on_conflict_do_nothing(), columns)
+        return cls(on_sqlite, on_postgresql, columns)
 
     @classmethod
     def update(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":

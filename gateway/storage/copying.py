@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from gateway.domain.errors import BooksBroken, InvalidValue
-from gateway.storage import tables_directory, tables_settlement
+from gateway.storage import tables_directory, tables_settlement, tables_till
 from gateway.storage.bulk import BulkWrite
 from gateway.storage.engine import on_driver
 from gateway.storage.tables import heads, metadata, windows
+
+_ = tables_till  # imported for the tables that it adds to the metadata
 
 Progress = Callable[[str], None]
 Row = tuple[Any, ...]

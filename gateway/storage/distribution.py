@@ -9,16 +9,26 @@ from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Select, String, Table, func, literal, literal_column, select
 
-from gateway.storage import tables, tables_directory, tables_settlement
+from gateway.storage import tables, tables_directory, tables_settlement, tables_till
 
-_BY_BUCKET = {table.name: "bucket" for table in (tables.entries, tables.postings, tables.members, tables.lots, tables.debts)}
-_BY_OWN_KEY = {"outcomes": "entry_id", "refusals": "entry_id", "member_identifiers": "identifier_hash"}
+_OF_MEMBERS = (
+    tables.entries,
+    tables.postings,
+    tables.members,
+    tables.lots,
+    tables.debts,
+    tables_till.holds,
+    tables_till.checkouts,
+    tables_till.parked_refunds,
+)
+_BY_BUCKET = {table.name: "bucket" for table in _OF_MEMBERS}
+_BY_OWN_KEY = {"outcomes": "entry_id", "refusals": "entry_id", "member_identifiers": "identifier_hash", "sales": "sale_id"}
 _BY_PARTNER = {"statements": "partner_id", "statement_lines": "partner_id"}
 
 DISTRIBUTED: Mapping[str, str] = MappingProxyType(_BY_BUCKET | _BY_OWN_KEY | _BY_PARTNER)
 """Column by table. Tables of one line above share it and lie together: a transaction of one member touches one machine."""
 
-_TOGETHER = (_BY_BUCKET, {"outcomes": "", "refusals": ""}, {"member_identifiers": ""}, _BY_PARTNER)
+_TOGETHER = (_BY_BUCKET, {"outcomes": "", "refusals": ""}, {"member_identifiers": ""}, {"sales": ""}, _BY_PARTNER)
 
 REFERENCE: frozenset[str] = frozenset(
     table.name

@@ -23,7 +23,7 @@ _MEMBER_OF_CARD = select(member_identifiers.c.member_id).where(member_identifier
 _MEMBER = select(members.c.open_points, members.c.debt_points, members.c.entries).where(
     members.c.member_id == bindparam("member_id"), members.c.bucket == bindparam("bucket")
 )
-_USABLE = select(func.coalesce(func.sum(lots.c.open_points), 0)).where(
+_USABLE = select(func.coalesce(func.sum(lots.c.open_points - lots.c.held_points), 0)).where(
     lots.c.member_id == bindparam("member_id"),
     lots.c.bucket == bindparam("bucket"),
     lots.c.open_points > 0,

@@ -30,6 +30,7 @@ metadata = MetaData(
     }
 )
 LEDGER = {"ledger": True}
+FACTS_MAX = 16_384
 
 heads = Table(
     "heads",
@@ -73,9 +74,11 @@ entries = Table(
     Column("offer_id", chars(64), nullable=False),
     Column("receipt_number", chars(64), nullable=False),
     Column("entry_hash", LargeBinary(32), nullable=False),
+    Column("head_entry_id", chars(40), nullable=False),  # of the command's first entry, where this is a further one
+    Column("facts", chars(FACTS_MAX), nullable=False),  # canonical JSON of what else the entry commits to
     PrimaryKeyConstraint("entry_id", "bucket"),
     CheckConstraint("sequence >= 1", name="sequence"),
-    CheckConstraint("kind BETWEEN 1 AND 8", name="kind"),
+    CheckConstraint("kind BETWEEN 1 AND 21", name="kind"),
     Index("ix_entries_lane_sequence", "lane", "sequence"),
     Index(
         "ix_entries_original",
@@ -102,7 +105,7 @@ postings = Table(
     Column("cause_lot_id", chars(48), nullable=False),
     PrimaryKeyConstraint("entry_id", "ordinal", "bucket"),
     CheckConstraint("points > 0", name="points"),
-    CheckConstraint("kind BETWEEN 1 AND 11", name="kind"),
+    CheckConstraint("kind BETWEEN 1 AND 13", name="kind"),
     sqlite_with_rowid=False,
     info=LEDGER,
 )
@@ -117,8 +120,10 @@ members = Table(
     Column("debt_points", BigInteger, nullable=False),
     Column("next_arrival", Integer, nullable=False),
     Column("entries", BigInteger, nullable=False),
+    Column("held_points", BigInteger, nullable=False),
     PrimaryKeyConstraint("member_id", "bucket"),
     CheckConstraint("open_points >= 0 AND debt_points >= 0", name="not_negative"),
+    CheckConstraint("held_points BETWEEN 0 AND open_points", name="held"),
     sqlite_with_rowid=False,
     info=LEDGER,
 )
@@ -140,8 +145,10 @@ lots = Table(
     Column("open_points", BigInteger, nullable=False),
     Column("expired_points", BigInteger, nullable=False),
     Column("origin_entry_id", chars(40), nullable=False),
+    Column("held_points", BigInteger, nullable=False),  # open, but set aside
     PrimaryKeyConstraint("lot_id", "bucket"),
     CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
+    CheckConstraint("held_points BETWEEN 0 AND open_points", name="held"),
     Index("ix_lots_open", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
     Index(
         "ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")

@@ -1,0 +1,236 @@
+"""Checkout: what points pay of a basket, and points for what money pays, as entries that are booked together.
+
+First the redemption, whose lots come from a hold or are taken at once, then the issue on what is left to pay.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from gateway.domain.checkout import CheckoutState, basket_facts, sale_id
+from gateway.domain.command import AmountAsked, Checkout, ClaimReceipt
+from gateway.domain.draft import Draft
+from gateway.domain.entry import EntryKind, PostingKind
+from gateway.domain.ids import leg_entry_id
+from gateway.domain.issuing import IssuePart, dated_card, issue_limits, issue_parts, open_lots
+from gateway.domain.lanes import Deferred
+from gateway.domain.lot import Hold, HoldState, MemberAccount
+from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.partner import PartnerRole
+from gateway.domain.pricing import points_for_value, value_of
+from gateway.domain.rules_hold import open_hold
+from gateway.domain.spending import points_asked
+from gateway.domain.terms import RateCard
+from gateway.domain.working import WorkingSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Spend:
+    """Points that pay a part of the basket, at a card: the day's, or that of the hold they come from."""
+
+    points: int
+    value: int
+    card: RateCard
+    hold: Hold | None
+
+
+def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusal | Deferred:
+    """A redemption, an issue, or both. Deferred if only a batch that is alone may say.
+
+    Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
+    MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS, MORE_THAN_TOTAL,
+    OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    """
+    is_spent = command.hold_id is not None or command.points is not None or command.up_to_value is not None
+    dated = dated_card(work, command, PartnerRole.REDEEMER if is_spent else PartnerRole.ISSUER)
+    if isinstance(dated, Refusal):
+        return dated
+    on, card = dated
+    account = work.member(command.member)
+    if account is None:
+        return Refusal(Reason.MEMBER_NOT_FOUND)
+    spend = _spend(work, command, account, card) if is_spent else None
+    if isinstance(spend, Refusal):
+        return spend
+    earning = command.total.minor_units if command.eligible is None else command.eligible
+    eligible = AmountAsked(command.total.unit, max(earning - (spend.value if spend else 0), 0))
+    parts = _issue(work, command, account, eligible, card=card, on=on, is_needed=spend is None)
+    if not isinstance(parts, list):
+        return parts
+
+    # From here on it must succeed.
+    drafts: list[Draft] = []
+    if spend is not None:
+        drafts.append(_redemption(work, command, account, spend, on))
+    if parts:
+        drafts.append(_issue_draft(work, command, account, eligible, parts, on=on, head=drafts[0] if drafts else None))
+    _commit_to(work, command, drafts, earning=earning, to_pay=command.total.minor_units - (spend.value if spend else 0))
+    return drafts
+
+
+def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refusal | Deferred:
+    """An issue for a purchase of an earlier day. Deferred if only a batch that is alone may say.
+
+    Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND,
+    RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    """
+    dated = dated_card(work, command, PartnerRole.ISSUER)
+    if isinstance(dated, Refusal):
+        return dated
+    on, card = dated
+    account = work.member(command.member)
+    if account is None:
+        return Refusal(Reason.MEMBER_NOT_FOUND)
+    if sale_id(command.partner_id, on.isoformat(), command.receipt_number or "") in work.sales:
+        return Refusal(Reason.RECEIPT_ALREADY_CLAIMED)
+    earning = command.total.minor_units if command.eligible is None else command.eligible
+    eligible = AmountAsked(command.total.unit, earning)
+    parts = issue_parts(work, command.partner_id, eligible, card=card, on=on, offer_id=None)
+    if isinstance(parts, Refusal):
+        return parts
+    limit = issue_limits(work, account, parts)
+    if limit is not None:
+        return limit
+
+    # From here on it must succeed.
+    drafts = [_issue_draft(work, command, account, eligible, parts, on=on, head=None)]
+    _commit_to(work, command, drafts, earning=earning, to_pay=command.total.minor_units)
+    return drafts
+
+
+def _spend(work: WorkingSet, command: Checkout, account: MemberAccount, card: RateCard) -> _Spend | Refusal:
+    total, asked = command.total, command.up_to_value
+    if total.unit != card.currency or (asked is not None and asked.unit != card.currency):
+        return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": total.unit})
+    if command.hold_id is not None:
+        return _capture(work, command, account)
+    if asked is not None:
+        asked = replace(asked, minor_units=min(asked.minor_units, total.minor_units))
+    spend = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    if isinstance(spend, Refusal):
+        return spend
+    return _within_total(_Spend(*spend, card, None), total)
+
+
+def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Spend | Refusal:
+    hold = open_hold(work, command.hold_id or "", command.partner_id)
+    if isinstance(hold, Refusal):
+        return hold
+    if hold.member_id != account.member_id:
+        return Refusal(Reason.HOLD_NOT_FOUND)
+    points = hold.points if command.points is None else command.points
+    if points > hold.points:
+        return Refusal(Reason.INSUFFICIENT_POINTS, {"held": str(hold.points)})
+    card = work.terms.card(hold.partner_id, hold.rate_card_version)
+    return _within_total(_Spend(points, value_of(points, card), card, hold), command.total)
+
+
+def _within_total(spend: _Spend, total: AmountAsked) -> _Spend | Refusal:
+    """Nobody pays more points than the basket takes; the last of them may be worth a little more than what is left to pay."""
+    points_max = points_for_value(total.minor_units, spend.card)
+    if spend.points > points_max:
+        return Refusal(Reason.MORE_THAN_TOTAL, {"points_max": str(points_max)})
+    return replace(spend, value=min(spend.value, total.minor_units))
+
+
+def _issue(
+    work: WorkingSet,
+    command: Checkout,
+    account: MemberAccount,
+    eligible: AmountAsked,
+    *,
+    card: RateCard,
+    on: date,
+    is_needed: bool,
+) -> list[IssuePart] | Refusal | Deferred:
+    """What is issued on the rest; nothing by a partner that only redeems, or where points paid all that earns."""
+    issues = PartnerRole.ISSUER in work.terms.partners[command.partner_id].roles
+    if not is_needed and (not issues or not eligible.minor_units):
+        return []
+    parts = issue_parts(work, command.partner_id, eligible, card=card, on=on, offer_id=command.offer_id)
+    if isinstance(parts, Refusal):
+        return parts
+    return issue_limits(work, account, parts) or parts
+
+
+def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, spend: _Spend, on: date) -> Draft:
+    draft = Draft(
+        work=work,
+        account=account,
+        entry_id=command.entry_id,
+        kind=EntryKind.REDEEM,
+        business_date=on.isoformat(),
+        occurred_at_ms=work.occurred_at_ms(command),
+        unit=spend.card.currency,
+        amount=spend.value,
+        rate_card_version=spend.card.version,
+        original_entry_id=spend.hold.hold_id if spend.hold else "",
+    )
+    if spend.hold is None:
+        draft.take(PostingKind.REDEEM, spend.points, counterparty=spend.card)
+        return draft
+    draft.release(spend.hold, HoldState.CAPTURED)
+    points = spend.points
+    for lot_id, held in spend.hold.parts:
+        part = min(held, points)
+        draft.move_for(PostingKind.REDEEM, account.lots[lot_id], part, spend.card)
+        draft.settle_released(account.lots[lot_id], held - part)
+        points -= part
+    return draft
+
+
+def _issue_draft(
+    work: WorkingSet,
+    command: Checkout | ClaimReceipt,
+    account: MemberAccount,
+    eligible: AmountAsked,
+    parts: list[IssuePart],
+    *,
+    on: date,
+    head: Draft | None,
+) -> Draft:
+    card, _ = parts[0]
+    draft = Draft(
+        work=work,
+        account=account,
+        entry_id=command.entry_id if head is None else leg_entry_id(command.entry_id, 1),
+        kind=EntryKind.ISSUE,
+        business_date=on.isoformat(),
+        occurred_at_ms=work.occurred_at_ms(command),
+        unit=eligible.unit,
+        amount=eligible.minor_units,
+        rate_card_version=card.version,
+        offer_id=(command.offer_id or "") if isinstance(command, Checkout) else "",
+        head_entry_id="" if head is None else head.entry_id,
+        partner_id=command.partner_id,
+        key_id=command.key_id,
+        receipt_number=command.receipt_number or "",
+    )
+    open_lots(draft, parts, on)
+    return draft
+
+
+def _commit_to(work: WorkingSet, command: Checkout | ClaimReceipt, drafts: list[Draft], *, earning: int, to_pay: int) -> None:
+    """The first entry says what the basket was; the checkout can come back, and its paper receipt is claimed."""
+    first, unit = drafts[0], command.total.unit
+    first.facts = basket_facts(command, earning=earning)
+    first.total, first.to_pay = (unit, command.total.minor_units), (unit, to_pay)
+    ids = {draft.kind: draft.entry_id for draft in drafts}
+    state = CheckoutState(
+        entry_id=first.entry_id,
+        bucket=first.account.bucket,
+        member_id=first.account.member_id,
+        partner_id=command.partner_id,
+        unit=unit,
+        total=command.total.minor_units,
+        earning=earning,
+        redeem_entry_id=ids.get(EntryKind.REDEEM, ""),
+        issue_entry_id=ids.get(EntryKind.ISSUE, ""),
+    )
+    work.checkouts[state.entry_id] = work.changed_checkouts[state.entry_id] = state
+    work.new_checkouts.add(state.entry_id)
+    if command.receipt_number:
+        sale = sale_id(command.partner_id, first.business_date, command.receipt_number)
+        new = work.new_claims if isinstance(command, ClaimReceipt) else work.new_sales
+        if sale not in work.sales:
+            new[sale] = first.entry_id
+            work.sales.add(sale)

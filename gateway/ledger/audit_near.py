@@ -1,0 +1,67 @@
+"""What an entry points to, what a posting does, and which lots may be taken: what the audit's rules of all entries share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.domain.entry import Entry, PostingKind
+from gateway.domain.terms import RateCard
+from gateway.domain.units import MICROS
+from gateway.ledger.audit_facts import Facts, local_date
+from gateway.ledger.audit_failures import Difference
+
+# Effect of a posting's points on the open points of its lot, and on the member's debt.
+LOT_EFFECT = {
+    PostingKind.ISSUE: 1,
+    PostingKind.REDEEM: -1,
+    PostingKind.RESTORE: 1,
+    PostingKind.CLAWBACK: -1,
+    PostingKind.CLAWBACK_TO_DEBT: 0,
+    PostingKind.DEBT_PAID: -1,
+    PostingKind.TRANSFER_OUT: -1,
+    PostingKind.TRANSFER_IN: 1,
+    PostingKind.EXPIRE: -1,
+    PostingKind.EXPIRY_UNDONE: 1,
+    PostingKind.WITHHOLD: 0,
+    PostingKind.HOLD: 0,
+    PostingKind.RELEASE: 0,
+}
+HELD_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.HOLD: 1, PostingKind.RELEASE: -1}
+DEBT_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.CLAWBACK_TO_DEBT: 1, PostingKind.DEBT_PAID: -1}
+BALANCE_EFFECT = {kind: LOT_EFFECT[kind] - DEBT_EFFECT[kind] for kind in PostingKind}
+
+
+@dataclass(slots=True)
+class Near:
+    """Rows that the entries of a short range point to; `reversed_points` as (kind, lot, cause, points) by original."""
+
+    lots: Mapping[str, Any] = field(default_factory=dict)
+    debts: Mapping[tuple[str, int], Any] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
+    originals: Mapping[str, Entry] = field(default_factory=dict)
+    reversed_amounts: Mapping[str, int] = field(default_factory=dict)
+    reversed_points: Mapping[str, Sequence[tuple[int, str, str, int]]] = field(default_factory=dict)
+
+
+def usable(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    """Lots that are not overdue, in the order of expiry, then arrival."""
+    today = local_date(facts.network.time_zone, entry.booked_at_ms)
+    taken = [lot for posting in entry.postings if (lot := near.lots.get(posting.lot_id)) is not None]
+    yield "overdue lots taken", [], [lot.lot_id for lot in taken if lot.expires_on < today]
+    order = [(lot.expires_on, lot.arrival) for lot in taken]
+    yield "order of lots", sorted(order), order
+
+
+def worth(entry: Entry, points: int, card: RateCard) -> Iterator[Difference]:
+    """What the entry says that points are worth. Asked for a value, fewer points would not have reached it."""
+    yield "unit", card.currency, entry.unit
+    most, least = points * card.face_value_micros // MICROS, (points - 1) * card.face_value_micros // MICROS
+    is_right = entry.amount == most or least < entry.amount < most
+    yield f"amount {entry.amount} is what {points} points are worth", True, is_right
+
+
+def overdue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
+    """Nothing expires before its last day is over."""
+    today = local_date(facts.network.time_zone, entry.booked_at_ms)
+    expiring = (near.lots.get(posting.lot_id) for posting in entry.postings if posting.kind is PostingKind.EXPIRE)
+    yield "lots expired early", [], [lot.lot_id for lot in expiring if lot is not None and lot.expires_on >= today]
