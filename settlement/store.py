@@ -9,7 +9,7 @@ from gateway.domain.errors import InvalidValue
 from gateway.domain.terms import Terms
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.engine import upsert
-from gateway.storage.tables import entries, lots, outcomes, postings, totals, windows
+from gateway.storage.tables import entries, head_of, lots, outcomes, postings, totals, windows
 from gateway.storage.tables_settlement import instructions, net_positions, obligations, settlement_steps
 from gateway.storage.windows import load_window, load_windows
 from settlement.instruction import Instruction
@@ -55,7 +55,7 @@ def load_events(connection: Connection, lane: int, first: int, last: int) -> Ite
         .select_from(entries)
         .join(postings, and_(postings.c.bucket == entries.c.bucket, postings.c.entry_id == entries.c.entry_id))
         .join(lots, and_(lots.c.bucket == postings.c.bucket, lots.c.lot_id == postings.c.lot_id))
-        .join(outcomes, outcomes.c.entry_id == entries.c.entry_id, isouter=True)
+        .join(outcomes, outcomes.c.entry_id == head_of(entries), isouter=True)
         .where(entries.c.lane == lane, entries.c.sequence.between(first, last), postings.c.kind.in_(_EVENT_KINDS))
         .order_by(entries.c.sequence, postings.c.ordinal)
     )

@@ -257,14 +257,15 @@ class Book:
         first, *further = drafts
         booked = [self.enter(first, command, fingerprint), *(self.enter(draft) for draft in further)]
         entry, _hash = booked[0]
+        checkout = self.work.checkouts.get(entry.entry_id)
+        if checkout is not None:
+            for draft in complete_parked(self.work, checkout, tuple(drafts), command):
+                drafts.append(draft)
+                booked.append(self.enter(draft))
         receipt = self.encode(booked_receipt(self.work, command, drafts, booked))
         answer = Answer(receipt, self.receipt_key_id)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
         self.new_answers.append((entry, receipt))
-        checkout = self.work.checkouts.get(entry.entry_id)
-        if checkout is not None:
-            for draft in complete_parked(self.work, checkout, command.key_id, first):
-                self.enter(draft)
         return answer
 
     def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:

@@ -120,10 +120,12 @@ def basket_lines(facts: str) -> dict[str, BasketLine]:
     return {line_id: BasketLine(line_id, minor, earns) for line_id, minor, earns in json.loads(facts).get("lines", ())}
 
 
-def refund_facts(state: CheckoutState, part: Part) -> str:
-    """What the first entry of a refund commits to beside its points."""
-    lines = {"lines": dict(part.lines)} if part.lines else {}
-    return _json({"checkout": state.entry_id, "returned": part.amount, "earning": part.earning, "unit": state.unit, **lines})
+def refund_facts(state: CheckoutState, part: Part, parked_id: str) -> str:
+    """What the first entry of a refund commits to beside its points; `parked_id` is empty for one that did not wait."""
+    further: dict[str, object] = {"lines": dict(part.lines)} if part.lines else {}
+    if parked_id:
+        further["parked"] = parked_id
+    return _json({"checkout": state.entry_id, "returned": part.amount, "earning": part.earning, "unit": state.unit, **further})
 
 
 def parked_facts(command: Refund) -> str:

@@ -134,7 +134,7 @@ class Entry:
 
     `amount` is the eligible amount of an issue or its reversal, and the money value of a redemption, its reversal or a hold.
     System entries (expiry, lapse, the receiving side of a transfer) have the operator as partner and no idempotency key.
-    A further entry of a command has none either: `head_entry_id` names the first one, or the parked refund that it completes.
+    A further entry of a command has none either: `head_entry_id` names the first one.
     `facts` is canonical JSON of what else the entry commits to, such as a basket; empty where there is nothing.
     """
 

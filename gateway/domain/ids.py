@@ -14,6 +14,7 @@ PARTNER_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,31}")
 MEMBER_ID = re.compile(r"[a-z0-9_-]{1,64}")
 ENTRY_ID = re.compile(r"e[0-9a-f]{32}")
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+LINE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,32}")
 CARD_NUMBER = re.compile(r"[A-Za-z0-9-]{4,32}")
 KEY_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,31}/[A-Za-z0-9][A-Za-z0-9._-]{0,31}/[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,31}")
@@ -46,7 +47,7 @@ def counter_entry_id(of_entry_id: str) -> str:
 
 
 def leg_entry_id(head_entry_id: str, number: int) -> str:
-    """The id of a further entry of a command, from 1; of the entries that complete a parked refund, too."""
+    """The id of a further entry of a command, from 1."""
     return "e" + _digest("TS1-LEG", head_entry_id, str(number))
 
 

@@ -19,7 +19,7 @@ from gateway.domain.checkout import (
     points_that_stay,
     refund_facts,
 )
-from gateway.domain.command import LineReturned, Refund
+from gateway.domain.command import Command, LineReturned, Refund
 from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind
 from gateway.domain.ids import leg_entry_id
@@ -61,22 +61,25 @@ def decide_refund(work: WorkingSet, command: Refund) -> list[Draft] | Refusal:
     return _reversals(work, state, part, base, ids=[(base.entry_id, ""), (leg_entry_id(base.entry_id, 1), base.entry_id)])
 
 
-def complete_parked(work: WorkingSet, state: CheckoutState, key_id: str, sale: Draft) -> Iterator[Draft]:
-    """The reversals of refunds that waited for this checkout, as it was booked: what it has, and no more.
+def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft], caller: Command) -> Iterator[Draft]:
+    """The reversals of refunds that waited for this checkout, once it is booked: what it has, and no more.
 
-    A refund of another member stays parked: somebody mistook a receipt.
+    They are further entries of the checkout's command. A refund of another member stays parked: somebody mistook a receipt.
     """
+    number = len(sale)
     for parked in work.parked.get(state.entry_id, ()):
         asked = json.loads(work.originals[parked.entry_id].entry.facts)
         if parked.is_open and parked.member_id == state.member_id and asked["unit"] == state.unit and state.rest:
-            base = replace(sale, partner_id=state.partner_id, key_id=key_id, offer_id="", facts="")
+            base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
-            part = part_by_lines(state, basket_lines(sale.facts), lines) if lines else None
+            part = part_by_lines(state, basket_lines(sale[0].facts), lines) if lines else None
             part = part or part_by_amount(state, min(asked["returned"], state.rest))
-            ids = [(leg_entry_id(parked.entry_id, number), parked.entry_id) for number in (1, 2)]
+            ids = [(leg_entry_id(state.entry_id, number + n), state.entry_id) for n in range(2)]
             parked.is_open = False
             work.completed_parked.append(parked)
-            yield from _reversals(work, state, part, base, ids=ids)
+            drafts = _reversals(work, state, part, base, ids=ids, parked_id=parked.entry_id)
+            number += len(drafts)
+            yield from drafts
 
 
 def _part(work: WorkingSet, command: Refund, state: CheckoutState) -> Part | None:
@@ -88,8 +91,13 @@ def _part(work: WorkingSet, command: Refund, state: CheckoutState) -> Part | Non
     return part_by_amount(state, amount) if 0 < amount <= state.rest else None
 
 
-def _reversals(work: WorkingSet, state: CheckoutState, part: Part, base: Draft, *, ids: Sequence[tuple[str, str]]) -> list[Draft]:
-    """One entry for each of the checkout's that changes, at least one. `ids`: theirs in order, each with its head's."""
+def _reversals(
+    work: WorkingSet, state: CheckoutState, part: Part, base: Draft, *, ids: Sequence[tuple[str, str]], parked_id: str = ""
+) -> list[Draft]:
+    """One entry for each of the checkout's that changes, at least one. `ids`: theirs in order, each with its head's.
+
+    `parked_id`: of the refund that they complete, if it had to wait.
+    """
     rest, rest_earning = state.rest - part.amount, state.rest_earning - part.earning
     redeemed, issued = work.originals.get(state.redeem_entry_id), work.originals.get(state.issue_entry_id)
     drafts: list[Draft] = []
@@ -108,7 +116,7 @@ def _reversals(work: WorkingSet, state: CheckoutState, part: Part, base: Draft, 
             drafts.append(_reversal(base, issued, EntryKind.REVERSE_ISSUE, amount, ids[len(drafts)]))
             take_back(drafts[-1], issued, remaining=stays)
     first = drafts[0]
-    first.facts = refund_facts(state, part)
+    first.facts = refund_facts(state, part, parked_id)
     withheld = sum(draft.withheld[1] for draft in drafts if draft.withheld is not None)
     first.total, first.to_pay = (state.unit, part.amount), (state.unit, max(part.amount - given_back - withheld, 0))
     _note(work, state, part)
@@ -128,6 +136,7 @@ def _reversal(base: Draft, original: Original, kind: EntryKind, amount: int, ids
         original_entry_id=original.entry.entry_id,
         postings=[],
         touched={},
+        facts="",
         total=None,
         to_pay=None,
     )

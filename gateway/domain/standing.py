@@ -18,6 +18,8 @@ class Standing:
     the available points are worth at the partner that asks, as unit and smallest units.
     """
 
+    member_id: str
+    balance_points: int
     version: int
     available_points: int
     held_points: int
@@ -35,6 +37,8 @@ def standing_of(account: MemberAccount, network_date: str, card: RateCard | None
     next_on = usable[0].expires_on if usable else ""
     horizon = (date.fromisoformat(network_date) + timedelta(days=EXPIRING_DAYS)).isoformat()
     return Standing(
+        member_id=account.member_id,
+        balance_points=account.balance_points,
         version=account.entries,
         available_points=available,
         held_points=account.held_points,

@@ -11,10 +11,11 @@ from gateway.domain.ids import entry_id
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Result
 from gateway.edge.caller import Caller
+from gateway.edge.convert_till import TILL_MAKERS
 from gateway.edge.refused import Rejected
 from gateway.edge.status import VIOLATIONS_MAX, code_number, violations_of
 from gateway.edge.validate import REQUIRED, Fields
-from tallystick.v1 import errors_pb2, member_pb2, points_pb2, types_pb2
+from tallystick.v1 import errors_pb2, member_pb2, points_pb2, till_pb2, types_pb2
 
 CommandMessage = (
     points_pb2.IssuePointsRequest
@@ -22,6 +23,11 @@ CommandMessage = (
     | points_pb2.ReverseEntryRequest
     | member_pb2.EnrolMemberRequest
     | member_pb2.TransferPointsRequest
+    | till_pb2.PlaceHoldRequest
+    | till_pb2.VoidHoldRequest
+    | till_pb2.CheckoutRequest
+    | till_pb2.RefundRequest
+    | till_pb2.ClaimReceiptRequest
 )
 
 
@@ -38,17 +44,9 @@ def to_command(message: CommandMessage, caller: Caller, pepper: bytes) -> Comman
 
 def batched_command(message: points_pb2.Command, caller: Caller, pepper: bytes) -> Command | Rejected:
     """The same for a command of a batch."""
-    match message.WhichOneof("command"):
-        case "issue":
-            return to_command(message.issue, caller, pepper)
-        case "redeem":
-            return to_command(message.redeem, caller, pepper)
-        case "reverse":
-            return to_command(message.reverse, caller, pepper)
-        case "enrol":
-            return to_command(message.enrol, caller, pepper)
-        case "transfer":
-            return to_command(message.transfer, caller, pepper)
+    asked = message.WhichOneof("command")
+    if asked is not None:
+        return to_command(getattr(message, asked), caller, pepper)
     fields = Fields(pepper)
     fields.wrong("command", REQUIRED)
     return Rejected(Refusal(Reason.INVALID_FIELDS), tuple(fields.violations))
@@ -171,6 +169,7 @@ _MAKERS: dict[type[Any], Callable[[Any, Caller, Fields], Command]] = {
     points_pb2.ReverseEntryRequest: _reverse,
     member_pb2.EnrolMemberRequest: _enrol,
     member_pb2.TransferPointsRequest: _transfer,
+    **TILL_MAKERS,
 }
 
 

@@ -1,11 +1,15 @@
 """The bytes of a receipt: the domain's `Receipt` as a serialized message. Made once, stored, never made again."""
 
-from google.protobuf.message import DecodeError
+from collections.abc import Iterable
+
+from google.protobuf.message import DecodeError, Message
 
 from gateway.domain.entry import EntryKind
 from gateway.domain.errors import InvalidValue
 from gateway.domain.outcome import Reason
-from gateway.domain.receipt import LotMovement, Receipt
+from gateway.domain.receipt import Leg, LotMovement, Receipt
+from gateway.domain.standing import Standing
+from gateway.edge.views import standing_message
 from tallystick.v1 import errors_pb2, types_pb2
 
 
@@ -32,19 +36,15 @@ def encode_receipt(receipt: Receipt) -> bytes:
         receipt_number=receipt.receipt_number,
         balance_points=receipt.balance_points,
         debt_points=receipt.debt_points,
-        lots=[
-            types_pb2.LotMovement(
-                lot_id=lot.lot_id,
-                issuer_id=lot.issuer_id,
-                points=lot.points,
-                expires_on=lot.expires_on,
-                gone_points=lot.gone_points,
-            )
-            for lot in receipt.lots
-        ],
+        lots=_lot_messages(receipt.lots),
         entry_hash=receipt.entry_hash,
         details=receipt.details,
-        cash_to_withhold=_withheld(receipt),
+        cash_to_withhold=_amount(receipt.withheld),
+        legs=[_leg_message(leg) for leg in receipt.legs],
+        total=_amount(receipt.total),
+        to_pay=_amount(receipt.to_pay),
+        hold_expires_at_ms=receipt.hold_expires_at_ms,
+        standing=standing_message(receipt.standing) if receipt.standing is not None else None,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -72,7 +72,6 @@ def split_signed(content: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _receipt(message: types_pb2.Receipt) -> Receipt:
-    withheld = message.cash_to_withhold
     return Receipt(
         audience=message.audience,
         entry_id=message.entry_id,
@@ -95,15 +94,90 @@ def _receipt(message: types_pb2.Receipt) -> Receipt:
         receipt_number=message.receipt_number,
         balance_points=message.balance_points,
         debt_points=message.debt_points,
-        lots=tuple(LotMovement(lot.lot_id, lot.issuer_id, lot.points, lot.expires_on, lot.gone_points) for lot in message.lots),
+        lots=_lots(message.lots),
         entry_hash=message.entry_hash,
         details=dict(message.details),
-        withheld=(withheld.unit, withheld.minor_units) if message.HasField("cash_to_withhold") else None,
+        withheld=_pair(message, "cash_to_withhold"),
+        legs=tuple(_leg(leg) for leg in message.legs),
+        total=_pair(message, "total"),
+        to_pay=_pair(message, "to_pay"),
+        hold_expires_at_ms=message.hold_expires_at_ms,
+        standing=_standing(message),
     )
 
 
-def _withheld(receipt: Receipt) -> types_pb2.Amount | None:
-    if receipt.withheld is None:
+def _leg_message(leg: Leg) -> types_pb2.ReceiptLeg:
+    return types_pb2.ReceiptLeg(
+        entry_id=leg.entry_id,
+        kind=types_pb2.EntryKind.ValueType(leg.kind.value),
+        lane=leg.lane,
+        sequence=leg.sequence,
+        points=leg.points,
+        amount=types_pb2.Amount(unit=leg.unit, minor_units=leg.amount) if leg.unit else None,
+        rate_card_version=leg.rate_card_version,
+        original_entry_id=leg.original_entry_id,
+        lots=_lot_messages(leg.lots),
+        entry_hash=leg.entry_hash,
+        cash_to_withhold=_amount(leg.withheld),
+    )
+
+
+def _leg(message: types_pb2.ReceiptLeg) -> Leg:
+    return Leg(
+        entry_id=message.entry_id,
+        kind=EntryKind(message.kind),
+        lane=message.lane,
+        sequence=message.sequence,
+        points=message.points,
+        unit=message.amount.unit,
+        amount=message.amount.minor_units,
+        rate_card_version=message.rate_card_version,
+        original_entry_id=message.original_entry_id,
+        withheld=_pair(message, "cash_to_withhold"),
+        lots=_lots(message.lots),
+        entry_hash=message.entry_hash,
+    )
+
+
+def _standing(receipt: types_pb2.Receipt) -> Standing | None:
+    if not receipt.HasField("standing"):
         return None
-    unit, minor_units = receipt.withheld
-    return types_pb2.Amount(unit=unit, minor_units=minor_units)
+    message = receipt.standing
+    return Standing(
+        member_id=receipt.member_id,
+        balance_points=receipt.balance_points,
+        version=message.version,
+        available_points=message.available_points,
+        held_points=message.held_points,
+        debt_points=message.debt_points,
+        next_expiry_on=message.next_expiry_on,
+        next_expiry_points=message.next_expiry_points,
+        expiring_points=message.expiring_points,
+        value=_pair(message, "value"),
+    )
+
+
+def _lot_messages(lots: Iterable[LotMovement]) -> list[types_pb2.LotMovement]:
+    return [
+        types_pb2.LotMovement(
+            lot_id=lot.lot_id,
+            issuer_id=lot.issuer_id,
+            points=lot.points,
+            expires_on=lot.expires_on,
+            gone_points=lot.gone_points,
+        )
+        for lot in lots
+    ]
+
+
+def _lots(messages: Iterable[types_pb2.LotMovement]) -> tuple[LotMovement, ...]:
+    return tuple(LotMovement(lot.lot_id, lot.issuer_id, lot.points, lot.expires_on, lot.gone_points) for lot in messages)
+
+
+def _amount(pair: tuple[str, int] | None) -> types_pb2.Amount | None:
+    return None if pair is None else types_pb2.Amount(unit=pair[0], minor_units=pair[1])
+
+
+def _pair(message: Message, field: str) -> tuple[str, int] | None:
+    amount: types_pb2.Amount = getattr(message, field)
+    return (amount.unit, amount.minor_units) if message.HasField(field) else None

@@ -14,9 +14,10 @@ from gateway.edge.caller import call_metadata
 from gateway.edge.doorkeeper import Doorkeeper, Handler
 from gateway.edge.pages import PageTokens
 from gateway.edge.servicers import MemberServicer, NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
+from gateway.edge.servicers_till import TillServicer
 from gateway.edge.tls import ServerCertificate
 from gateway.listen import host_and_port, is_loopback
-from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, points_pb2_grpc, statement_pb2_grpc
+from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, points_pb2_grpc, statement_pb2_grpc, till_pb2_grpc
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
@@ -42,9 +43,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),  # two gateways on one port by mistake would share its calls at random
 )
 
-SERVICES = tuple(
-    f"tallystick.v1.{name}" for name in ("NetworkService", "PointsService", "MemberService", "PartnerService", "StatementService")
-)
+_NAMES = ("NetworkService", "PointsService", "TillService", "MemberService", "PartnerService", "StatementService")
+SERVICES = tuple(f"tallystick.v1.{name}" for name in _NAMES)
 
 
 class Server:
@@ -60,6 +60,7 @@ class Server:
         registry: Any = _Registry(doorkeeper)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(NetworkServicer(services), registry)
         points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(services), registry)
+        till_pb2_grpc.add_TillServiceServicer_to_server(TillServicer(services), registry)
         member_pb2_grpc.add_MemberServiceServicer_to_server(MemberServicer(services, pages), registry)
         partner_pb2_grpc.add_PartnerServiceServicer_to_server(PartnerServicer(services), registry)
         statement_pb2_grpc.add_StatementServiceServicer_to_server(StatementServicer(services, pages), registry)

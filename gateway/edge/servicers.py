@@ -16,7 +16,7 @@ from gateway.edge.caller import current_caller
 from gateway.edge.pages import PageTokens
 from gateway.edge.refused import CallRejected, Rejected, reject
 from gateway.edge.validate import REQUIRED, Fields
-from gateway.edge.views import line_message, partner_message, rate_card_message, window_message
+from gateway.edge.views import balance_message, line_message, partner_message, rate_card_message, window_message
 from gateway.services.directory import Directory
 from gateway.services.points import PointsService
 from gateway.services.reading import ReadingService
@@ -128,8 +128,8 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
             case _:
                 fields.wrong("entry_id", REQUIRED, "entry_id or idempotency_key")
                 wanted = ""
-        _check(fields)
-        answer = _found(await self._services.reading.answer(caller.partner_id, wanted))
+        check(fields)
+        answer = found(await self._services.reading.answer(caller.partner_id, wanted))
         return points_pb2.GetEntryResponse(answer=self._services.signed(answer))
 
     async def SubmitBatch(self, request: points_pb2.SubmitBatchRequest, context: object) -> points_pb2.SubmitBatchResponse:
@@ -140,7 +140,7 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         if not request.commands:
             fields = Fields(services.pepper)
             fields.wrong("commands", REQUIRED, f"1 to {BATCH_MAX}")
-            _check(fields)
+            check(fields)
         asked: list[Command | Rejected] = []
         for index, message in enumerate(request.commands, start=1):
             asked.append(convert.batched_command(message, caller, services.pepper))
@@ -176,17 +176,10 @@ class MemberServicer(member_pb2_grpc.MemberServiceServicer):
         """A member's points."""
         fields = Fields(self._services.pepper)
         member = fields.member(request.member)
-        _check(fields)
+        check(fields)
         now_ms = self._services.clock()
-        balance = _found(await self._services.reading.balance(member, now_ms=now_ms))
-        return member_pb2.GetBalanceResponse(
-            member_id=balance.member_id,
-            balance_points=balance.balance_points,
-            available_points=balance.available_points,
-            debt_points=balance.debt_points,
-            version=balance.entries,
-            server_time_ms=now_ms,
-        )
+        standing = await self._services.reading.standing(current_caller.get().partner_id, member, now_ms=now_ms)
+        return balance_message(found(standing), now_ms=now_ms)
 
     async def ListEntries(self, request: member_pb2.ListEntriesRequest, context: object) -> member_pb2.ListEntriesResponse:
         """The caller's own entries of a member."""
@@ -194,10 +187,10 @@ class MemberServicer(member_pb2_grpc.MemberServiceServicer):
         fields = Fields(self._services.pepper)
         member = fields.member(request.member)
         size = fields.page_size(request.page_size, default=PAGE, size_max=PAGE_MAX)
-        _check(fields)
+        check(fields)
         question = ("ListEntries", caller.partner_id, member.member_id or "", member.card_hash or "")
         after = Place(*(self._pages.read(request.page_token, *question) or (0, 0)))
-        page = _found(await self._services.reading.entries(caller.partner_id, member, after=after, limit=size + 1))
+        page = found(await self._services.reading.entries(caller.partner_id, member, after=after, limit=size + 1))
         last = page[size - 1].place if len(page) > size else None
         return member_pb2.ListEntriesResponse(
             receipts=[self._services.signed(placed.answer).receipt for placed in page[:size]],
@@ -233,7 +226,7 @@ class StatementServicer(statement_pb2_grpc.StatementServiceServicer):
         partner_id = current_caller.get().partner_id
         fields = Fields(self._services.pepper)
         size = fields.page_size(request.page_size, default=PAGE, size_max=PAGE_MAX)
-        _check(fields)
+        check(fields)
         question = ("ListWindows", partner_id)
         place = self._pages.read(request.page_token, *question)
         page = await self._services.reading.windows(partner_id, before=place[0] if place else None, limit=size + 1)
@@ -249,10 +242,10 @@ class StatementServicer(statement_pb2_grpc.StatementServiceServicer):
         """The caller's statement of a window."""
         fields = Fields(self._services.pepper)
         window_id = fields.window_id(request.window_id)
-        _check(fields)
-        found = _found(await self._services.reading.statement(current_caller.get().partner_id, window_id))
+        check(fields)
+        its_own = found(await self._services.reading.statement(current_caller.get().partner_id, window_id))
         return statement_pb2.GetStatementResponse(
-            window=window_message(found.window), statement=found.statement.statement, sha256=found.statement.sha256
+            window=window_message(its_own.window), statement=its_own.statement.statement, sha256=its_own.statement.sha256
         )
 
     async def ListStatementLines(
@@ -263,11 +256,11 @@ class StatementServicer(statement_pb2_grpc.StatementServiceServicer):
         fields = Fields(self._services.pepper)
         window_id = fields.window_id(request.window_id)
         size = fields.page_size(request.page_size, default=LINES_PAGE, size_max=LINES_PAGE_MAX)
-        _check(fields)
+        check(fields)
         question = ("ListStatementLines", partner_id, str(window_id))
         place = self._pages.read(request.page_token, *question)
         after = place[0] if place else 0
-        page = _found(await self._services.reading.statement_lines(partner_id, window_id, after=after, limit=size + 1))
+        page = found(await self._services.reading.statement_lines(partner_id, window_id, after=after, limit=size + 1))
         has_more = len(page) > size
         return statement_pb2.ListStatementLinesResponse(
             lines=[line_message(line) for line in page[:size]],
@@ -275,12 +268,14 @@ class StatementServicer(statement_pb2_grpc.StatementServiceServicer):
         )
 
 
-def _check(fields: Fields) -> None:
+def check(fields: Fields) -> None:
+    """Raises CallRejected if a field is wrong."""
     if fields.violations:
         raise reject(Reason.INVALID_FIELDS, violations=tuple(fields.violations))
 
 
-def _found(result: _T | Refusal) -> _T:
+def found(result: _T | Refusal) -> _T:
+    """The answer to a question. Raises CallRejected for a refusal."""
     if isinstance(result, Refusal):
         raise CallRejected(Rejected(result))
     return result

@@ -9,7 +9,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gateway.domain.command import AmountAsked, MemberRef
 from gateway.domain.errors import InvalidValue
-from gateway.domain.ids import CARD_NUMBER, ENTRY_ID, IDEMPOTENCY_KEY, MEMBER_ID, card_hash
+from gateway.domain.ids import CARD_NUMBER, ENTRY_ID, IDEMPOTENCY_KEY, LINE_ID, MEMBER_ID, card_hash
 from gateway.domain.units import AMOUNT_MINOR_UNITS_MAX, POINTS_MAX, check_unit
 from gateway.edge.refused import Violation
 from tallystick.v1 import types_pb2
@@ -76,9 +76,19 @@ class Fields:
             self.wrong(field, REQUIRED)
             return AmountAsked(unit, minor_units)
         self._unit(unit, f"{field}.unit")
+        return AmountAsked(unit, self.minor_units(minor_units, f"{field}.minor_units"))
+
+    def minor_units(self, minor_units: int, field: str) -> int:
+        """1 to 1,000,000,000,000."""
         if not 1 <= minor_units <= AMOUNT_MINOR_UNITS_MAX:
-            self.wrong(f"{field}.minor_units", OUT_OF_RANGE, f"1 to {AMOUNT_MINOR_UNITS_MAX}")
-        return AmountAsked(unit, minor_units)
+            self.wrong(field, OUT_OF_RANGE, f"1 to {AMOUNT_MINOR_UNITS_MAX}")
+        return minor_units
+
+    def line_id(self, line_id: str, field: str) -> str:
+        """1 to 32 characters of [A-Za-z0-9._:/-]."""
+        if LINE_ID.fullmatch(line_id) is None:
+            self._text(line_id, field, "1 to 32 characters of [A-Za-z0-9._:/-]")
+        return line_id
 
     def points(self, points: int, field: str = "points") -> int:
         """1 to 1,000,000,000."""

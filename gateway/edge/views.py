@@ -1,10 +1,57 @@
-"""What partners read, as messages: their record, rate cards, windows and lines of statements."""
+"""What partners read, as messages: members' points, quotes, their record, rate cards, windows and lines of statements."""
 
 from gateway.domain.partner import Partner
+from gateway.domain.quoting import Quote
+from gateway.domain.standing import Standing
 from gateway.domain.statement import StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.window import Window
-from tallystick.v1 import partner_pb2, statement_pb2
+from tallystick.v1 import errors_pb2, member_pb2, partner_pb2, statement_pb2, till_pb2, types_pb2
+
+
+def standing_message(standing: Standing) -> types_pb2.Standing:
+    """How a member stands."""
+    value = standing.value
+    return types_pb2.Standing(
+        version=standing.version,
+        available_points=standing.available_points,
+        held_points=standing.held_points,
+        debt_points=standing.debt_points,
+        next_expiry_on=standing.next_expiry_on,
+        next_expiry_points=standing.next_expiry_points,
+        expiring_points=standing.expiring_points,
+        value=None if value is None else types_pb2.Amount(unit=value[0], minor_units=value[1]),
+    )
+
+
+def balance_message(standing: Standing, *, now_ms: int) -> member_pb2.GetBalanceResponse:
+    """A member's points."""
+    return member_pb2.GetBalanceResponse(
+        member_id=standing.member_id,
+        balance_points=standing.balance_points,
+        available_points=standing.available_points,
+        debt_points=standing.debt_points,
+        version=standing.version,
+        server_time_ms=now_ms,
+        standing=standing_message(standing),
+    )
+
+
+def quote_message(quote: Quote, *, now_ms: int) -> till_pb2.QuoteResponse:
+    """What a checkout would do."""
+    return till_pb2.QuoteResponse(
+        points_to_issue=quote.points_to_issue,
+        points_max=quote.points_max,
+        points_step=quote.points_step,
+        value_max=types_pb2.Amount(unit=quote.unit, minor_units=quote.value_max),
+        face_value_micros=quote.face_value_micros,
+        limited_by=errors_pb2.ErrorReason.ValueType(quote.limited_by.value if quote.limited_by is not None else 0),
+        rate_card_version=quote.rate_card_version,
+        business_date=quote.business_date,
+        standing=standing_message(quote.standing),
+        member_id=quote.standing.member_id,
+        server_time_ms=now_ms,
+    )
 
 
 def partner_message(partner: Partner) -> partner_pb2.Partner:

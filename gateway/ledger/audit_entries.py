@@ -27,7 +27,6 @@ _KIND, _POSTINGS = Entry.__slots__.index("kind"), Entry.__slots__.index("posting
 # A look-up is three times as fast as asking the enumeration; what is no kind raises KeyError.
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 _POSTING_KINDS = {kind.value: kind for kind in PostingKind}
-_FURTHER = (1, 2)  # a command, or what completes a parked refund, has no more further entries
 _REVERSALS = frozenset({EntryKind.REVERSE_ISSUE, EntryKind.REVERSE_REDEMPTION})
 
 
@@ -105,7 +104,8 @@ class Walk:
         compare(where, (("lane", lane_of(entry.bucket, window.lanes), entry.lane),))
         compare(where, differences(entry, read.near, self.facts))
         found = read.outcomes.get(entry.sequence, ())
-        compare(where, _outcomes(entry, found, self.facts.receipt_keys))
+        number = len(self._command.entries) if is_further and self._command is not None else 0
+        compare(where, _outcomes(entry, number, found, self.facts.receipt_keys))
         if is_further and self._command is not None:
             self._command.entries.append((entry, stored_hash))
             self._command.near.lots = {**self._command.near.lots, **read.near.lots}
@@ -244,13 +244,14 @@ def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
     return Entry(*values)
 
 
-def _outcomes(entry: Entry, found: Sequence[Any], receipt_keys: Mapping[str, ReceiptKey]) -> Iterator[Difference]:
+def _outcomes(entry: Entry, number: int, found: Sequence[Any], receipt_keys: Mapping[str, ReceiptKey]) -> Iterator[Difference]:
+    """`number` of the entry among those of its command, from 0."""
     if entry.kind in SYSTEM:
         yield "key and fingerprint of a system entry", ("", "", b""), (entry.key_id, entry.idempotency_key, entry.fingerprint)
         yield "outcomes", 0, len(found)
         return
     if entry.head_entry_id:
-        yield "entry id", True, entry.entry_id in {leg_entry_id(entry.head_entry_id, number) for number in _FURTHER}
+        yield "entry id", leg_entry_id(entry.head_entry_id, number) if number else "one behind its first", entry.entry_id
         yield "key and fingerprint of a further entry", ("", b""), (entry.idempotency_key, entry.fingerprint)
         yield "partner of the key", entry.partner_id, entry.key_id.partition("/")[0]
         yield "outcomes", 0, len(found)

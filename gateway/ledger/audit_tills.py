@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.checkout import sale_id
 from gateway.domain.entry import EntryKind
+from gateway.domain.ids import leg_entry_id
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.storage import audit_sums
 from gateway.storage import audit_tills as reads
@@ -94,7 +95,7 @@ def _checkout(row: Any, legs: dict[str, Any], of_leg: dict[str, list[Any]], move
     if issued is not None:
         yield "eligible amount", max(row.earning - value, 0), issued.amount
     returns = [*of_leg.get(row.redeem_entry_id, ()), *of_leg.get(row.issue_entry_id, ())]
-    yield from _returned(row, [json.loads(one.facts) for one in returns if one.facts and one.entry_id != row.entry_id])
+    yield from _returned(row, [json.loads(one.facts) for one in returns if one.facts])
     yield from _rest(row, redeemed, issued, of_leg, moved)
 
 
@@ -133,9 +134,9 @@ def _prove_claimed(connection: Connection, failures: Failures, heads: list[Any])
 
 
 def _prove_parked(connection: Connection, failures: Failures, rows: Any) -> None:
-    ids = [row.entry_id for row in rows]
-    waiting = reads.entries_by_id(connection, ids)
-    completed = {row.head_entry_id for row in reads.following(connection, ids)}
+    waiting = reads.entries_by_id(connection, [row.entry_id for row in rows])
+    legs = {entry_id for row in rows for entry_id in (row.checkout_id, leg_entry_id(row.checkout_id, 1))}
+    completed = {json.loads(one.facts).get("parked") for one in reads.following(connection, legs) if one.facts}
     for row in rows:
         where = f"parked refund {row.entry_id}"
         with failures.reading(where):

@@ -12,15 +12,21 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from gateway.domain.command import MemberRef
+from gateway.domain.command import AmountAsked, MemberRef
+from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.quoting import Quote, quote_basket
 from gateway.domain.receipt import Answer
+from gateway.domain.rules_hold import lapse
+from gateway.domain.standing import Standing, standing_of
 from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.window import Window
+from gateway.domain.working import WorkingSet
 from gateway.services.directory import Directory
+from gateway.storage.books import load_member
 from gateway.storage.engine import reading
 from gateway.storage.errors import translate
-from gateway.storage.journal import Balance, Place, PlacedAnswer, load_answer, load_balance, load_member_id, load_own_answers
+from gateway.storage.journal import Place, PlacedAnswer, is_member, load_answer, load_member_id, load_own_answers
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
 from gateway.storage.windows import load_window
 
@@ -51,23 +57,42 @@ class ReadingService:
         found = await self._read(lambda connection: load_answer(connection, entry_id, partner_id))
         return found if found is not None else Refusal(Reason.ENTRY_NOT_FOUND)
 
-    async def balance(self, member: MemberRef, *, now_ms: int) -> Balance | Refusal:
-        """A member's points; usable ones by the network's date. MEMBER_NOT_FOUND."""
-        network_date = self._directory.terms.network_date(now_ms).isoformat()
+    async def standing(self, partner_id: str, member: MemberRef, *, now_ms: int) -> Standing | Refusal:
+        """How a member stands, as the partner sees it. MEMBER_NOT_FOUND."""
 
-        def read(connection: Connection) -> Balance | None:
-            member_id = load_member_id(connection, member)
-            return load_balance(connection, member_id, network_date=network_date) if member_id is not None else None
+        def read(connection: Connection) -> Standing | Refusal:
+            work, account = self._member(connection, member, now_ms)
+            if account is None:
+                return Refusal(Reason.MEMBER_NOT_FOUND)
+            card = work.terms.card_in_force(partner_id, work.today(partner_id))
+            return standing_of(account, work.network_date, card)
 
-        found = await self._read(read)
-        return found if found is not None else Refusal(Reason.MEMBER_NOT_FOUND)
+        return await self._read(read)
+
+    async def quote(
+        self,
+        partner_id: str,
+        member: MemberRef,
+        total: AmountAsked,
+        *,
+        eligible: int | None,
+        offer_id: str | None,
+        now_ms: int,
+    ) -> Quote | Refusal:
+        """What a checkout would do. RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED."""
+
+        def read(connection: Connection) -> Quote | Refusal:
+            work, account = self._member(connection, member, now_ms)
+            return quote_basket(work, partner_id, account, total, eligible=eligible, offer_id=offer_id)
+
+        return await self._read(read)
 
     async def entries(self, partner_id: str, member: MemberRef, *, after: Place, limit: int) -> Sequence[PlacedAnswer] | Refusal:
         """The partner's own entries of a member, oldest first. MEMBER_NOT_FOUND."""
 
         def read(connection: Connection) -> Sequence[PlacedAnswer] | None:
             member_id = load_member_id(connection, member)
-            if member_id is None or load_balance(connection, member_id, network_date="") is None:
+            if member_id is None or not is_member(connection, member_id):
                 return None
             return load_own_answers(connection, member_id, partner_id, after=after, limit=limit)
 
@@ -113,6 +138,13 @@ class ReadingService:
     def close(self) -> None:
         """Waits for the reads that run, and ends the threads."""
         self._threads.shutdown()
+
+    def _member(self, connection: Connection, member: MemberRef, now_ms: int) -> tuple[WorkingSet, MemberAccount | None]:
+        """With its holds that are over let go: whoever books next will do the same."""
+        work, account = load_member(connection, member, now_ms=now_ms, terms=self._directory.terms)
+        for hold in account.lapsed_holds(work.at_ms) if account is not None else ():
+            lapse(work, hold)
+        return work, account
 
     async def _read(self, question: Callable[[Connection], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)

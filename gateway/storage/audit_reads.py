@@ -21,6 +21,7 @@ from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.storage.tables import (
     debts,
     entries,
+    head_of,
     lots,
     members,
     outcomes,
@@ -96,7 +97,7 @@ _EVENTS = (
     .select_from(entries)
     .join(postings, postings.c.entry_id == entries.c.entry_id)
     .join(lots, lots.c.lot_id == postings.c.lot_id, isouter=True)
-    .join(outcomes, outcomes.c.entry_id == entries.c.entry_id, isouter=True)
+    .join(outcomes, outcomes.c.entry_id == head_of(entries), isouter=True)
     .where(*_RANGE, postings.c.kind.in_((PostingKind.REDEEM.value, PostingKind.RESTORE.value)))
     .order_by(entries.c.sequence, postings.c.ordinal)
 )

@@ -6,7 +6,7 @@ Trusts no constraint, as `audit_reads`. Writes nothing.
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Table, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, Table, bindparam, func, select
 
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.storage.audit_reads import Rows, named
@@ -35,9 +35,7 @@ _COLUMNS = tuple(
     )
 )
 _ENTRIES = select(*_COLUMNS).where(entries.c.entry_id.in_(_IDS))
-_FOLLOWING = select(*_COLUMNS).where(
-    or_(entries.c.original_entry_id.in_(_IDS), entries.c.head_entry_id.in_(_IDS)), entries.c.original_entry_id != ""
-)
+_FOLLOWING = select(*_COLUMNS).where(entries.c.original_entry_id.in_(_IDS), entries.c.original_entry_id != "")
 _POINTS = (
     select(postings.c.entry_id, func.sum(postings.c.points))
     .where(postings.c.entry_id.in_(_IDS), postings.c.kind.in_(_MOVED))
@@ -71,7 +69,7 @@ def entries_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Any
 
 
 def following(connection: Connection, ids: Collection[str]) -> Rows:
-    """The same of entries that name one of these as their original, or as what they belong to."""
+    """The same of entries that name one of these as their original."""
     return named(connection, _FOLLOWING, ids)
 
 

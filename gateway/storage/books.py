@@ -134,6 +134,16 @@ def load_book(
     return book
 
 
+def load_member(connection: Connection, ref: MemberRef, *, now_ms: int, terms: Terms) -> tuple[WorkingSet, MemberAccount | None]:
+    """A member's account with its open lots, debts and holds, for somebody who only looks; None if there is no such member."""
+    work = _working_set(LockedHeads({}, 1), now_ms, terms)
+    if ref.card_hash is not None:
+        work.cards.update(_CARDS(connection, {ref.card_hash}))
+    _load_accounts(connection, work, _members_named(work, [ref]), set(), alone=False)
+    _load_lots_and_debts(connection, work, set(work.accounts))
+    return work, work.member(ref)
+
+
 def load_book_for_expiry(
     connection: Connection, overdue: Sequence[tuple[str, str]], *, locked: LockedHeads, now_ms: int, terms: Terms
 ) -> Book:

@@ -1,14 +1,14 @@
-"""Reading the books: answers, balances, entries. Writes nothing, locks nothing."""
+"""Reading the books: answers, members, entries. Writes nothing, locks nothing."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from gateway.domain.command import MemberRef
 from gateway.domain.ids import bucket_of
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer
-from gateway.storage.tables import entries, lots, member_identifiers, members, outcomes, refusals
+from gateway.storage.tables import entries, member_identifiers, members, outcomes, refusals
 
 _OUTCOME = select(outcomes.c.partner_id, outcomes.c.receipt, outcomes.c.receipt_key_id).where(
     outcomes.c.entry_id == bindparam("entry_id")
@@ -20,14 +20,8 @@ _REFUSAL = (
     .limit(1)
 )
 _MEMBER_OF_CARD = select(member_identifiers.c.member_id).where(member_identifiers.c.identifier_hash == bindparam("card_hash"))
-_MEMBER = select(members.c.open_points, members.c.debt_points, members.c.entries).where(
+_MEMBER = select(members.c.member_id).where(
     members.c.member_id == bindparam("member_id"), members.c.bucket == bindparam("bucket")
-)
-_USABLE = select(func.coalesce(func.sum(lots.c.open_points - lots.c.held_points), 0)).where(
-    lots.c.member_id == bindparam("member_id"),
-    lots.c.bucket == bindparam("bucket"),
-    lots.c.open_points > 0,
-    lots.c.expires_on >= bindparam("network_date"),
 )
 _OWN_ENTRIES = (
     select(entries.c.window_id, entries.c.sequence, outcomes.c.receipt, outcomes.c.receipt_key_id)
@@ -44,17 +38,6 @@ _OWN_ENTRIES = (
     .order_by(entries.c.window_id, entries.c.sequence)
     .limit(bindparam("limit"))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """A member's points: open lots less debt; what of it is usable on a date; debt; and how many entries made it so."""
-
-    member_id: str
-    balance_points: int
-    available_points: int
-    debt_points: int
-    entries: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,15 +74,9 @@ def load_member_id(connection: Connection, ref: MemberRef) -> str | None:
     return connection.execute(_MEMBER_OF_CARD, {"card_hash": ref.card_hash}).scalar_one_or_none()
 
 
-def load_balance(connection: Connection, member_id: str, *, network_date: str) -> Balance | None:
-    """The member's points, usable ones as of the date; None if there is no such member."""
-    place = {"member_id": member_id, "bucket": bucket_of(member_id)}
-    member = connection.execute(_MEMBER, place).one_or_none()
-    if member is None:
-        return None
-    # PostgreSQL sums 64-bit integers as decimals.
-    usable = int(connection.execute(_USABLE, place | {"network_date": network_date}).scalar_one())
-    return Balance(member_id, member.open_points - member.debt_points, usable, member.debt_points, member.entries)
+def is_member(connection: Connection, member_id: str) -> bool:
+    """Whether there is such a member."""
+    return connection.execute(_MEMBER, {"member_id": member_id, "bucket": bucket_of(member_id)}).first() is not None
 
 
 def load_own_answers(connection: Connection, member_id: str, partner_id: str, *, after: Place, limit: int) -> list[PlacedAnswer]:

@@ -9,12 +9,15 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    case,
     text,
 )
 
@@ -307,3 +310,8 @@ proofs = Table(
     Column("proven_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("lane"),
 )
+
+
+def head_of(table: FromClause) -> ColumnElement[str]:
+    """The first entry of the command that booked an entry, by whose id its receipt is found; `table` has entries' columns."""
+    return case((table.c.head_entry_id == "", table.c.entry_id), else_=table.c.head_entry_id)

@@ -12,7 +12,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from gateway.domain.command import AmountAsked, Command, Enrol, Issue, MemberRef, Redeem, Reverse, Transfer
+from gateway.domain.command import (
+    AmountAsked,
+    Checkout,
+    ClaimReceipt,
+    Command,
+    Enrol,
+    Issue,
+    MemberRef,
+    PlaceHold,
+    Redeem,
+    Refund,
+    Reverse,
+    Transfer,
+    VoidHold,
+)
 from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Receipt, Result
@@ -86,13 +100,36 @@ class Books:
 
     def reverse(self, original: Command, *, amount: str | None = None, points: int | None = None, **asked: Any) -> Reverse:
         """The command to reverse what another one booked, by the same partner."""
-        part = None if amount is None else AmountAsked("EUR", parse_amount(amount, "EUR"))
+        part = None if amount is None else euros(amount)
         caller = self._caller(original.partner_id)
         return Reverse(**caller, original_entry_id=original.entry_id, eligible=part, points=points, **asked)
 
     def transfer(self, source: str, target: str, points: int, *, partner: str = "alpha") -> Transfer:
         """The command to move points."""
         return Transfer(**self._caller(partner), source=card(source), target=card(target), points=points)
+
+    def place(self, member: str, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> PlaceHold:
+        """The command to set points aside."""
+        return PlaceHold(**self._caller(partner), member=card(member), points=points, **asked)
+
+    def void(self, hold: Command) -> VoidHold:
+        """The command to let a hold go, by the same partner."""
+        return VoidHold(**self._caller(hold.partner_id), hold_id=hold.entry_id)
+
+    def checkout(self, member: str, total: str, *, partner: str = "alpha", hold: Command | None = None, **asked: Any) -> Checkout:
+        """The command to book a basket in euros."""
+        hold_id = hold.entry_id if hold is not None else None
+        return Checkout(**self._caller(partner), member=card(member), total=euros(total), hold_id=hold_id, **asked)
+
+    def refund(self, checkout: Command, *, amount: str | None = None, **asked: Any) -> Refund:
+        """The command to take goods of a checkout back, by the same partner."""
+        part = None if amount is None else euros(amount)
+        return Refund(**self._caller(checkout.partner_id), checkout_id=checkout.entry_id, amount=part, **asked)
+
+    def claim(self, member: str, total: str, receipt_number: str, *, partner: str = "alpha", **asked: Any) -> ClaimReceipt:
+        """The command to get the points of a paper receipt."""
+        caller = self._caller(partner)
+        return ClaimReceipt(**caller, member=card(member), total=euros(total), receipt_number=receipt_number, **asked)
 
     def expire(self, day: str) -> int:
         """The night's expiry at noon of a day."""
@@ -143,6 +180,11 @@ def run_everywhere(connection: Connection, commands: Sequence[Command], *, now_m
         waiting = [(number, command) for number, command in waiting if number not in results]
         lanes = elsewhere[0].lanes if elsewhere else ()
     return [results[number] for number in range(len(commands))]
+
+
+def euros(amount: str) -> AmountAsked:
+    """An amount of EUR in major units."""
+    return AmountAsked("EUR", parse_amount(amount, "EUR"))
 
 
 def card(name: str) -> MemberRef:

@@ -5,7 +5,7 @@ Built by the code that the gateway, the operator and the night use, with receipt
 
 from pathlib import Path
 
-from gateway.domain.command import AmountAsked, Command
+from gateway.domain.command import AmountAsked, BasketLine, Command, LineReturned
 from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer
@@ -24,7 +24,7 @@ from partners.onboarding import onboard
 from partners.proposals import add_operator, change_status, propose_cap, retire_key, revoke_key
 from settlement.nightly import Night, run_night
 from tests.given import GivenNetwork, application, at, month
-from tests.ledger.books import Books, refusal_of
+from tests.ledger.books import Books, card, refusal_of
 
 LAST_NOON = at("2026-07-04")
 
@@ -142,7 +142,25 @@ def _second_window(books: BusyBooks) -> None:
     bought = books.issue("dan", "100.00")
     books.do("2026-06-19", bought, books.redeem("dan", 50), books.reverse(bought, amount="40.00"), books.reverse(bought))
     books.do("2026-06-19", books.issue("dan", "30.00", partner="bravo"))
+    _tills(books)
     books.night("2026-06-21", "partner-to-partner")
+
+
+def _tills(books: BusyBooks) -> None:
+    """Holds that are captured, voided, lapsed and left; checkouts by lines, by points and money; refunds, parked ones as well."""
+    books.enrol("eve")
+    rice, gift = BasketLine("rice", 700, is_eligible=True), BasketLine("gift card", 300, is_eligible=False)
+    books.do("2026-06-19", books.checkout("eve", "400.00", receipt_number="T-1"))
+    whole, part, gone, left = (books.place("eve", points, partner="alpha") for points in (40, 30, 20, 10))
+    books.do("2026-06-19", whole, part, gone, left)
+    books.do("2026-06-19", books.place("eve", 5, ttl_s=1))
+    basket = books.checkout("eve", "10.00", hold=whole, lines=(rice, gift), eligible=700, receipt_number="T-2")
+    books.do("2026-06-19", basket, books.checkout("eve", "20.00", hold=part, points=7), books.void(gone))
+    books.do("2026-06-19", books.refund(basket, lines=(LineReturned("rice", 100),)), books.refund(basket, amount="2.00"))
+    early, late = books.checkout("eve", "50.00", points=11), books.checkout("eve", "60.00")
+    books.do("2026-06-19", books.refund(early, amount="20.00", member=card("eve")))
+    books.do("2026-06-19", books.refund(late, amount="1.00", member=card("eve")))
+    books.do("2026-06-20", early, books.claim("eve", "12.00", "T-3", occurred_at_ms=at("2026-06-18")))
 
 
 def _third_window(books: BusyBooks, first: Command, redemption: Command) -> None:

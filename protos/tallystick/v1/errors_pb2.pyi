@@ -106,6 +106,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
     ERROR_REASON_ROLE_NOT_HELD: _ErrorReason.ValueType  # 41
     """PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """NOT_FOUND. No such hold of this partner and member."""
+    ERROR_REASON_HOLD_NOT_OPEN: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION. The hold was captured, voided, or has lapsed; `state` says which."""
+    ERROR_REASON_REFUND_EXCEEDS_REST: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back."""
+    ERROR_REASON_RECEIPT_ALREADY_CLAIMED: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+    ERROR_REASON_MORE_THAN_TOTAL: _ErrorReason.ValueType  # 69
+    """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a command was not carried out. The name without its prefix is ErrorInfo.reason (domain "tallystick")."""
@@ -194,4 +204,14 @@ ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 40
 """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
 ERROR_REASON_ROLE_NOT_HELD: ErrorReason.ValueType  # 41
 """PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 42
+"""NOT_FOUND. No such hold of this partner and member."""
+ERROR_REASON_HOLD_NOT_OPEN: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION. The hold was captured, voided, or has lapsed; `state` says which."""
+ERROR_REASON_REFUND_EXCEEDS_REST: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back."""
+ERROR_REASON_RECEIPT_ALREADY_CLAIMED: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+ERROR_REASON_MORE_THAN_TOTAL: ErrorReason.ValueType  # 69
+"""FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tallystick.v1 import types_pb2 as tallystick_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/member.proto\x12\rtallystick.v1\x1a\x19tallystick/v1/types.proto\"V\n\x12\x45nrolMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\"<\n\x13\x45nrolMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"=\n\x11GetBalanceRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\"\x97\x01\n\x12GetBalanceResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x02 \x01(\x03\x12\x18\n\x10\x61vailable_points\x18\x03 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\"e\n\x12ListEntriesRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x13ListEntriesResponse\x12.\n\x08receipts\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x15TransferPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12(\n\x06target\x18\x03 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x0e\n\x06points\x18\x04 \x01(\x03\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x12\n\npartner_id\x18\x07 \x01(\tB\x11\n\x0f_occurred_at_ms\"?\n\x16TransferPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer2\xed\x02\n\rMemberService\x12T\n\x0b\x45nrolMember\x12!.tallystick.v1.EnrolMemberRequest\x1a\".tallystick.v1.EnrolMemberResponse\x12Q\n\nGetBalance\x12 .tallystick.v1.GetBalanceRequest\x1a!.tallystick.v1.GetBalanceResponse\x12T\n\x0bListEntries\x12!.tallystick.v1.ListEntriesRequest\x1a\".tallystick.v1.ListEntriesResponse\x12]\n\x0eTransferPoints\x12$.tallystick.v1.TransferPointsRequest\x1a%.tallystick.v1.TransferPointsResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/member.proto\x12\rtallystick.v1\x1a\x19tallystick/v1/types.proto\"V\n\x12\x45nrolMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\"<\n\x13\x45nrolMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"=\n\x11GetBalanceRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\"\xc2\x01\n\x12GetBalanceResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x02 \x01(\x03\x12\x18\n\x10\x61vailable_points\x18\x03 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\x12)\n\x08standing\x18\x07 \x01(\x0b\x32\x17.tallystick.v1.Standing\"e\n\x12ListEntriesRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x13ListEntriesResponse\x12.\n\x08receipts\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x15TransferPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12(\n\x06target\x18\x03 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x0e\n\x06points\x18\x04 \x01(\x03\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x12\n\npartner_id\x18\x07 \x01(\tB\x11\n\x0f_occurred_at_ms\"?\n\x16TransferPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer2\xed\x02\n\rMemberService\x12T\n\x0b\x45nrolMember\x12!.tallystick.v1.EnrolMemberRequest\x1a\".tallystick.v1.EnrolMemberResponse\x12Q\n\nGetBalance\x12 .tallystick.v1.GetBalanceRequest\x1a!.tallystick.v1.GetBalanceResponse\x12T\n\x0bListEntries\x12!.tallystick.v1.ListEntriesRequest\x1a\".tallystick.v1.ListEntriesResponse\x12]\n\x0eTransferPoints\x12$.tallystick.v1.TransferPointsRequest\x1a%.tallystick.v1.TransferPointsResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,15 +40,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBALANCEREQUEST']._serialized_start=222
   _globals['_GETBALANCEREQUEST']._serialized_end=283
   _globals['_GETBALANCERESPONSE']._serialized_start=286
-  _globals['_GETBALANCERESPONSE']._serialized_end=437
-  _globals['_LISTENTRIESREQUEST']._serialized_start=439
-  _globals['_LISTENTRIESREQUEST']._serialized_end=540
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=542
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=636
-  _globals['_TRANSFERPOINTSREQUEST']._serialized_start=639
-  _globals['_TRANSFERPOINTSREQUEST']._serialized_end=879
-  _globals['_TRANSFERPOINTSRESPONSE']._serialized_start=881
-  _globals['_TRANSFERPOINTSRESPONSE']._serialized_end=944
-  _globals['_MEMBERSERVICE']._serialized_start=947
-  _globals['_MEMBERSERVICE']._serialized_end=1312
+  _globals['_GETBALANCERESPONSE']._serialized_end=480
+  _globals['_LISTENTRIESREQUEST']._serialized_start=482
+  _globals['_LISTENTRIESREQUEST']._serialized_end=583
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=585
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=679
+  _globals['_TRANSFERPOINTSREQUEST']._serialized_start=682
+  _globals['_TRANSFERPOINTSREQUEST']._serialized_end=922
+  _globals['_TRANSFERPOINTSRESPONSE']._serialized_start=924
+  _globals['_TRANSFERPOINTSRESPONSE']._serialized_end=987
+  _globals['_MEMBERSERVICE']._serialized_start=990
+  _globals['_MEMBERSERVICE']._serialized_end=1355
 # @@protoc_insertion_point(module_scope)

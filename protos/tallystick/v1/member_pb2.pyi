@@ -109,6 +109,7 @@ class GetBalanceResponse(_message.Message):
     DEBT_POINTS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """The member's id."""
     balance_points: _builtins.int
@@ -121,6 +122,10 @@ class GetBalanceResponse(_message.Message):
     """Number of the member's entries so far; grows with each."""
     server_time_ms: _builtins.int
     """The gateway's clock when it answered, unix milliseconds."""
+    @_builtins.property
+    def standing(self) -> _types_pb2.Standing:
+        """The same and more: what is set aside, what expires next, what the points are worth at the caller's."""
+
     def __init__(
         self,
         *,
@@ -130,10 +135,11 @@ class GetBalanceResponse(_message.Message):
         debt_points: _builtins.int = ...,
         version: _builtins.int = ...,
         server_time_ms: _builtins.int = ...,
+        standing: _types_pb2.Standing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "balance_points", b"balance_points", "debt_points", b"debt_points", "member_id", b"member_id", "server_time_ms", b"server_time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "balance_points", b"balance_points", "debt_points", b"debt_points", "member_id", b"member_id", "server_time_ms", b"server_time_ms", "standing", b"standing", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

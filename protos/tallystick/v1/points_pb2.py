@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from tallystick.v1 import errors_pb2 as tallystick_dot_v1_dot_errors__pb2
 from tallystick.v1 import member_pb2 as tallystick_dot_v1_dot_member__pb2
+from tallystick.v1 import till_pb2 as tallystick_dot_v1_dot_till__pb2
 from tallystick.v1 import types_pb2 as tallystick_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/points.proto\x12\rtallystick.v1\x1a\x1atallystick/v1/errors.proto\x1a\x1atallystick/v1/member.proto\x1a\x19tallystick/v1/types.proto\"\xa4\x02\n\x12IssuePointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\'\n\x08\x65ligible\x18\x03 \x01(\x0b\x32\x15.tallystick.v1.Amount\x12\x1b\n\x0eoccurred_at_ms\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x05 \x01(\t\x12\x10\n\x08offer_id\x18\x06 \x01(\t\x12\x1e\n\x11rate_card_version\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npartner_id\x18\x08 \x01(\tB\x11\n\x0f_occurred_at_msB\x14\n\x12_rate_card_version\"<\n\x13IssuePointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xb6\x02\n\x13RedeemPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x10\n\x06points\x18\x03 \x01(\x03H\x00\x12,\n\x0bup_to_value\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.AmountH\x00\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x1e\n\x11rate_card_version\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\npartner_id\x18\x08 \x01(\tB\n\n\x08quantityB\x11\n\x0f_occurred_at_msB\x14\n\x12_rate_card_version\"=\n\x14RedeemPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\x93\x02\n\x13ReverseEntryRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x12\n\x08\x65ntry_id\x18\x02 \x01(\tH\x00\x12\"\n\x18original_idempotency_key\x18\x03 \x01(\tH\x00\x12)\n\x08\x65ligible\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.AmountH\x01\x12\x10\n\x06points\x18\x05 \x01(\x03H\x01\x12\x1b\n\x0eoccurred_at_ms\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x07 \x01(\t\x12\x12\n\npartner_id\x18\x08 \x01(\tB\n\n\x08originalB\x06\n\x04partB\x11\n\x0f_occurred_at_ms\"=\n\x14ReverseEntryResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"F\n\x0fGetEntryRequest\x12\x12\n\x08\x65ntry_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fidempotency_key\x18\x02 \x01(\tH\x00\x42\x04\n\x02\x62y\"9\n\x10GetEntryResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xa3\x02\n\x07\x43ommand\x12\x32\n\x05issue\x18\x01 \x01(\x0b\x32!.tallystick.v1.IssuePointsRequestH\x00\x12\x34\n\x06redeem\x18\x02 \x01(\x0b\x32\".tallystick.v1.RedeemPointsRequestH\x00\x12\x35\n\x07reverse\x18\x03 \x01(\x0b\x32\".tallystick.v1.ReverseEntryRequestH\x00\x12\x32\n\x05\x65nrol\x18\x04 \x01(\x0b\x32!.tallystick.v1.EnrolMemberRequestH\x00\x12\x38\n\x08transfer\x18\x05 \x01(\x0b\x32$.tallystick.v1.TransferPointsRequestH\x00\x42\t\n\x07\x63ommand\">\n\x12SubmitBatchRequest\x12(\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x16.tallystick.v1.Command\"D\n\x13SubmitBatchResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.CommandAnswer\"n\n\rCommandAnswer\x12\'\n\x06\x62ooked\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.AnswerH\x00\x12)\n\x07refused\x18\x02 \x01(\x0b\x32\x16.tallystick.v1.RefusalH\x00\x42\t\n\x07outcome\"\x90\x02\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.tallystick.v1.ErrorReason\x12\x13\n\x0bstatus_code\x18\x02 \x01(\x05\x12\x34\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32#.tallystick.v1.Refusal.DetailsEntry\x12%\n\x06\x61nswer\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.Answer\x12\x37\n\x10\x66ield_violations\x18\x05 \x03(\x0b\x32\x1d.tallystick.v1.FieldViolation\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2\xba\x03\n\rPointsService\x12T\n\x0bIssuePoints\x12!.tallystick.v1.IssuePointsRequest\x1a\".tallystick.v1.IssuePointsResponse\x12W\n\x0cRedeemPoints\x12\".tallystick.v1.RedeemPointsRequest\x1a#.tallystick.v1.RedeemPointsResponse\x12W\n\x0cReverseEntry\x12\".tallystick.v1.ReverseEntryRequest\x1a#.tallystick.v1.ReverseEntryResponse\x12K\n\x08GetEntry\x12\x1e.tallystick.v1.GetEntryRequest\x1a\x1f.tallystick.v1.GetEntryResponse\x12T\n\x0bSubmitBatch\x12!.tallystick.v1.SubmitBatchRequest\x1a\".tallystick.v1.SubmitBatchResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/points.proto\x12\rtallystick.v1\x1a\x1atallystick/v1/errors.proto\x1a\x1atallystick/v1/member.proto\x1a\x18tallystick/v1/till.proto\x1a\x19tallystick/v1/types.proto\"\xa4\x02\n\x12IssuePointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\'\n\x08\x65ligible\x18\x03 \x01(\x0b\x32\x15.tallystick.v1.Amount\x12\x1b\n\x0eoccurred_at_ms\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x05 \x01(\t\x12\x10\n\x08offer_id\x18\x06 \x01(\t\x12\x1e\n\x11rate_card_version\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npartner_id\x18\x08 \x01(\tB\x11\n\x0f_occurred_at_msB\x14\n\x12_rate_card_version\"<\n\x13IssuePointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xb6\x02\n\x13RedeemPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x10\n\x06points\x18\x03 \x01(\x03H\x00\x12,\n\x0bup_to_value\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.AmountH\x00\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x1e\n\x11rate_card_version\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\npartner_id\x18\x08 \x01(\tB\n\n\x08quantityB\x11\n\x0f_occurred_at_msB\x14\n\x12_rate_card_version\"=\n\x14RedeemPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\x93\x02\n\x13ReverseEntryRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x12\n\x08\x65ntry_id\x18\x02 \x01(\tH\x00\x12\"\n\x18original_idempotency_key\x18\x03 \x01(\tH\x00\x12)\n\x08\x65ligible\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.AmountH\x01\x12\x10\n\x06points\x18\x05 \x01(\x03H\x01\x12\x1b\n\x0eoccurred_at_ms\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x07 \x01(\t\x12\x12\n\npartner_id\x18\x08 \x01(\tB\n\n\x08originalB\x06\n\x04partB\x11\n\x0f_occurred_at_ms\"=\n\x14ReverseEntryResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"F\n\x0fGetEntryRequest\x12\x12\n\x08\x65ntry_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fidempotency_key\x18\x02 \x01(\tH\x00\x42\x04\n\x02\x62y\"9\n\x10GetEntryResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xbc\x03\n\x07\x43ommand\x12\x32\n\x05issue\x18\x01 \x01(\x0b\x32!.tallystick.v1.IssuePointsRequestH\x00\x12\x34\n\x06redeem\x18\x02 \x01(\x0b\x32\".tallystick.v1.RedeemPointsRequestH\x00\x12\x35\n\x07reverse\x18\x03 \x01(\x0b\x32\".tallystick.v1.ReverseEntryRequestH\x00\x12\x32\n\x05\x65nrol\x18\x04 \x01(\x0b\x32!.tallystick.v1.EnrolMemberRequestH\x00\x12\x38\n\x08transfer\x18\x05 \x01(\x0b\x32$.tallystick.v1.TransferPointsRequestH\x00\x12\x32\n\x08\x63heckout\x18\x06 \x01(\x0b\x32\x1e.tallystick.v1.CheckoutRequestH\x00\x12.\n\x06refund\x18\x07 \x01(\x0b\x32\x1c.tallystick.v1.RefundRequestH\x00\x12\x33\n\x05\x63laim\x18\x08 \x01(\x0b\x32\".tallystick.v1.ClaimReceiptRequestH\x00\x42\t\n\x07\x63ommand\">\n\x12SubmitBatchRequest\x12(\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x16.tallystick.v1.Command\"D\n\x13SubmitBatchResponse\x12-\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.CommandAnswer\"n\n\rCommandAnswer\x12\'\n\x06\x62ooked\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.AnswerH\x00\x12)\n\x07refused\x18\x02 \x01(\x0b\x32\x16.tallystick.v1.RefusalH\x00\x42\t\n\x07outcome\"\x90\x02\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.tallystick.v1.ErrorReason\x12\x13\n\x0bstatus_code\x18\x02 \x01(\x05\x12\x34\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32#.tallystick.v1.Refusal.DetailsEntry\x12%\n\x06\x61nswer\x18\x04 \x01(\x0b\x32\x15.tallystick.v1.Answer\x12\x37\n\x10\x66ield_violations\x18\x05 \x03(\x0b\x32\x1d.tallystick.v1.FieldViolation\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2\xba\x03\n\rPointsService\x12T\n\x0bIssuePoints\x12!.tallystick.v1.IssuePointsRequest\x1a\".tallystick.v1.IssuePointsResponse\x12W\n\x0cRedeemPoints\x12\".tallystick.v1.RedeemPointsRequest\x1a#.tallystick.v1.RedeemPointsResponse\x12W\n\x0cReverseEntry\x12\".tallystick.v1.ReverseEntryRequest\x1a#.tallystick.v1.ReverseEntryResponse\x12K\n\x08GetEntry\x12\x1e.tallystick.v1.GetEntryRequest\x1a\x1f.tallystick.v1.GetEntryResponse\x12T\n\x0bSubmitBatch\x12!.tallystick.v1.SubmitBatchRequest\x1a\".tallystick.v1.SubmitBatchResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,36 +38,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\021org.tallystick.v1P\001Z-tallystick.example/tallystick/v1;tallystickv1\252\002\rTallystick.V1'
   _globals['_REFUSAL_DETAILSENTRY']._loaded_options = None
   _globals['_REFUSAL_DETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_ISSUEPOINTSREQUEST']._serialized_start=129
-  _globals['_ISSUEPOINTSREQUEST']._serialized_end=421
-  _globals['_ISSUEPOINTSRESPONSE']._serialized_start=423
-  _globals['_ISSUEPOINTSRESPONSE']._serialized_end=483
-  _globals['_REDEEMPOINTSREQUEST']._serialized_start=486
-  _globals['_REDEEMPOINTSREQUEST']._serialized_end=796
-  _globals['_REDEEMPOINTSRESPONSE']._serialized_start=798
-  _globals['_REDEEMPOINTSRESPONSE']._serialized_end=859
-  _globals['_REVERSEENTRYREQUEST']._serialized_start=862
-  _globals['_REVERSEENTRYREQUEST']._serialized_end=1137
-  _globals['_REVERSEENTRYRESPONSE']._serialized_start=1139
-  _globals['_REVERSEENTRYRESPONSE']._serialized_end=1200
-  _globals['_GETENTRYREQUEST']._serialized_start=1202
-  _globals['_GETENTRYREQUEST']._serialized_end=1272
-  _globals['_GETENTRYRESPONSE']._serialized_start=1274
-  _globals['_GETENTRYRESPONSE']._serialized_end=1331
-  _globals['_COMMAND']._serialized_start=1334
-  _globals['_COMMAND']._serialized_end=1625
-  _globals['_SUBMITBATCHREQUEST']._serialized_start=1627
-  _globals['_SUBMITBATCHREQUEST']._serialized_end=1689
-  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1691
-  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1759
-  _globals['_COMMANDANSWER']._serialized_start=1761
-  _globals['_COMMANDANSWER']._serialized_end=1871
-  _globals['_REFUSAL']._serialized_start=1874
-  _globals['_REFUSAL']._serialized_end=2146
-  _globals['_REFUSAL_DETAILSENTRY']._serialized_start=2100
-  _globals['_REFUSAL_DETAILSENTRY']._serialized_end=2146
-  _globals['_FIELDVIOLATION']._serialized_start=2148
-  _globals['_FIELDVIOLATION']._serialized_end=2200
-  _globals['_POINTSSERVICE']._serialized_start=2203
-  _globals['_POINTSSERVICE']._serialized_end=2645
+  _globals['_ISSUEPOINTSREQUEST']._serialized_start=155
+  _globals['_ISSUEPOINTSREQUEST']._serialized_end=447
+  _globals['_ISSUEPOINTSRESPONSE']._serialized_start=449
+  _globals['_ISSUEPOINTSRESPONSE']._serialized_end=509
+  _globals['_REDEEMPOINTSREQUEST']._serialized_start=512
+  _globals['_REDEEMPOINTSREQUEST']._serialized_end=822
+  _globals['_REDEEMPOINTSRESPONSE']._serialized_start=824
+  _globals['_REDEEMPOINTSRESPONSE']._serialized_end=885
+  _globals['_REVERSEENTRYREQUEST']._serialized_start=888
+  _globals['_REVERSEENTRYREQUEST']._serialized_end=1163
+  _globals['_REVERSEENTRYRESPONSE']._serialized_start=1165
+  _globals['_REVERSEENTRYRESPONSE']._serialized_end=1226
+  _globals['_GETENTRYREQUEST']._serialized_start=1228
+  _globals['_GETENTRYREQUEST']._serialized_end=1298
+  _globals['_GETENTRYRESPONSE']._serialized_start=1300
+  _globals['_GETENTRYRESPONSE']._serialized_end=1357
+  _globals['_COMMAND']._serialized_start=1360
+  _globals['_COMMAND']._serialized_end=1804
+  _globals['_SUBMITBATCHREQUEST']._serialized_start=1806
+  _globals['_SUBMITBATCHREQUEST']._serialized_end=1868
+  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1870
+  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1938
+  _globals['_COMMANDANSWER']._serialized_start=1940
+  _globals['_COMMANDANSWER']._serialized_end=2050
+  _globals['_REFUSAL']._serialized_start=2053
+  _globals['_REFUSAL']._serialized_end=2325
+  _globals['_REFUSAL_DETAILSENTRY']._serialized_start=2279
+  _globals['_REFUSAL_DETAILSENTRY']._serialized_end=2325
+  _globals['_FIELDVIOLATION']._serialized_start=2327
+  _globals['_FIELDVIOLATION']._serialized_end=2379
+  _globals['_POINTSSERVICE']._serialized_start=2382
+  _globals['_POINTSSERVICE']._serialized_end=2824
 # @@protoc_insertion_point(module_scope)

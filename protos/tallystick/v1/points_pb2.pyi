@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from tallystick.v1 import errors_pb2 as _errors_pb2
 from tallystick.v1 import member_pb2 as _member_pb2
+from tallystick.v1 import till_pb2 as _till_pb2
 from tallystick.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -345,6 +346,9 @@ class Command(_message.Message):
     REVERSE_FIELD_NUMBER: _builtins.int
     ENROL_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
+    CHECKOUT_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def issue(self) -> Global___IssuePointsRequest:
         """As IssuePoints."""
@@ -365,6 +369,18 @@ class Command(_message.Message):
     def transfer(self) -> _member_pb2.TransferPointsRequest:
         """As MemberService.TransferPoints."""
 
+    @_builtins.property
+    def checkout(self) -> _till_pb2.CheckoutRequest:
+        """As TillService.Checkout."""
+
+    @_builtins.property
+    def refund(self) -> _till_pb2.RefundRequest:
+        """As TillService.Refund."""
+
+    @_builtins.property
+    def claim(self) -> _till_pb2.ClaimReceiptRequest:
+        """As TillService.ClaimReceipt."""
+
     def __init__(
         self,
         *,
@@ -373,12 +389,15 @@ class Command(_message.Message):
         reverse: Global___ReverseEntryRequest | None = ...,
         enrol: _member_pb2.EnrolMemberRequest | None = ...,
         transfer: _member_pb2.TransferPointsRequest | None = ...,
+        checkout: _till_pb2.CheckoutRequest | None = ...,
+        refund: _till_pb2.RefundRequest | None = ...,
+        claim: _till_pb2.ClaimReceiptRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["issue", "redeem", "reverse", "enrol", "transfer"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["issue", "redeem", "reverse", "enrol", "transfer", "checkout", "refund", "claim"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

@@ -93,7 +93,7 @@ class PointsServiceServicer:
     def ReverseEntry(self, request, context):
         """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
         IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND,
-        ENTRY_NOT_REVERSIBLE, ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
+        ENTRY_NOT_REVERSIBLE (entries of a checkout come back by Refund), ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
         policy says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

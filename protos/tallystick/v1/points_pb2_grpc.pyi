@@ -50,7 +50,7 @@ class PointsServiceStub:
     ReverseEntry: _grpc.UnaryUnaryMultiCallable[_points_pb2.ReverseEntryRequest, _points_pb2.ReverseEntryResponse]
     """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
     IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND,
-    ENTRY_NOT_REVERSIBLE, ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
+    ENTRY_NOT_REVERSIBLE (entries of a checkout come back by Refund), ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
     policy says.
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_points_pb2.GetEntryRequest, _points_pb2.GetEntryResponse]
@@ -84,7 +84,7 @@ class PointsServiceAsyncStub(PointsServiceStub):
     ReverseEntry: _aio.UnaryUnaryMultiCallable[_points_pb2.ReverseEntryRequest, _points_pb2.ReverseEntryResponse]  # type: ignore[assignment]
     """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
     IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND,
-    ENTRY_NOT_REVERSIBLE, ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
+    ENTRY_NOT_REVERSIBLE (entries of a checkout come back by Refund), ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
     policy says.
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_points_pb2.GetEntryRequest, _points_pb2.GetEntryResponse]  # type: ignore[assignment]
@@ -133,7 +133,7 @@ class PointsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_points_pb2.ReverseEntryResponse, _abc.Awaitable[_points_pb2.ReverseEntryResponse]]:
         """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
         IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_FOUND,
-        ENTRY_NOT_REVERSIBLE, ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
+        ENTRY_NOT_REVERSIBLE (entries of a checkout come back by Refund), ALREADY_REVERSED. Points that are gone become debt, or cash to withhold, as the network's
         policy says.
         """
 

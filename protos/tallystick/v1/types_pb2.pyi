@@ -44,6 +44,14 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Points came from another member."""
     ENTRY_KIND_EXPIRE: _EntryKind.ValueType  # 8
     """Points expired."""
+    ENTRY_KIND_PLACE_HOLD: _EntryKind.ValueType  # 9
+    """Points were set aside."""
+    ENTRY_KIND_VOID_HOLD: _EntryKind.ValueType  # 10
+    """A hold was let go."""
+    ENTRY_KIND_LAPSE_HOLD: _EntryKind.ValueType  # 11
+    """A hold's time was over."""
+    ENTRY_KIND_PARK_REFUND: _EntryKind.ValueType  # 12
+    """A refund waits for its sale."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What a booked entry is."""
@@ -66,6 +74,14 @@ ENTRY_KIND_TRANSFER_IN: EntryKind.ValueType  # 7
 """Points came from another member."""
 ENTRY_KIND_EXPIRE: EntryKind.ValueType  # 8
 """Points expired."""
+ENTRY_KIND_PLACE_HOLD: EntryKind.ValueType  # 9
+"""Points were set aside."""
+ENTRY_KIND_VOID_HOLD: EntryKind.ValueType  # 10
+"""A hold was let go."""
+ENTRY_KIND_LAPSE_HOLD: EntryKind.ValueType  # 11
+"""A hold's time was over."""
+ENTRY_KIND_PARK_REFUND: EntryKind.ValueType  # 12
+"""A refund waits for its sale."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 @_typing.final
@@ -165,6 +181,126 @@ class LotMovement(_message.Message):
 Global___LotMovement: _TypeAlias = LotMovement  # noqa: Y015
 
 @_typing.final
+class ReceiptLeg(_message.Message):
+    """A further entry that a command has booked, in the same step as the one that its receipt describes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    ENTRY_HASH_FIELD_NUMBER: _builtins.int
+    CASH_TO_WITHHOLD_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    """The entry."""
+    kind: Global___EntryKind.ValueType
+    """What was booked."""
+    lane: _builtins.int
+    """The sequence of entries in which it stands."""
+    sequence: _builtins.int
+    """The place in the lane."""
+    points: _builtins.int
+    """Change of the member's balance in points."""
+    rate_card_version: _builtins.int
+    """Version of the partner's rate card that priced the entry."""
+    original_entry_id: _builtins.str
+    """The entry that this one reverses; empty otherwise."""
+    entry_hash: _builtins.bytes
+    """Hash of the entry, chained to its predecessor in the lane (32 bytes)."""
+    @_builtins.property
+    def amount(self) -> Global___Amount:
+        """As in Receipt."""
+
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___LotMovement]:
+        """What moved, lot by lot."""
+
+    @_builtins.property
+    def cash_to_withhold(self) -> Global___Amount:
+        """What the till keeps back from the refund for points that are gone, under a policy without debt."""
+
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        kind: Global___EntryKind.ValueType = ...,
+        lane: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        points: _builtins.int = ...,
+        amount: Global___Amount | None = ...,
+        rate_card_version: _builtins.int = ...,
+        original_entry_id: _builtins.str = ...,
+        lots: _abc.Iterable[Global___LotMovement] | None = ...,
+        entry_hash: _builtins.bytes = ...,
+        cash_to_withhold: Global___Amount | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "kind", b"kind", "lane", b"lane", "lots", b"lots", "original_entry_id", b"original_entry_id", "points", b"points", "rate_card_version", b"rate_card_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiptLeg: _TypeAlias = ReceiptLeg  # noqa: Y015
+
+@_typing.final
+class Standing(_message.Message):
+    """How a member stands after a command, in points."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    AVAILABLE_POINTS_FIELD_NUMBER: _builtins.int
+    HELD_POINTS_FIELD_NUMBER: _builtins.int
+    DEBT_POINTS_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_ON_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_POINTS_FIELD_NUMBER: _builtins.int
+    EXPIRING_POINTS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Number of the member's entries so far; grows with each."""
+    available_points: _builtins.int
+    """What can be spent now."""
+    held_points: _builtins.int
+    """What holds have set aside."""
+    debt_points: _builtins.int
+    """Debt, zero or positive."""
+    next_expiry_on: _builtins.str
+    """The last day of the points that go first, as YYYY-MM-DD; empty where none do."""
+    next_expiry_points: _builtins.int
+    """How many points those are."""
+    expiring_points: _builtins.int
+    """Available points that expire within 90 days."""
+    @_builtins.property
+    def value(self) -> Global___Amount:
+        """What the available points are worth at the partner that asks; absent where it has no rate card."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        available_points: _builtins.int = ...,
+        held_points: _builtins.int = ...,
+        debt_points: _builtins.int = ...,
+        next_expiry_on: _builtins.str = ...,
+        next_expiry_points: _builtins.int = ...,
+        expiring_points: _builtins.int = ...,
+        value: Global___Amount | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "debt_points", b"debt_points", "expiring_points", b"expiring_points", "held_points", b"held_points", "next_expiry_on", b"next_expiry_on", "next_expiry_points", b"next_expiry_points", "value", b"value", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
+
+@_typing.final
 class Receipt(_message.Message):
     """The signed content of an answer. Its bytes travel in SignedReceipt.receipt and are never serialized again."""
 
@@ -214,6 +350,11 @@ class Receipt(_message.Message):
     ENTRY_HASH_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     CASH_TO_WITHHOLD_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    TO_PAY_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The network's audience, such as "coalition.example:prod"."""
     entry_id: _builtins.str
@@ -254,6 +395,8 @@ class Receipt(_message.Message):
     """The part of the balance that is debt, in points, zero or positive."""
     entry_hash: _builtins.bytes
     """Hash of the entry, chained to its predecessor in the lane (32 bytes). Empty for a refusal."""
+    hold_expires_at_ms: _builtins.int
+    """A hold: when it lapses, unix milliseconds."""
     @_builtins.property
     def amount(self) -> Global___Amount:
         """Issue and its reversal: the eligible amount. Redemption and its reversal: the money value of the points."""
@@ -269,6 +412,22 @@ class Receipt(_message.Message):
     @_builtins.property
     def cash_to_withhold(self) -> Global___Amount:
         """A reversal under a policy without debt: what the till keeps back from the refund for points that are gone."""
+
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceiptLeg]:
+        """The further entries of a command that books several; the fields above describe the first."""
+
+    @_builtins.property
+    def total(self) -> Global___Amount:
+        """Checkout: what the basket came to. Refund: what of it came back."""
+
+    @_builtins.property
+    def to_pay(self) -> Global___Amount:
+        """Checkout: what is left to pay in money. Refund: the money to hand back, less `cash_to_withhold`."""
+
+    @_builtins.property
+    def standing(self) -> Global___Standing:
+        """How the member stands afterwards; in the receipts of TillService."""
 
     def __init__(
         self,
@@ -297,10 +456,15 @@ class Receipt(_message.Message):
         entry_hash: _builtins.bytes = ...,
         details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         cash_to_withhold: Global___Amount | None = ...,
+        legs: _abc.Iterable[Global___ReceiptLeg] | None = ...,
+        total: Global___Amount | None = ...,
+        to_pay: Global___Amount | None = ...,
+        hold_expires_at_ms: _builtins.int = ...,
+        standing: Global___Standing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold", "standing", b"standing", "to_pay", b"to_pay", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "hold_expires_at_ms", b"hold_expires_at_ms", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "legs", b"legs", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence", "standing", b"standing", "to_pay", b"to_pay", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
