@@ -24,7 +24,7 @@ from gateway.domain.working import WorkingSet
 
 
 @dataclass(frozen=True, slots=True)
-class _Spend:
+class _Payment:
     """Points that pay a part of the basket, at a card: the day's, or that of the hold they come from."""
 
     points: int
@@ -40,30 +40,30 @@ def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusa
     MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS, MORE_THAN_TOTAL,
     OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
-    is_spent = command.hold_id is not None or command.points is not None or command.up_to_value is not None
-    dated = dated_card(work, command, PartnerRole.REDEEMER if is_spent else PartnerRole.ISSUER)
+    pays_by_points = command.hold_id is not None or command.points is not None or command.up_to_value is not None
+    dated = dated_card(work, command, PartnerRole.REDEEMER if pays_by_points else PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
         return dated
     on, card = dated
     account = work.member(command.member)
     if account is None:
         return Refusal(Reason.MEMBER_NOT_FOUND)
-    spend = _spend(work, command, account, card) if is_spent else None
-    if isinstance(spend, Refusal):
-        return spend
+    payment = _payment(work, command, account, card) if pays_by_points else None
+    if isinstance(payment, Refusal):
+        return payment
     earning = command.total.minor_units if command.eligible is None else command.eligible
-    eligible = AmountAsked(command.total.unit, max(earning - (spend.value if spend else 0), 0))
-    parts = _issue(work, command, account, eligible, card=card, on=on, is_needed=spend is None)
+    eligible = AmountAsked(command.total.unit, max(earning - (payment.value if payment else 0), 0))
+    parts = _issue(work, command, account, eligible, card=card, on=on, is_needed=payment is None)
     if not isinstance(parts, list):
         return parts
 
     # From here on it must succeed.
     drafts: list[Draft] = []
-    if spend is not None:
-        drafts.append(_redemption(work, command, account, spend, on))
+    if payment is not None:
+        drafts.append(_redemption(work, command, account, payment, on))
     if parts:
         drafts.append(_issue_draft(work, command, account, eligible, parts, on=on, head=drafts[0] if drafts else None))
-    _commit_to(work, command, drafts, earning=earning, to_pay=command.total.minor_units - (spend.value if spend else 0))
+    _commit_to(work, command, drafts, earning=earning, to_pay=command.total.minor_units - (payment.value if payment else 0))
     return drafts
 
 
@@ -97,7 +97,7 @@ def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refus
     return drafts
 
 
-def _spend(work: WorkingSet, command: Checkout, account: MemberAccount, card: RateCard) -> _Spend | Refusal:
+def _payment(work: WorkingSet, command: Checkout, account: MemberAccount, card: RateCard) -> _Payment | Refusal:
     total, asked = command.total, command.up_to_value
     if total.unit != card.currency or (asked is not None and asked.unit != card.currency):
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": total.unit})
@@ -105,13 +105,13 @@ def _spend(work: WorkingSet, command: Checkout, account: MemberAccount, card: Ra
         return _capture(work, command, account)
     if asked is not None:
         asked = replace(asked, minor_units=min(asked.minor_units, total.minor_units))
-    spend = points_asked(account.usable_points(work.network_date), command.points, asked, card)
-    if isinstance(spend, Refusal):
-        return spend
-    return _within_total(_Spend(*spend, card, None), total)
+    payment = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    if isinstance(payment, Refusal):
+        return payment
+    return _within_total(_Payment(*payment, card, None), total)
 
 
-def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Spend | Refusal:
+def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Payment | Refusal:
     hold = open_hold(work, command.hold_id or "", command.partner_id)
     if isinstance(hold, Refusal):
         return hold
@@ -121,15 +121,15 @@ def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Sp
     if points > hold.points:
         return Refusal(Reason.INSUFFICIENT_POINTS, {"held": str(hold.points)})
     card = work.terms.card(hold.partner_id, hold.rate_card_version)
-    return _within_total(_Spend(points, value_of(points, card), card, hold), command.total)
+    return _within_total(_Payment(points, value_of(points, card), card, hold), command.total)
 
 
-def _within_total(spend: _Spend, total: AmountAsked) -> _Spend | Refusal:
+def _within_total(payment: _Payment, total: AmountAsked) -> _Payment | Refusal:
     """Nobody pays more points than the basket takes; the last of them may be worth a little more than what is left to pay."""
-    points_max = points_for_value(total.minor_units, spend.card)
-    if spend.points > points_max:
+    points_max = points_for_value(total.minor_units, payment.card)
+    if payment.points > points_max:
         return Refusal(Reason.MORE_THAN_TOTAL, {"points_max": str(points_max)})
-    return replace(spend, value=min(spend.value, total.minor_units))
+    return replace(payment, value=min(payment.value, total.minor_units))
 
 
 def _issue(
@@ -152,7 +152,7 @@ def _issue(
     return issue_limits(work, account, parts) or parts
 
 
-def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, spend: _Spend, on: date) -> Draft:
+def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, payment: _Payment, on: date) -> Draft:
     draft = Draft(
         work=work,
         account=account,
@@ -160,19 +160,19 @@ def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, spe
         kind=EntryKind.REDEEM,
         business_date=on.isoformat(),
         occurred_at_ms=work.occurred_at_ms(command),
-        unit=spend.card.currency,
-        amount=spend.value,
-        rate_card_version=spend.card.version,
-        original_entry_id=spend.hold.hold_id if spend.hold else "",
+        unit=payment.card.currency,
+        amount=payment.value,
+        rate_card_version=payment.card.version,
+        original_entry_id=payment.hold.hold_id if payment.hold else "",
     )
-    if spend.hold is None:
-        draft.take(PostingKind.REDEEM, spend.points, counterparty=spend.card)
+    if payment.hold is None:
+        draft.take(PostingKind.REDEEM, payment.points, counterparty=payment.card)
         return draft
-    draft.release(spend.hold, HoldState.CAPTURED)
-    points = spend.points
-    for lot_id, held in spend.hold.parts:
+    draft.release(payment.hold, HoldState.CAPTURED)
+    points = payment.points
+    for lot_id, held in payment.hold.parts:
         part = min(held, points)
-        draft.move_for(PostingKind.REDEEM, account.lots[lot_id], part, spend.card)
+        draft.move_for(PostingKind.REDEEM, account.lots[lot_id], part, payment.card)
         draft.settle_released(account.lots[lot_id], held - part)
         points -= part
     return draft

@@ -35,10 +35,10 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
     account = work.member(command.member)
     if account is None:
         return Refusal(Reason.MEMBER_NOT_FOUND)
-    spend = points_asked(account.usable_points(work.network_date), command.points, asked, card)
-    if isinstance(spend, Refusal):
-        return spend
-    points, value = spend
+    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    if isinstance(quantity, Refusal):
+        return quantity
+    points, value = quantity
 
     # From here on it must succeed.
     expires_at_ms = work.at_ms + 1_000 * (HOLD_TTL_S if command.ttl_s is None else command.ttl_s)

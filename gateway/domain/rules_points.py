@@ -66,10 +66,10 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> list[Draft] | Refusal:
     account = work.member(command.member)
     if account is None:
         return Refusal(Reason.MEMBER_NOT_FOUND)
-    spend = points_asked(account.usable_points(work.network_date), command.points, asked, card)
-    if isinstance(spend, Refusal):
-        return spend
-    points, value = spend
+    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    if isinstance(quantity, Refusal):
+        return quantity
+    points, value = quantity
 
     # From here on it must succeed.
     draft = Draft(

@@ -95,12 +95,12 @@ ANSWERS: dict[Reason, Answered] = {
         grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the command was booked; nothing was written"
     ),
     Reason.PAGE_TOKEN_INVALID: Answered(grpc.StatusCode.INVALID_ARGUMENT, "the page token is not one that this gateway gave"),
+    Reason.ROLE_NOT_HELD: Answered(grpc.StatusCode.PERMISSION_DENIED, "the partner does not hold the role that this needs"),
     Reason.HOLD_NOT_FOUND: Answered(grpc.StatusCode.NOT_FOUND, "no such hold"),
     Reason.HOLD_NOT_OPEN: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the hold was captured, voided, or has lapsed"),
     Reason.REFUND_EXCEEDS_REST: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more than what is left of the checkout"),
     Reason.RECEIPT_ALREADY_CLAIMED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "somebody has the points of this receipt"),
     Reason.MORE_THAN_TOTAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than the basket takes"),
-    Reason.ROLE_NOT_HELD: Answered(grpc.StatusCode.PERMISSION_DENIED, "the partner does not hold the role that this needs"),
 }
 
 

@@ -8,9 +8,9 @@ from gateway.domain.outcome import REMEMBERED, Reason, Refusal
 from gateway.edge.caller import METHOD_RULES
 from gateway.edge.refused import Violation
 from gateway.edge.status import ANSWERS, ERROR_DOMAIN, VIOLATIONS_MAX, rich_status
-from tallystick.v1 import errors_pb2, member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2
+from tallystick.v1 import errors_pb2, member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2
 
-PROTOS = (network_pb2, points_pb2, member_pb2, partner_pb2, statement_pb2)
+PROTOS = (network_pb2, points_pb2, till_pb2, member_pb2, partner_pb2, statement_pb2)
 
 
 def test_every_reason_has_an_answer() -> None:

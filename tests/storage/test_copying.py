@@ -254,6 +254,6 @@ def _write_half(path: Path) -> None:
 def _any_row(table: Table) -> dict[str, object]:
     """A row that its constraints let in."""
     plain: dict[type, object] = {int: 1, bytes: b"", str: ""}
-    fitting = {"state": "OPEN" if table.name == "windows" else "APPLIED", "status": "ACTIVE", "creditor_id": "other"}
+    fitting = {"state": "OPEN" if table.name in {"windows", "holds"} else "APPLIED", "status": "ACTIVE", "creditor_id": "other"}
     row = {column.name: plain[column.type.python_type] for column in table.columns}
     return row | {name: value for name, value in (fitting | {"expired_points": 0}).items() if name in row}

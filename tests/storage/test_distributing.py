@@ -60,8 +60,8 @@ def test_each_table_is_handed_over_by_a_call_that_can_be_read() -> None:
 
     assert calls.keys() == DISTRIBUTED.keys() | REFERENCE
     assert calls["heads"] == "SELECT create_reference_table('heads')"
-    assert calls["entries"] == "SELECT create_distributed_table('entries', 'bucket', 'hash', 'debts')"
-    assert calls["debts"] == "SELECT create_distributed_table('debts', 'bucket', 'hash', 'none')"
+    assert calls["entries"] == "SELECT create_distributed_table('entries', 'bucket', 'hash', 'checkouts')"
+    assert calls["checkouts"] == "SELECT create_distributed_table('checkouts', 'bucket', 'hash', 'none')"
 
 
 @pytest.mark.postgres
@@ -103,7 +103,7 @@ def test_what_is_asked_of_the_extension_comes_in_order_and_once(
 
     assert first == [name for name, _ in distribute_calls()]
     assert second == []
-    assert "entries bucket hash debts" in calls
+    assert "entries bucket hash checkouts" in calls
     assert len(calls) == len(first)
 
 
