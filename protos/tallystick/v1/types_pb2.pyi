@@ -160,8 +160,8 @@ class LotMovement(_message.Message):
     expires_on: _builtins.str
     """Last business date on which the lot can be used, as YYYY-MM-DD."""
     gone_points: _builtins.int
-    """Points that came into the lot and left it in the same entry, zero or positive: they paid debt, or the lot had expired.
-    `points` does not count them. A redeemer that gives points back owes their issuer both.
+    """Points that left the lot in the same entry beside what was asked for, zero or positive: restored or set free, they paid
+    debt, or the lot had expired. `points` is what is left of both; the sum of the two is what the partner redeemed or gave back.
     """
     def __init__(
         self,
