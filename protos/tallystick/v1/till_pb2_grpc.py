@@ -78,8 +78,8 @@ class TillServiceServicer:
     """
 
     def Quote(self, request, context):
-        """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order: ROLE_NOT_HELD,
-        EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
+        """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order:
+        RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,8 @@ class TillServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TillServiceAsyncStub: ...
     Quote: _grpc.UnaryUnaryMultiCallable[_till_pb2.QuoteRequest, _till_pb2.QuoteResponse]
-    """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order: ROLE_NOT_HELD,
-    EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
+    """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order:
+    RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
     """
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_till_pb2.PlaceHoldRequest, _till_pb2.PlaceHoldResponse]
     """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
@@ -77,8 +77,8 @@ class TillServiceAsyncStub(TillServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Quote: _aio.UnaryUnaryMultiCallable[_till_pb2.QuoteRequest, _till_pb2.QuoteResponse]  # type: ignore[assignment]
-    """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order: ROLE_NOT_HELD,
-    EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
+    """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order:
+    RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
     """
     PlaceHold: _aio.UnaryUnaryMultiCallable[_till_pb2.PlaceHoldRequest, _till_pb2.PlaceHoldResponse]  # type: ignore[assignment]
     """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
@@ -119,8 +119,8 @@ class TillServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _till_pb2.QuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_till_pb2.QuoteResponse, _abc.Awaitable[_till_pb2.QuoteResponse]]:
-        """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order: ROLE_NOT_HELD,
-        EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
+        """What a checkout would issue and how much points could pay of it; changes nothing. Refused with, in this order:
+        RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED.
         """
 
     @_abc_1.abstractmethod
