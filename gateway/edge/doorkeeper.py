@@ -23,7 +23,7 @@ from gateway.edge.limits import RateLimit
 from gateway.edge.refused import CallRejected, Rejected, Violation, reject
 from gateway.edge.requestlog import RequestLine, RequestLog
 from gateway.edge.signatures import Received, SignatureGate, read_header
-from gateway.edge.status import DETAILS_KEY, rich_status
+from gateway.edge.status import rich_status, trailers
 from gateway.edge.validate import unknown_fields
 from gateway.storage.errors import StoreContention, StoreError, StoreUnavailable
 from tallystick.v1 import types_pb2
@@ -171,7 +171,7 @@ class Doorkeeper:
         answer = self._sign_answer(rejected.answer) if rejected.answer is not None else None
         code, sentence, details = rich_status(rejected.refusal, violations=rejected.violations, answer=answer)
         line.status, line.reason = code.name, rejected.refusal.reason.name
-        await context.abort(code, sentence, ((DETAILS_KEY, details),))
+        await context.abort(code, sentence, trailers(rejected.refusal.reason, details))
 
 
 def _parsed(body: bytes, deserialize: Callable[[bytes], Message]) -> Message:

@@ -18,6 +18,7 @@ from tallystick.v1 import types_pb2
 
 ERROR_DOMAIN = "tallystick"
 DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 VIOLATIONS_MAX = 20  # keeps the status under 4 KiB, which is what clients take in trailing metadata
 
 
@@ -127,6 +128,19 @@ def rich_status(
     sentence = f"{refusal.reason.name}: {answered.sentence}"
     status = status_pb2.Status(code=code_number(refusal.reason), message=sentence, details=packed)
     return answered.code, sentence, status.SerializeToString()
+
+
+def trailers(reason: Reason, details: bytes) -> tuple[tuple[str, str | bytes], ...]:
+    """What travels behind a refusal: the rich status, and what gRPC's own retries go by, which do not read it.
+
+    A delay in milliseconds where time helps; -1, never, where the code alone would let a client try again in vain.
+    """
+    answered = ANSWERS[reason]
+    if answered.retry_ms is not None:
+        return (DETAILS_KEY, details), (PUSHBACK_KEY, str(answered.retry_ms))
+    if answered.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return (DETAILS_KEY, details), (PUSHBACK_KEY, "-1")
+    return ((DETAILS_KEY, details),)
 
 
 def code_number(reason: Reason) -> int:

@@ -1,6 +1,7 @@
 """From answers to what a till may rely on: every receipt verified, every refusal named. Sends nothing."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -10,7 +11,7 @@ from partners.pos.channel import NonceSource, Signer, Signing
 from partners.pos.errors import Facts, NoAnswer, PosError, ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.receipts import ReceiptKeys
-from partners.pos.requests import Booking
+from partners.pos.requests import Booking, Method
 from tallystick.v1 import network_pb2, points_pb2, types_pb2
 
 # After these the command may have been booked.
@@ -55,14 +56,15 @@ class Desk:
     """What both tills share: who signs, by which clock, and the network's receipt keys once they are known."""
 
     def __init__(
-        self, signer: Signer, *, audience: str, clock: Clock, nonce: NonceSource, policy: RetryPolicy, spread: Spread
+        self, signer: Signer, *, audience: str, clock: Clock, nonce: NonceSource, policy: RetryPolicy | None, spread: Spread
     ) -> None:
         self.signer = signer
         self.audience = audience
         self.clock = clock
-        self.policy = policy
         self.counts = Counts()
         self._nonce = nonce
+        self._policy = policy
+        self._policies: dict[str, RetryPolicy] = {}
         self._spread = spread
         self._keys: ReceiptKeys | None = None
 
@@ -70,9 +72,18 @@ class Desk:
         """For a signing channel."""
         return Signing(self.audience, self.signer, self.clock, self._nonce)
 
-    def attempts(self) -> Attempts:
+    def policy_of(self, method: Method[Any, Any]) -> RetryPolicy:
+        """How often and how long to try: as the till was told, else as it is published."""
+        if self._policy is not None:
+            return self._policy
+        found = self._policies.get(method.path)
+        if found is None:
+            found = self._policies[method.path] = RetryPolicy.published(method.path)
+        return found
+
+    def attempts(self, policy: RetryPolicy) -> Attempts:
         """For one call."""
-        return Attempts(self.policy, self.clock, self._spread)
+        return Attempts(policy, self.clock, self._spread)
 
     def learn(self, network: network_pb2.GetNetworkResponse) -> None:
         """Takes over the receipt keys and the time. Raises PosError if it is another network than the profile's."""

@@ -1,8 +1,10 @@
 """When a call is sent again. The only place where a till retries; bounded, jittered, always with the same idempotency key."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from partners.pos import service_config
 from partners.pos.errors import NoAnswer
 from partners.pos.failures import Failure
 
@@ -10,14 +12,38 @@ Spread = Callable[[int], int]
 """spread(n): a random integer from 0 to n - 1, such as `random.randrange`."""
 
 
+_FOR_ALL = service_config.of_method(service_config.EVERY_METHOD)
+
+
+def system_clock() -> int:
+    """The machine's clock, in unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, and how long to wait: doubling from `first_delay_ms` to `delay_ms_max`, less up to half by chance."""
+    """How often to try, and how long to wait: each wait `multiplier` times the one before, less up to half by chance.
 
-    attempts_max: int = 6  # with the delays below some 3 s in all; a till has a queue of people
-    first_delay_ms: int = 100
-    delay_ms_max: int = 5_000
-    timeout_ms: int = 5_000  # of one attempt; a call that may book something must have a deadline
+    Where nothing else is said, it is what the published service config says of every method. `timeout_ms` is that of one
+    attempt: a call that may book something must have a deadline.
+    """
+
+    attempts_max: int = _FOR_ALL.attempts_max
+    first_delay_ms: int = _FOR_ALL.first_delay_ms
+    delay_ms_max: int = _FOR_ALL.delay_ms_max
+    multiplier: int = _FOR_ALL.multiplier
+    timeout_ms: int = _FOR_ALL.timeout_ms
+
+    @classmethod
+    def published(cls, path: str) -> "RetryPolicy":
+        """Of a method, by its full path."""
+        of = service_config.of_method(path)
+        return cls(of.attempts_max, of.first_delay_ms, of.delay_ms_max, of.multiplier, of.timeout_ms)
+
+    def delay_ms(self, failed: int) -> int:
+        """The longest wait after so many failed attempts."""
+        growing_ms: int = self.first_delay_ms * self.multiplier ** (failed - 1)
+        return min(growing_ms, self.delay_ms_max)
 
 
 class Clock:
@@ -57,6 +83,6 @@ class Attempts:
             return None
         if self._failed >= self._policy.attempts_max:
             raise NoAnswer(self._failed, str(failure))
-        delay_ms = min(self._policy.first_delay_ms << (self._failed - 1), self._policy.delay_ms_max)
+        delay_ms = self._policy.delay_ms(self._failed)
         # Never sooner than the gateway asks; by chance later, so that tills that failed together do not return together.
         return max(failure.retry_after_ms or 0, delay_ms // 2) + self._spread(delay_ms // 2 + 1)

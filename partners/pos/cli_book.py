@@ -12,6 +12,7 @@ from partners.pos.cli_print import print_booked, print_json, refusal_plain
 from partners.pos.errors import NoAnswer, Refused
 from partners.pos.profile import Profile
 from partners.pos.requests import Booking
+from partners.pos.till import Till
 
 
 def _booking_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,7 +113,7 @@ def _send(profile: Profile, make: Callable[[str, dict[str, Any]], Booking], opti
         command = make(key, options)
     except ValueError as error:  # more than a message can hold, or no text
         raise click.UsageError(str(error)) from None
-    with profile.open() as till:
+    with Till.open(profile) as till:
         try:
             booked = till.book(command)
         except Refused as refused:

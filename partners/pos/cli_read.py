@@ -24,7 +24,7 @@ _PAGE = 200
 @profile_option
 def balance(profile: Profile, card: str | None, member: str | None, *, as_json: bool) -> None:
     """Show a member's points."""
-    with profile.open() as till:
+    with Till.open(profile) as till:
         answer = till.balance(member_of(card, member))
     if as_json:
         print_json(plain(answer))
@@ -43,7 +43,7 @@ def entry(profile: Profile, entry_id: str, key: str, *, as_json: bool) -> None:
     """Show the answer that a command of your own got; a refusal that is remembered is one."""
     if bool(entry_id) == bool(key):
         raise click.UsageError("name the entry by one of --id and --key")
-    with profile.open() as till:
+    with Till.open(profile) as till:
         try:
             booked = till.get_entry(entry_id=entry_id, key=key)
         except Refused as refused:
@@ -60,7 +60,7 @@ def entry(profile: Profile, entry_id: str, key: str, *, as_json: bool) -> None:
 @profile_option
 def statement(profile: Profile, window_id: int | None, *, with_lines: bool, as_json: bool) -> None:
     """Show what the night published for you: the windows, or one window's statement."""
-    with profile.open() as till:
+    with Till.open(profile) as till:
         if window_id is None:
             _print_windows(_windows(till), as_json=as_json)
             return

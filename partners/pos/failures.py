@@ -8,13 +8,16 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from partners.pos import service_config
 from tallystick.v1 import types_pb2
 
 DOMAIN = "tallystick"
 _DETAILS = "grpc-status-details-bin"
 
-# The command may or may not have been booked, or not yet; the same key sent again finds out.
-_TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED})
+# The command may or may not have been booked, or not yet; the same key sent again finds out. RESOURCE_EXHAUSTED says by
+# RetryInfo whether time helps.
+_RETRYABLE = frozenset(grpc.StatusCode[name] for name in service_config.of_method(service_config.EVERY_METHOD).retryable)
+_TRANSIENT = _RETRYABLE - {grpc.StatusCode.RESOURCE_EXHAUSTED}
 # Codes that the network between may make, when there is no word of the gateway itself.
 _NOT_THE_GATEWAY = _TRANSIENT | {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN}
 
@@ -34,7 +37,7 @@ class Failure:
     @property
     def is_transient(self) -> bool:
         """Whether the same command may be sent again in the hope of another answer."""
-        if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a cap is not cured by time, a quota is
             return self.retry_after_ms is not None
         return self.code in _TRANSIENT or (not self.reason and self.code in _NOT_THE_GATEWAY)
 

@@ -11,11 +11,9 @@ import tomli_w
 
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import check_key_id
-from partners.pos.attempts import RetryPolicy
 from partners.pos.channel import Signer
 from partners.pos.errors import ProfileError
 from partners.pos.keys import load
-from partners.pos.till import AsyncTill, Till
 
 FILE_NAME = "pos.toml"
 
@@ -81,23 +79,19 @@ class Profile:
         """With the key of the profile's file. Raises ProfileError."""
         return Signer(self.key_id, load(self.key_file).sign)
 
-    def open(self, policy: RetryPolicy = RetryPolicy()) -> Till:  # noqa: B008 - a frozen value
-        """A till; it connects at its first call. Raises ProfileError."""
+    def channel(self) -> grpc.Channel:
+        """To the gateway; it connects at its first call. Raises ProfileError."""
         credentials = self._credentials()
         if credentials is None:
-            channel = grpc.insecure_channel(self.target, options=_CHANNEL_OPTIONS)
-        else:
-            channel = grpc.secure_channel(self.target, credentials, options=_CHANNEL_OPTIONS)
-        return Till(channel, self.signer(), audience=self.audience, policy=policy)
+            return grpc.insecure_channel(self.target, options=_CHANNEL_OPTIONS)
+        return grpc.secure_channel(self.target, credentials, options=_CHANNEL_OPTIONS)
 
-    def open_async(self, policy: RetryPolicy = RetryPolicy()) -> AsyncTill:  # noqa: B008 - a frozen value
+    def async_channel(self) -> grpc.aio.Channel:
         """The same for grpc.aio; call it inside the running loop."""
         credentials = self._credentials()
         if credentials is None:
-            channel = grpc.aio.insecure_channel(self.target, options=_CHANNEL_OPTIONS)
-        else:
-            channel = grpc.aio.secure_channel(self.target, credentials, options=_CHANNEL_OPTIONS)
-        return AsyncTill(channel, self.signer(), audience=self.audience, policy=policy)
+            return grpc.aio.insecure_channel(self.target, options=_CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(self.target, credentials, options=_CHANNEL_OPTIONS)
 
     def _plain(self) -> dict[str, object]:
         content: dict[str, object] = {

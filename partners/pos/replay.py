@@ -198,7 +198,7 @@ def _advice(error: Exception) -> str:
 
 
 async def _play_part(job: Job, part: int, parts: int, parent: Connection) -> None:
-    tills = {partner_id: profile.open_async(_POLICY) for partner_id, profile in job.profiles.items()}
+    tills = {partner_id: AsyncTill.open(profile, policy=_POLICY) for partner_id, profile in job.profiles.items()}
     for till in tills.values():
         await till.learn()  # once, rather than by each of the first calls
     setting = Setting(tills, job.stores, job.naming, job.unit)

@@ -1,14 +1,15 @@
 """The till: typed calls that are signed, repeated where that is safe, and believed only with a receipt that verifies.
 
 Both tills raise Refused (with the verified receipt of a remembered refusal), NoAnswer and ReceiptError; after NoAnswer
-call again with the same key. `Till` blocks, `AsyncTill` has the same calls for grpc.aio.
+call again with the same key. `Till` blocks, `AsyncTill` has the same calls for grpc.aio; what they do stands in `calls`.
 """
 
 import asyncio
 import functools
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -16,39 +17,42 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from gateway.terminal import system_clock
-from partners.pos import requests
-from partners.pos.answers import Booked, Desk, receipts_in
-from partners.pos.attempts import Clock, RetryPolicy, Spread
+from partners.pos import calls, requests
+from partners.pos.answers import Desk
+from partners.pos.attempts import Clock, RetryPolicy, Spread, system_clock
+from partners.pos.calls import Send, Steps
 from partners.pos.channel import AsyncSigningChannel, NonceSource, Signer, SigningChannel, random_nonce
-from partners.pos.errors import ReceiptError, Refused
-from partners.pos.failures import Failure, failure_of
-from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
-from tallystick.v1 import member_pb2, network_pb2, points_pb2, types_pb2
+from partners.pos.failures import failure_of
+from partners.pos.profile import FILE_NAME, Profile
+from partners.pos.requests import GET_NETWORK, Method
 
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 _Q = TypeVar("_Q", bound=Message)
 _A = TypeVar("_A", bound=Message)
 
 
-def _book(make: Callable[_P, Booking]) -> "Callable[Concatenate[Till, _P], Booked]":
-    @functools.wraps(make)
-    def book(self: "Till", /, *args: _P.args, **kwargs: _P.kwargs) -> Booked:
-        return self.book(make(*args, **kwargs))
+def _does(steps: Callable[Concatenate[Desk, _P], Steps[_T]]) -> "Callable[Concatenate[Till, _P], _T]":
+    @functools.wraps(steps)
+    def do(self: "Till", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return self._perform(steps(self._desk, *args, **kwargs))
 
-    return book
+    return do
 
 
-def _book_async(make: Callable[_P, Booking]) -> "Callable[Concatenate[AsyncTill, _P], Awaitable[Booked]]":
-    @functools.wraps(make)
-    async def book(self: "AsyncTill", /, *args: _P.args, **kwargs: _P.kwargs) -> Booked:
-        return await self.book(make(*args, **kwargs))
+def _awaits(steps: Callable[Concatenate[Desk, _P], Steps[_T]]) -> "Callable[Concatenate[AsyncTill, _P], Coroutine[Any, Any, _T]]":
+    @functools.wraps(steps)
+    async def do(self: "AsyncTill", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await self._perform(steps(self._desk, *args, **kwargs))
 
-    return book
+    return do
 
 
 class Till:
-    """A till over a channel, which it closes. Clock, nonces, waiting and chance are arguments, for tests."""
+    """A till over a channel, which it closes. Clock, nonces, waiting and chance are arguments, for tests.
+
+    `policy`: how often and how long to try, for every call [default: what the published service config says of each].
+    """
 
     def __init__(
         self,
@@ -58,7 +62,7 @@ class Till:
         audience: str,
         now: Callable[[], int] = system_clock,
         nonce: NonceSource = random_nonce,
-        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        policy: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
         spread: Spread = random.randrange,
     ) -> None:
@@ -66,55 +70,34 @@ class Till:
         self._channel = channel
         self._signing_channel = SigningChannel(channel, self._desk.signing())
         self._sleep = sleep
+        self._calls: dict[str, Callable[..., Any]] = {}
         self.counts = self._desk.counts
 
-    issue = _book(requests.issue)
-    redeem = _book(requests.redeem)
-    reverse = _book(requests.reverse)
-    enrol = _book(requests.enrol)
-    transfer = _book(requests.transfer)
+    @classmethod
+    def open(cls, profile: Profile | Path | str = FILE_NAME, *, policy: RetryPolicy | None = None) -> Self:
+        """A till by a profile, or by its file; it connects at its first call. Raises ProfileError."""
+        profile = profile if isinstance(profile, Profile) else Profile.load(profile)
+        return cls(profile.channel(), profile.signer(), audience=profile.audience, policy=policy)
 
-    def book(self, command: Booking) -> Booked:
-        """Sends a command of `partners.pos.requests`; the named methods above make one and send it."""
-        method, _ = BOOKINGS[type(command)]
-        answer: types_pb2.Answer = self.call(method, command).answer
-        self._learn_for(answer.receipt)
-        return self._desk.booked(answer, command.idempotency_key)
-
-    def submit_batch(self, commands: Sequence[Booking]) -> list[Booked | Refused]:
-        """Up to 500 commands under one signature: one answer each, in their order. A refusal is a value here."""
-        response = self.call(requests.SUBMIT_BATCH, requests.batch(list(commands)))
-        _check_count(response, commands)
-        for signed in receipts_in(response):
-            self._learn_for(signed)
-        return [self._desk.in_batch(answer, command) for answer, command in zip(response.answers, commands, strict=True)]
-
-    def get_entry(self, *, entry_id: str = "", key: str = "") -> Booked:
-        """The answer that a command got; raises Refused with its receipt if it was a refusal, without one if there is none."""
-        response = self.call(requests.GET_ENTRY, requests.entry_query(entry_id=entry_id, key=key))
-        self._learn_for(response.answer.receipt)
-        return self._desk.booked(response.answer, key or None)
-
-    def balance(self, who: types_pb2.MemberRef) -> member_pb2.GetBalanceResponse:
-        """The member's points. Raises Refused: MEMBER_NOT_FOUND."""
-        return self.call(requests.GET_BALANCE, member_pb2.GetBalanceRequest(member=who))
+    issue = _does(calls.booking(requests.issue))
+    redeem = _does(calls.booking(requests.redeem))
+    reverse = _does(calls.booking(requests.reverse))
+    enrol = _does(calls.booking(requests.enrol))
+    transfer = _does(calls.booking(requests.transfer))
+    book = _does(calls.book)
+    submit_batch = _does(calls.submit_batch)
+    get_entry = _does(calls.get_entry)
+    balance = _does(calls.balance)
+    verify = _does(calls.verify)
+    learn = _does(calls.learn)
 
     def call(self, method: Method[_Q, _A], request: _Q) -> _A:
         """Any signed call: sent again where that is safe, its answer as it came."""
-        if self._desk.must_learn():
-            self.learn()
-        return self._send(method, self._signing_channel, request)
+        return self._perform(calls.call(self._desk, method, request))
 
-    def learn(self) -> network_pb2.GetNetworkResponse:
-        """Asks for the network's receipt keys and time; done by itself before the first call."""
-        network = self._send(GET_NETWORK, self._channel, network_pb2.GetNetworkRequest())
-        self._desk.learn(network)
-        return network
-
-    def verify(self, signed: types_pb2.SignedReceipt) -> types_pb2.Receipt:
-        """The content of a receipt of this partner's. Raises ReceiptError."""
-        self._learn_for(signed)
-        return self._desk.verify(signed)
+    def pages(self, method: Method[_Q, _A], request: _Q) -> _A:
+        """A call that answers by pages, all of them as one answer."""
+        return self._perform(calls.pages(self._desk, method, request))
 
     def close(self) -> None:
         """Closes the channel."""
@@ -128,27 +111,24 @@ class Till:
         """Closes."""
         self.close()
 
-    def _learn_for(self, signed: types_pb2.SignedReceipt) -> None:
-        if self._desk.must_learn(signed):
-            self.learn()
+    def _perform(self, steps: Steps[_T]) -> _T:
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(self._send(step) if isinstance(step, Send) else self._sleep(step.delay_ms / 1000))
+        except StopIteration as done:
+            result: _T = done.value
+            return result
 
-    def _send(self, method: Method[_Q, _A], channel: grpc.Channel, request: _Q) -> _A:
-        attempts = self._desk.attempts()
-        call = method.on(channel)
-        while True:
-            try:
-                answer: _A = call(request, timeout=self._desk.policy.timeout_ms / 1000)
-            except grpc.RpcError as error:
-                failure = failure_of(error)
-            else:
-                return answer
-            delay_ms = attempts.delay_ms_after(failure)
-            if delay_ms is None:
-                if failure.answer is not None:
-                    self._learn_for(failure.answer.receipt)
-                raise self._desk.refused(failure, _key_of(request))
-            self.counts.retries += 1
-            self._sleep(delay_ms / 1000)
+    def _send(self, step: Send) -> object:
+        call = self._calls.get(step.method.path)
+        if call is None:
+            channel = self._channel if step.method is GET_NETWORK else self._signing_channel
+            call = self._calls[step.method.path] = step.method.on(channel)
+        try:
+            return call(step.request, timeout=step.timeout_ms / 1000)
+        except grpc.RpcError as error:
+            return failure_of(error)
 
 
 class AsyncTill:
@@ -162,7 +142,7 @@ class AsyncTill:
         audience: str,
         now: Callable[[], int] = system_clock,
         nonce: NonceSource = random_nonce,
-        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        policy: RetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spread: Spread = random.randrange,
     ) -> None:
@@ -173,48 +153,31 @@ class AsyncTill:
         self._calls: dict[str, Callable[..., Any]] = {}
         self.counts = self._desk.counts
 
-    issue = _book_async(requests.issue)
-    redeem = _book_async(requests.redeem)
-    reverse = _book_async(requests.reverse)
-    enrol = _book_async(requests.enrol)
-    transfer = _book_async(requests.transfer)
+    @classmethod
+    def open(cls, profile: Profile | Path | str = FILE_NAME, *, policy: RetryPolicy | None = None) -> Self:
+        """The same for grpc.aio; call it inside the running loop."""
+        profile = profile if isinstance(profile, Profile) else Profile.load(profile)
+        return cls(profile.async_channel(), profile.signer(), audience=profile.audience, policy=policy)
 
-    async def book(self, command: Booking) -> Booked:
-        """Sends a command of `partners.pos.requests`; the named methods above make one and send it."""
-        method, _ = BOOKINGS[type(command)]
-        answer: types_pb2.Answer = (await self.call(method, command)).answer
-        await self._learn_for(answer.receipt)
-        return self._desk.booked(answer, command.idempotency_key)
-
-    async def submit_batch(self, commands: Sequence[Booking]) -> list[Booked | Refused]:
-        """Up to 500 commands under one signature: one answer each, in their order. A refusal is a value here."""
-        response = await self.call(requests.SUBMIT_BATCH, requests.batch(list(commands)))
-        _check_count(response, commands)
-        for signed in receipts_in(response):
-            await self._learn_for(signed)
-        return [self._desk.in_batch(answer, command) for answer, command in zip(response.answers, commands, strict=True)]
-
-    async def get_entry(self, *, entry_id: str = "", key: str = "") -> Booked:
-        """The answer that a command got; raises Refused with its receipt if it was a refusal, without one if there is none."""
-        response = await self.call(requests.GET_ENTRY, requests.entry_query(entry_id=entry_id, key=key))
-        await self._learn_for(response.answer.receipt)
-        return self._desk.booked(response.answer, key or None)
-
-    async def balance(self, who: types_pb2.MemberRef) -> member_pb2.GetBalanceResponse:
-        """The member's points. Raises Refused: MEMBER_NOT_FOUND."""
-        return await self.call(requests.GET_BALANCE, member_pb2.GetBalanceRequest(member=who))
+    issue = _awaits(calls.booking(requests.issue))
+    redeem = _awaits(calls.booking(requests.redeem))
+    reverse = _awaits(calls.booking(requests.reverse))
+    enrol = _awaits(calls.booking(requests.enrol))
+    transfer = _awaits(calls.booking(requests.transfer))
+    book = _awaits(calls.book)
+    submit_batch = _awaits(calls.submit_batch)
+    get_entry = _awaits(calls.get_entry)
+    balance = _awaits(calls.balance)
+    verify = _awaits(calls.verify)
+    learn = _awaits(calls.learn)
 
     async def call(self, method: Method[_Q, _A], request: _Q) -> _A:
         """Any signed call: sent again where that is safe, its answer as it came."""
-        if self._desk.must_learn():
-            await self.learn()
-        return await self._send(method, self._signing_channel, request)
+        return await self._perform(calls.call(self._desk, method, request))
 
-    async def learn(self) -> network_pb2.GetNetworkResponse:
-        """Asks for the network's receipt keys and time; done by itself before the first call."""
-        network = await self._send(GET_NETWORK, self._channel, network_pb2.GetNetworkRequest())
-        self._desk.learn(network)
-        return network
+    async def pages(self, method: Method[_Q, _A], request: _Q) -> _A:
+        """A call that answers by pages, all of them as one answer."""
+        return await self._perform(calls.pages(self._desk, method, request))
 
     async def close(self) -> None:
         """Closes the channel."""
@@ -228,38 +191,21 @@ class AsyncTill:
         """Closes."""
         await self.close()
 
-    async def _learn_for(self, signed: types_pb2.SignedReceipt) -> None:
-        if self._desk.must_learn(signed):
-            await self.learn()
+    async def _perform(self, steps: Steps[_T]) -> _T:
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(await (self._send(step) if isinstance(step, Send) else self._sleep(step.delay_ms / 1000)))
+        except StopIteration as done:
+            result: _T = done.value
+            return result
 
-    async def _send(self, method: Method[_Q, _A], channel: grpc.aio.Channel, request: _Q) -> _A:
-        attempts = self._desk.attempts()
-        call = self._calls.get(method.path)
+    async def _send(self, step: Send) -> object:
+        call = self._calls.get(step.method.path)
         if call is None:
-            call = self._calls[method.path] = method.on(channel)
-        while True:
-            try:
-                answer: _A = await call(request, timeout=self._desk.policy.timeout_ms / 1000)
-            except grpc.RpcError as error:
-                failure = failure_of(error)
-            else:
-                return answer
-            delay_ms = attempts.delay_ms_after(failure)
-            if delay_ms is None:
-                await self._raise(failure, _key_of(request))
-            self.counts.retries += 1
-            await self._sleep((delay_ms or 0) / 1000)
-
-    async def _raise(self, failure: Failure, idempotency_key: str | None) -> None:
-        if failure.answer is not None:
-            await self._learn_for(failure.answer.receipt)
-        raise self._desk.refused(failure, idempotency_key)
-
-
-def _key_of(request: Message) -> str | None:
-    return request.idempotency_key if isinstance(request, Booking) else None
-
-
-def _check_count(response: points_pb2.SubmitBatchResponse, commands: Sequence[Booking]) -> None:
-    if len(response.answers) != len(commands):
-        raise ReceiptError(f"{len(commands)} commands were sent, {len(response.answers)} answers came")
+            channel = self._channel if step.method is GET_NETWORK else self._signing_channel
+            call = self._calls[step.method.path] = step.method.on(channel)
+        try:
+            return await call(step.request, timeout=step.timeout_ms / 1000)
+        except grpc.RpcError as error:
+            return failure_of(error)

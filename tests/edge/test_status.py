@@ -7,7 +7,7 @@ from grpc import StatusCode
 from gateway.domain.outcome import REMEMBERED, Reason, Refusal
 from gateway.edge.caller import METHOD_RULES
 from gateway.edge.refused import Violation
-from gateway.edge.status import ANSWERS, ERROR_DOMAIN, VIOLATIONS_MAX, rich_status
+from gateway.edge.status import ANSWERS, ERROR_DOMAIN, PUSHBACK_KEY, VIOLATIONS_MAX, rich_status, trailers
 from tallystick.v1 import errors_pb2, member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2
 
 PROTOS = (network_pb2, points_pb2, till_pb2, member_pb2, partner_pb2, statement_pb2)
@@ -73,3 +73,15 @@ def test_a_cap_is_told_as_a_quota() -> None:
 
     assert status.details[1].Unpack(quota)
     assert quota.violations[0].subject == "net debit cap"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_retries_that_grpc_makes_by_itself_are_told_what_the_rich_status_tells(reason: Reason) -> None:
+    """A delay where time helps; never, where only the code looks as if it did."""
+    answered = ANSWERS[reason]
+    told = dict(trailers(reason, b"")).get(PUSHBACK_KEY)
+
+    if answered.retry_ms is not None:
+        assert told == str(answered.retry_ms)
+    else:
+        assert told == ("-1" if answered.code is StatusCode.RESOURCE_EXHAUSTED else None)

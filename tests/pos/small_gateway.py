@@ -47,8 +47,14 @@ class Refusal(Exception):
         self.details = details
         self.answer: types_pb2.Answer | None = None
 
-    def trailer(self) -> bytes:
-        """The serialized google.rpc.Status."""
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The serialized google.rpc.Status, and what gRPC's own retries go by."""
+        is_quota = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        pushback_ms = self.retry_ms if self.retry_ms is not None else -1 if is_quota else None
+        details = ("grpc-status-details-bin", self._status())
+        return (details,) if pushback_ms is None else (details, ("grpc-retry-pushback-ms", str(pushback_ms)))
+
+    def _status(self) -> bytes:
         details: list[Any] = [error_details_pb2.ErrorInfo(reason=self.reason, domain="tallystick", metadata=self.details)]
         if self.retry_ms is not None:
             details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=self.retry_ms * 1_000_000)))
@@ -58,8 +64,8 @@ class Refusal(Exception):
         for detail in details:
             packed.append(any_pb2.Any())
             packed[-1].Pack(detail)
-        trailer: bytes = status_pb2.Status(code=self.code.value[0], message=self.reason, details=packed).SerializeToString()
-        return trailer
+        status: bytes = status_pb2.Status(code=self.code.value[0], message=self.reason, details=packed).SerializeToString()
+        return status
 
 
 @dataclass
@@ -72,6 +78,7 @@ class SmallGateway:
     answers_to_lose: int = 0
     forges_receipts: bool = False
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    seconds_left: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Not yet listening."""
@@ -114,10 +121,12 @@ class SmallGateway:
     def _handler(self, method: Method[Any, Any]) -> Callable[[bytes, grpc.ServicerContext], bytes]:
         def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
             with self._lock:
+                if method.name != "GetNetwork":
+                    self.seconds_left.append(context.time_remaining())
                 try:
                     answer = self._answer(method, body, dict(context.invocation_metadata()))
                 except Refusal as refusal:
-                    context.set_trailing_metadata((("grpc-status-details-bin", refusal.trailer()),))
+                    context.set_trailing_metadata(refusal.trailers())
                     context.abort(refusal.code, refusal.reason)
             return answer
 

@@ -11,6 +11,7 @@ from gateway.domain.signing import Algorithm
 from partners.pos import keys
 from partners.pos.errors import ProfileError
 from partners.pos.profile import Profile
+from partners.pos.till import Till
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
@@ -98,4 +99,4 @@ def test_a_missing_certificate_is_named(tmp_path: Path) -> None:
     profile = Profile("127.0.0.1:1", "coalition.example:prod", "acme/till-1/a", tmp_path / "till.pem", tmp_path / "ca.pem")
 
     with pytest.raises(ProfileError, match=r"ca\.pem: No such file or directory; it is the certificate"):
-        profile.open()
+        Till.open(profile)

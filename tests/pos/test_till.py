@@ -54,7 +54,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key_and_a_new_signature(
 
     assert (booked.is_replayed, till.balance(ALICE).balance_points) == (True, 10)
     nonces = {metadata["tally-nonce"] for name, metadata in gateway.calls if name == "IssuePoints"}
-    assert (len(nonces), pauses.taken_ms) == (3, [50, 100])
+    assert (len(nonces), pauses.taken_ms) == (3, [100, 200])
 
 
 def test_a_till_gives_up_after_its_last_attempt_and_says_how_to_go_on(till: Till, gateway: SmallGateway) -> None:

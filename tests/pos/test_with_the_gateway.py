@@ -56,7 +56,7 @@ def coalition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalition]:
 @pytest.fixture
 def till(coalition: Coalition) -> Iterator[Till]:
     """Of the bookshop, with Alice as a member."""
-    with coalition.profiles["books"].open() as opened:
+    with Till.open(coalition.profiles["books"]) as opened:
         opened.enrol("ALICE-1", key="enrol-alice")
         yield opened
 
@@ -120,7 +120,7 @@ def test_another_partners_entry_is_not_found(till: Till, coalition: Coalition) -
     """Whether it exists is nobody else's business."""
     sale = till.issue(ALICE, amount("5.00 EUR"), key="sale-of-books")
 
-    with coalition.profiles["fuel"].open() as other, pytest.raises(Refused, match="ENTRY_NOT_FOUND"):
+    with Till.open(coalition.profiles["fuel"]) as other, pytest.raises(Refused, match="ENTRY_NOT_FOUND"):
         other.get_entry(entry_id=sale.entry_id)
 
 

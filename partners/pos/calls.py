@@ -1,0 +1,140 @@
+"""What a till does, call by call, written once for both tills. Sends nothing and waits for nothing itself.
+
+Each function is a generator of steps: it yields what is to be sent or waited for, and is given what came of it. `Till`
+performs a step and blocks, `AsyncTill` awaits it; what to repeat, to learn and to believe is decided here.
+"""
+
+import functools
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from google.protobuf.message import Message
+
+from partners.pos import requests
+from partners.pos.answers import Booked, Desk, receipts_in
+from partners.pos.errors import ReceiptError, Refused
+from partners.pos.failures import Failure
+from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
+from tallystick.v1 import member_pb2, network_pb2, types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send it once; answer the message that came, or the Failure."""
+
+    method: Method[Any, Any]
+    request: Message
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let so much time pass before the next attempt."""
+
+    delay_ms: int
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Q = TypeVar("_Q", bound=Message)
+_A = TypeVar("_A", bound=Message)
+
+Steps = Generator[Send | Wait, Any, _T]
+"""What to do, one after the other, until it returns what came of all."""
+
+
+def booking(make: Callable[_P, Booking]) -> Callable[Concatenate[Desk, _P], Steps[Booked]]:
+    """Makes a command as `make` does, and books it."""
+
+    @functools.wraps(make)
+    def steps(desk: Desk, /, *args: _P.args, **kwargs: _P.kwargs) -> Steps[Booked]:
+        return book(desk, make(*args, **kwargs))
+
+    return steps
+
+
+def book(desk: Desk, command: Booking) -> Steps[Booked]:
+    """Sends a command of `partners.pos.requests`; the named methods make one and send it."""
+    method, _ = BOOKINGS[type(command)]
+    answer: types_pb2.Answer = (yield from call(desk, method, command)).answer
+    yield from _learn_for(desk, answer.receipt)
+    return desk.booked(answer, command.idempotency_key)
+
+
+def submit_batch(desk: Desk, commands: Sequence[Booking]) -> Steps[list[Booked | Refused]]:
+    """Up to 500 commands under one signature: one answer each, in their order. A refusal is a value here."""
+    response = yield from call(desk, requests.SUBMIT_BATCH, requests.batch(list(commands)))
+    if len(response.answers) != len(commands):
+        raise ReceiptError(f"{len(commands)} commands were sent, {len(response.answers)} answers came")
+    for signed in receipts_in(response):
+        yield from _learn_for(desk, signed)
+    return [desk.in_batch(answer, command) for answer, command in zip(response.answers, commands, strict=True)]
+
+
+def get_entry(desk: Desk, *, entry_id: str = "", key: str = "") -> Steps[Booked]:
+    """The answer that a command got; raises Refused with its receipt if it was a refusal, without one if there is none."""
+    response = yield from call(desk, requests.GET_ENTRY, requests.entry_query(entry_id=entry_id, key=key))
+    yield from _learn_for(desk, response.answer.receipt)
+    return desk.booked(response.answer, key or None)
+
+
+def balance(desk: Desk, who: types_pb2.MemberRef) -> Steps[member_pb2.GetBalanceResponse]:
+    """The member's points. Raises Refused: MEMBER_NOT_FOUND."""
+    return call(desk, requests.GET_BALANCE, member_pb2.GetBalanceRequest(member=who))
+
+
+def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Receipt]:
+    """The content of a receipt of this partner's. Raises ReceiptError."""
+    yield from _learn_for(desk, signed)
+    return desk.verify(signed)
+
+
+def call(desk: Desk, method: Method[_Q, _A], request: _Q) -> Steps[_A]:
+    """Any signed call: sent again where that is safe, its answer as it came."""
+    if desk.must_learn():
+        yield from learn(desk)
+    return (yield from _send(desk, method, request))
+
+
+def pages(desk: Desk, method: Method[_Q, _A], request: _Q) -> Steps[_A]:
+    """A call that answers by pages, all of them as one answer."""
+    asked: Any = type(request)()
+    asked.CopyFrom(request)
+    answer: Any = yield from call(desk, method, asked)
+    while answer.next_page_token:
+        asked.page_token = answer.next_page_token
+        answer.next_page_token = ""
+        answer.MergeFrom((yield from call(desk, method, asked)))
+    whole: _A = answer
+    return whole
+
+
+def learn(desk: Desk) -> Steps[network_pb2.GetNetworkResponse]:
+    """Asks for the network's receipt keys and time; done by itself before the first call."""
+    network = yield from _send(desk, GET_NETWORK, network_pb2.GetNetworkRequest())
+    desk.learn(network)
+    return network
+
+
+def _learn_for(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[None]:
+    if desk.must_learn(signed):
+        yield from learn(desk)
+
+
+def _send(desk: Desk, method: Method[_Q, _A], request: _Q) -> Steps[_A]:
+    policy = desk.policy_of(method)
+    attempts = desk.attempts(policy)
+    step = Send(method, request, policy.timeout_ms)
+    while True:
+        came = yield step
+        if not isinstance(came, Failure):
+            answer: _A = came
+            return answer
+        delay_ms = attempts.delay_ms_after(came)
+        if delay_ms is None:
+            if came.answer is not None:
+                yield from _learn_for(desk, came.answer.receipt)
+            raise desk.refused(came, request.idempotency_key if isinstance(request, Booking) else None)
+        desk.counts.retries += 1
+        yield Wait(delay_ms)
