@@ -5,20 +5,28 @@ import click
 from gateway.domain.errors import DomainError
 from gateway.terminal import Refused
 from partners.pos.cli_apply import apply, keygen, profile, request_key
-from partners.pos.cli_book import enrol, issue, redeem, reverse, transfer
+from partners.pos.cli_book import batch, enrol, issue, redeem, reverse, transfer
 from partners.pos.cli_consent import consent
-from partners.pos.cli_read import balance, entry, statement
+from partners.pos.cli_read import balance, entries, entry, network, partner, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
-from partners.pos.errors import PosError
+from partners.pos.errors import NoAnswer, PosError
+
+
+class _Unanswered(click.ClickException):
+    """Nobody knows whether it was booked."""
+
+    exit_code = 3
 
 
 class _Till(click.Group):
-    """Says what went wrong in a sentence, and exits with 1."""
+    """Says what went wrong in a sentence, and exits with 1; with 3 if no answer came."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except NoAnswer as error:
+            raise _Unanswered(str(error)) from None
         except (PosError, DomainError) as error:
             raise Refused(str(error)) from None
 
@@ -37,11 +45,14 @@ def pos() -> None:
                                                       writes pos.toml, by which the other commands find the gateway
       tallystick pos enrol --card 1234-5678 --key enrol-1
       tallystick pos issue --card 1234-5678 --amount "42.50 EUR" --key sale-1
+
+    Every call of the network has a command, and each takes --json: the answer with its receipts opened and verified. Exit
+    codes: 0 done, 1 refused, 2 misuse, 3 no answer (it may have been booked: send the same key again).
     """  # noqa: D301 - click takes a backspace for "keep these lines"
 
 
 for _command in (
     keygen, apply, request_key, profile, consent, sign,
-    issue, redeem, reverse, transfer, enrol, balance, entry, statement, replay,
+    issue, redeem, reverse, transfer, enrol, batch, balance, entry, entries, statement, partner, network, replay,
 ):  # fmt: skip
     pos.add_command(_command)

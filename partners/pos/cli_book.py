@@ -1,127 +1,141 @@
 """Commands that book: each prints what the verified receipt says, or why it was refused."""
 
-import secrets
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+from google.protobuf.json_format import Parse, ParseError
 
 from partners.pos import requests
-from partners.pos.cli_options import json_option, member_of, member_options, profile_option
-from partners.pos.cli_print import print_booked, print_json, refusal_plain
-from partners.pos.errors import NoAnswer, Refused
+from partners.pos.answers import Booked
+from partners.pos.cli_calls import answer_plain, booking, by_hand
+from partners.pos.cli_options import member_of, member_options
+from partners.pos.cli_print import kind_words, print_json
+from partners.pos.errors import PosError, Refused
+from partners.pos.files import read_text
 from partners.pos.profile import Profile
 from partners.pos.requests import Booking
 from partners.pos.till import Till
+from tallystick.v1 import points_pb2
 
-
-def _booking_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        json_option,
-        click.option(
-            "--key",
-            metavar="KEY",
-            help="Idempotency key: sent again with the same content, it books nothing new [default: a random one, printed].",
-        ),
-        profile_option,
-    ):
-        command = option(command)
-    return command
-
+_BATCH_MAX = 500
 
 _receipt_number = click.option("--receipt-number", default="", help="The till's own number, for people.")
 _occurred = click.option("--occurred-at-ms", type=int, help="When it happened, in unix milliseconds [default: now].")
 _card_version = click.option("--rate-card-version", type=int, help="Refuse unless this version prices the sale.")
 
 
-@click.command()
+@booking(requests.ISSUE)
 @member_options()
 @click.option("--amount", required=True, help="What is left of the basket after discounts and points, such as '42.50 EUR'.")
 @click.option("--offer", "offer_id", default="", help="An offer whose bonus the basket has won.")
 @_receipt_number
 @_occurred
 @_card_version
-@_booking_options
-def issue(profile: Profile, card: str | None, member: str | None, amount: str, **options: Any) -> None:
+def issue(card: str | None, member: str | None, amount: str, **rest: Any) -> Booking:
     """Issue points on a sale."""
-    _send(profile, lambda key, rest: requests.issue(member_of(card, member), requests.amount(amount), key=key, **rest), options)
+    return requests.issue(member_of(card, member), requests.amount(amount), **rest)
 
 
-@click.command()
+@booking(requests.REDEEM)
 @member_options()
 @click.option("--points", type=int, help="Exactly this many.")
 @click.option("--up-to", "value", help="As many as this value takes, or all there are, such as '8.50 EUR'.")
 @_receipt_number
 @_occurred
 @_card_version
-@_booking_options
-def redeem(profile: Profile, card: str | None, member: str | None, points: int | None, value: str | None, **options: Any) -> None:
+def redeem(card: str | None, member: str | None, points: int | None, value: str | None, **rest: Any) -> Booking:
     """Redeem points: a number of them, or up to a value."""
     if (points is None) == (value is None):
         raise click.UsageError("say how much by one of --points and --up-to")
     quantity = points if points is not None else requests.amount(value or "")
-    _send(profile, lambda key, rest: requests.redeem(member_of(card, member), quantity, key=key, **rest), options)
+    return requests.redeem(member_of(card, member), quantity, **rest)
 
 
-@click.command()
+@booking(requests.REVERSE)
 @click.option("--entry", "entry_id", default="", metavar="ID", help="The entry, by the id on its receipt.")
 @click.option("--original-key", default="", metavar="KEY", help="The entry, by the key it was booked with.")
 @click.option("--amount", help="Of an issue: how much of the eligible amount came back [default: all that is left].")
 @click.option("--points", type=int, help="Of a redemption: how many points are given back [default: all that are left].")
 @_receipt_number
 @_occurred
-@_booking_options
-def reverse(profile: Profile, entry_id: str, original_key: str, amount: str | None, points: int | None, **options: Any) -> None:
+def reverse(amount: str | None, points: int | None, **rest: Any) -> Booking:
     """Reverse an issue or a redemption of your own, whole or in part."""
     if amount is not None and points is not None:
         raise click.UsageError("say how much by one of --amount and --points, or leave both out")
-    part = requests.amount(amount) if amount is not None else points
-    _send(
-        profile,
-        lambda key, rest: requests.reverse(key=key, entry_id=entry_id, original_key=original_key, part=part, **rest),
-        options,
-    )
+    return requests.reverse(part=requests.amount(amount) if amount is not None else points, **rest)
 
 
-@click.command()
+@booking(requests.TRANSFER)
 @member_options("from-")
 @member_options("to-")
 @click.option("--points", type=int, required=True, help="How many.")
 @_receipt_number
 @_occurred
-@_booking_options
-def transfer(profile: Profile, points: int, **options: Any) -> None:
+def transfer(
+    from_card: str | None, from_member: str | None, to_card: str | None, to_member: str | None, points: int, **rest: Any
+) -> Booking:
     """Move points from one member to another."""
-    source = member_of(options.pop("from_card"), options.pop("from_member"), named="from-")
-    target = member_of(options.pop("to_card"), options.pop("to_member"), named="to-")
-    _send(profile, lambda key, rest: requests.transfer(source, target, points, key=key, **rest), options)
+    source = member_of(from_card, from_member, named="from-")
+    target = member_of(to_card, to_member, named="to-")
+    return requests.transfer(source, target, points, **rest)
 
 
-@click.command()
+@booking(requests.ENROL)
 @click.option("--card", required=True, metavar="NUMBER", help="The number on the new member's card.")
-@_booking_options
-def enrol(profile: Profile, card: str, **options: Any) -> None:
+def enrol(card: str, **rest: Any) -> Booking:
     """Enrol a member under a card."""
-    _send(profile, lambda key, rest: requests.enrol(card, key=key, **rest), options)
+    return requests.enrol(card, **rest)
 
 
-def _send(profile: Profile, make: Callable[[str, dict[str, Any]], Booking], options: dict[str, Any]) -> None:
-    as_json = options.pop("as_json")
-    given = options.pop("key")
-    key = given or f"cli-{secrets.token_hex(12)}"
-    try:
-        command = make(key, options)
-    except ValueError as error:  # more than a message can hold, or no text
-        raise click.UsageError(str(error)) from None
+@by_hand(requests.SUBMIT_BATCH)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def batch(profile: Profile, file: Path, *, as_json: bool) -> None:
+    """Book the commands of FILE, 500 under one signature, one after the other, each by itself.
+
+    A line is one Command of the protos as JSON, with its own idempotency key. The file may be sent again: nothing is
+    booked twice. Exits with 1 if any of them was refused.
+
+    \b
+      {"redeem": {"idempotency_key": "r-1", "member": {"card_number": "1234-5678"}, "points": "5"}}
+    """  # noqa: D301 - click takes a backspace for "keep these lines"
+    commands = _commands(file)
+    answers: list[Booked | Refused] = []
     with Till.open(profile) as till:
+        for start in range(0, len(commands), _BATCH_MAX):
+            answers += till.submit_batch(commands[start : start + _BATCH_MAX])
+    if as_json:
+        print_json({"answers": [answer_plain(answer) for answer in answers]})
+    else:
+        click.echo("\n".join(_told(command, answer) for command, answer in zip(commands, answers, strict=True)))
+    refused = sum(isinstance(answer, Refused) for answer in answers)
+    if refused:
+        raise PosError(f"{refused} of {len(answers)} commands were refused")
+
+
+def _commands(file: Path) -> list[Booking]:
+    """Raises PosError, naming every line that is no command."""
+    commands: list[Booking] = []
+    problems = []
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        command = points_pb2.Command()
         try:
-            booked = till.book(command)
-        except Refused as refused:
-            if as_json:
-                print_json(refusal_plain(refused))
-            raise
-        except NoAnswer:
-            if not given:
-                click.echo(f"key: {key}", err=True)
-            raise
-    print_booked(booked, as_json=as_json)
+            Parse(line, command)
+        except ParseError as error:
+            problems.append(f"line {number}: {str(error).splitlines()[0]}")
+            continue
+        which = command.WhichOneof("command")
+        if which is None:
+            problems.append(f"line {number}: no command")
+        else:
+            commands.append(getattr(command, which))
+    if problems or not commands:
+        raise PosError(f"{file}: " + ("\n  ".join(["nothing was sent", *problems]) if problems else "no commands"))
+    return commands
+
+
+def _told(command: Booking, answer: Booked | Refused) -> str:
+    if isinstance(answer, Refused):
+        return f"{command.idempotency_key}: refused: {answer}"
+    again = " (booked before)" if answer.is_replayed else ""
+    return f"{command.idempotency_key}: {kind_words(answer.receipt)}: {answer.points:+d} points, entry {answer.entry_id}{again}"

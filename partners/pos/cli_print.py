@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -13,11 +14,24 @@ from partners.pos.answers import Booked
 from partners.pos.errors import Refused
 from tallystick.v1 import types_pb2
 
+Verify = Callable[[types_pb2.SignedReceipt], types_pb2.Receipt]
+"""Raises ReceiptError."""
 
-def plain(message: Message) -> dict[str, Any]:
-    """A message as JSON shows it: names as in the protos, 64-bit integers as texts, bytes in base64."""
+
+def plain(message: Message, verify: Verify | None = None) -> dict[str, Any]:
+    """A message as JSON shows it: names as in the protos, 64-bit integers as texts, bytes in base64.
+
+    With `verify` a signed receipt within it is shown as what it says, beside its bytes. Raises ReceiptError.
+    """
     fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    if verify is not None:
+        _open_receipts(message, fields, verify)
     return fields
+
+
+def signed_plain(signed: types_pb2.SignedReceipt, receipt: types_pb2.Receipt) -> dict[str, Any]:
+    """A verified receipt: what it says, and the bytes that prove it."""
+    return {"receipt": plain(receipt), "signed_receipt": base64.b64encode(signed.SerializeToString()).decode()}
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -25,25 +39,27 @@ def print_json(content: dict[str, Any]) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
+def print_plain(content: dict[str, Any]) -> None:
+    """The same content for people: a line a field, amounts as they are written, what is empty left out."""
+    click.echo("\n".join(_lines(content)))
+
+
 def booked_plain(booked: Booked) -> dict[str, Any]:
     """A booking with its proof."""
-    return {
-        "receipt": plain(booked.receipt),
-        "replayed": booked.is_replayed,
-        "signed_receipt": _encoded(booked.signed_receipt),
-    }
+    return signed_plain(booked.signed_receipt, booked.receipt) | {"replayed": booked.is_replayed}
 
 
 def refusal_plain(refused: Refused) -> dict[str, Any]:
     """A refusal, with its proof where it has one."""
     facts = refused.facts
+    proof: dict[str, Any] = {"receipt": None, "signed_receipt": None}
+    if facts.signed_receipt is not None and facts.receipt is not None:
+        proof = signed_plain(facts.signed_receipt, facts.receipt)
     return {
         "refused": refused.reason,
         "details": dict(facts.details),
         "field_violations": [{"field": path, "description": what} for path, what in facts.field_violations],
-        "receipt": plain(facts.receipt) if facts.receipt is not None else None,
-        "signed_receipt": _encoded(facts.signed_receipt) if facts.signed_receipt is not None else None,
-    }
+    } | proof
 
 
 def print_booked(booked: Booked, *, as_json: bool) -> None:
@@ -52,10 +68,8 @@ def print_booked(booked: Booked, *, as_json: bool) -> None:
         print_json(booked_plain(booked))
         return
     receipt = booked.receipt
-    kind = types_pb2.EntryKind.Name(receipt.kind).removeprefix("ENTRY_KIND_").replace("_", " ").lower()
-    amount = (
-        format_amount(receipt.amount.minor_units, receipt.amount.unit) + " " + receipt.amount.unit if receipt.amount.unit else ""
-    )
+    kind = kind_words(receipt)
+    amount = written(receipt.amount) if receipt.amount.unit else ""
     lines = [
         f"{kind}: {receipt.points:+d} points"
         + (f" for {amount}" if amount else "")
@@ -67,10 +81,47 @@ def print_booked(booked: Booked, *, as_json: bool) -> None:
         f"receipt verified: signed by {booked.signed_receipt.key_id}",
     ]
     if receipt.HasField("cash_to_withhold"):
-        withheld = receipt.cash_to_withhold
-        lines.insert(1, f"keep back from the refund: {format_amount(withheld.minor_units, withheld.unit)} {withheld.unit}")
+        lines.insert(1, f"keep back from the refund: {written(receipt.cash_to_withhold)}")
     click.echo("\n".join(lines))
 
 
-def _encoded(signed: types_pb2.SignedReceipt) -> str:
-    return base64.b64encode(signed.SerializeToString()).decode()
+def kind_words(receipt: types_pb2.Receipt) -> str:
+    """What was booked, such as "reverse issue"."""
+    return types_pb2.EntryKind.Name(receipt.kind).removeprefix("ENTRY_KIND_").replace("_", " ").lower()
+
+
+def written(amount: types_pb2.Amount) -> str:
+    """An amount as people write it, with its unit."""
+    return f"{format_amount(amount.minor_units, amount.unit)} {amount.unit}"
+
+
+def _open_receipts(message: Message, fields: dict[str, Any], verify: Verify) -> None:
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None or descriptor.message_type.GetOptions().map_entry:
+            continue
+        values, shown = (value, fields[descriptor.name]) if descriptor.is_repeated else ([value], [fields[descriptor.name]])
+        for index, one in enumerate(values):
+            if isinstance(one, types_pb2.SignedReceipt):
+                shown[index] = signed_plain(one, verify(one))
+            else:
+                _open_receipts(one, shown[index], verify)
+        fields[descriptor.name] = shown if descriptor.is_repeated else shown[0]
+
+
+def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for name, value in content.items():
+        if name == "signed_receipt" or value in ("", [], {}):
+            continue
+        if isinstance(value, dict) and value.keys() == {"unit", "minor_units"}:
+            yield f"{indent}{name}: {format_amount(int(value['minor_units']), value['unit'])} {value['unit']}"
+        elif isinstance(value, dict):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list):
+            yield f"{indent}{name}:"
+            for one in value:
+                inner = list(_lines(one, indent + "    ")) if isinstance(one, dict) else [f"{indent}    {one}"]
+                yield f"{indent}  - {inner[0].strip()}" if inner else f"{indent}  -"
+                yield from inner[1:]
+        else:
+            yield f"{indent}{name}: {value}"

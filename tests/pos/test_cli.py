@@ -123,7 +123,7 @@ def test_a_key_that_was_made_up_is_told_when_no_answer_comes(pos: Command, profi
     """Nobody can send the same key again who has never seen it."""
     profile.write_text(re.sub(r":\d+", ":1", profile.read_text("utf-8"), count=1), "utf-8")
 
-    said = pos("enrol", "--card", "ALICE-1", code=1)
+    said = pos("enrol", "--card", "ALICE-1", code=3)
     assert re.fullmatch(
         r"key: cli-[0-9a-f]{24}\nError: no answer after .*; send the same idempotency key again\n", said, re.DOTALL
     )

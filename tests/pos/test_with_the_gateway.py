@@ -1,24 +1,17 @@
 """The till and the replay against the gateway itself: TLS, real books, and a clock months away from the till's."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from gateway.domain.units import Rate
-from gateway.storage.engine import writing
-from partners.onboarding import onboard
-from partners.pos import keys
 from partners.pos.answers import Booked
 from partners.pos.errors import Refused
-from partners.pos.profile import Profile
 from partners.pos.replay import WHOLE, Job, Replay
 from partners.pos.replay_plan import Columns, Naming, Rule, Stores
 from partners.pos.requests import amount, card, issue, redeem
 from partners.pos.till import Till
-from tests.edge.running import RunningGateway
-from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, application, create_network
+from tests.pos.coalition import Coalition, running_coalition
 from tests.pos.naive import balances
 from tests.pos.test_replay import SAMPLE
 
@@ -28,29 +21,11 @@ NAIVE_TERMS = {"books": (2, 1, 1_100_000), "fuel": (1, 1, 900_000), "grocer": (1
 ALICE = card("ALICE-1")
 
 
-@dataclass(frozen=True)
-class Coalition:
-    """A running gateway and a profile for each partner."""
-
-    gateway: RunningGateway
-    profiles: dict[str, Profile]
-
-
 @pytest.fixture(scope="module")
 def coalition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalition]:
-    """Three partners, over TLS."""
-    folder = tmp_path_factory.mktemp("coalition")
-    network = create_network(folder / "net")
-    for partner_id, (rate, face_value) in TERMS.items():
-        onboarded(network, partner_id, rate, face_value, folder / f"{partner_id}.pem")
-    network.now_ms += 86_400_000  # the rate cards are in force from the next day on
-    with RunningGateway(network, is_plaintext=False) as gateway:
-        ca_file = network.folder / "tls" / "ca.pem"
-        profiles = {
-            partner_id: Profile(gateway.address, AUDIENCE, f"{partner_id}/{KEY_SUFFIX}", folder / f"{partner_id}.pem", ca_file)
-            for partner_id in TERMS
-        }
-        yield Coalition(gateway, profiles)
+    """Three partners."""
+    with running_coalition(tmp_path_factory.mktemp("coalition"), TERMS) as running:
+        yield running
 
 
 @pytest.fixture
@@ -59,16 +34,6 @@ def till(coalition: Coalition) -> Iterator[Till]:
     with Till.open(coalition.profiles["books"]) as opened:
         opened.enrol("ALICE-1", key="enrol-alice")
         yield opened
-
-
-def onboarded(network: GivenNetwork, partner_id: str, rate: str, face_value: str, key_file: Path) -> None:
-    """An active partner, whose key lies in a file as on its own machine."""
-    key, pem = keys.generate()
-    keys.save(pem, key_file)
-    applied = application(partner_id, {"EUR": rate}, key, face_value=face_value)
-    with writing(network.engine) as connection:
-        decision = onboard(connection, applied, hand=network.hands[0], now_ms=network.now_ms)
-    network.approve(decision)
 
 
 def test_a_sale_and_its_return_are_proven(till: Till) -> None:

@@ -1,0 +1,169 @@
+"""Every call of the network from the command line, against the gateway itself: as text, as JSON, and by its exit code."""
+
+import json
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+
+import tallystick.v1
+from gateway.cli import main
+from partners.pos.cli import pos
+from partners.pos.cli_calls import CallCommand
+from partners.pos.requests import METHODS
+from tests.pos.coalition import Coalition, running_coalition
+
+COMMANDS = [command for command in pos.commands.values() if isinstance(command, CallCommand)]
+
+
+def published_methods() -> dict[str, MethodDescriptor]:
+    """All methods of all protos, by path."""
+    names = [f"tallystick.v1.{module.name}" for module in pkgutil.iter_modules(tallystick.v1.__path__)]
+    protos = [import_module(name) for name in names if name.endswith("_pb2")]
+    services = [service for proto in protos for service in proto.DESCRIPTOR.services_by_name.values()]
+    return {f"/{service.full_name}/{method.name}": method for service in services for method in service.methods}
+
+
+@dataclass
+class Run:
+    """Command lines of one partner's."""
+
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        """Standard output; the command must exit with `code`."""
+        with pytest.raises(SystemExit) as leaving:
+            main(["pos", *words])
+        printed = self.capsys.readouterr()
+        assert (leaving.value.code or 0) == code, printed.err
+        return printed.out
+
+    def json(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """What --json prints: one object."""
+        content: dict[str, Any] = json.loads(self(*words, "--json", code=code))
+        return content
+
+
+@pytest.fixture(scope="module")
+def coalition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalition]:
+    """One shop: a point a euro, a cent a point."""
+    with running_coalition(tmp_path_factory.mktemp("coalition"), {"acme": ("1", "1.00")}) as running:
+        (file,) = {profile.key_file.parent / "pos.toml" for profile in running.profiles.values()}
+        file.write_text(running.profiles["acme"].to_toml(), "utf-8")
+        yield running
+
+
+@pytest.fixture
+def run(coalition: Coalition, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """In an empty folder, with the profile named by the environment."""
+    monkeypatch.setenv("TALLYSTICK_POS_PROFILE", str(coalition.profiles["acme"].key_file.parent / "pos.toml"))
+    monkeypatch.chdir(tmp_path)
+    return Run(capsys)
+
+
+def test_every_call_of_the_network_has_a_command() -> None:
+    """A call that is added to the protos needs one declaration in `partners.pos.cli_*`."""
+    assert {method.path for command in COMMANDS for method in command.methods} == set(published_methods())
+
+
+def test_the_till_knows_every_call_with_its_messages() -> None:
+    """By the descriptors of the protos."""
+    known = {method.path: (method.request.DESCRIPTOR, method.answer.DESCRIPTOR) for method in METHODS}
+
+    assert known == {path: (method.input_type, method.output_type) for path, method in published_methods().items()}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+def test_a_call_can_be_told_as_json_and_to_whom(command: CallCommand) -> None:
+    """Each, and without a second way to say it."""
+    options = [option for parameter in command.params for option in parameter.opts]
+
+    assert {"--json", "--profile"} <= set(options)
+    assert len(options) == len(set(options))
+
+
+def test_what_everybody_may_know_is_shown(run: Run) -> None:
+    """As text and as JSON."""
+    shown = run.json("network")
+
+    assert (shown["audience"], len(shown["receipt_keys"])) == ("coalition.example:test", 1)
+    assert f"  - key_id: {shown['receipt_keys'][0]['key_id']}\n" in run("network")
+
+
+def test_a_partner_sees_its_own_record(run: Run) -> None:
+    """With its rate cards."""
+    shown = run.json("partner")
+
+    assert (shown["partner"]["partner_id"], shown["partner"]["status"]) == ("acme", "PARTNER_STATUS_ACTIVE")
+    assert [card["version"] for card in shown["rate_cards"]] == [1]
+    assert "partner:\n  partner_id: acme\n" in run("partner")
+
+
+def test_entries_of_a_member_are_listed_with_verified_receipts(run: Run) -> None:
+    """Oldest first; a table for people."""
+    run("enrol", "--card", "CARD-1", "--key", "entries-1")
+    run("issue", "--card", "CARD-1", "--amount", "42.50 EUR", "--key", "entries-2", "--receipt-number", "0815")
+    shown = run.json("entries", "--card", "CARD-1")["receipts"]
+
+    assert [(one["receipt"]["kind"], one["receipt"]["points"]) for one in shown] == [
+        ("ENTRY_KIND_ENROL", "0"),
+        ("ENTRY_KIND_ISSUE", "42"),
+    ]
+    assert all(one["signed_receipt"] for one in shown)
+    assert "0815" in run("entries", "--card", "CARD-1")
+
+
+def test_a_batch_books_line_by_line_and_may_be_sent_again(run: Run) -> None:
+    """One of three is refused: exit code 1, and the others stand."""
+    member = {"card_number": "CARD-2"}
+    lines: list[dict[str, Any]] = [
+        {"enrol": {"idempotency_key": "batch-1", "card_number": "CARD-2"}},
+        {"issue": {"idempotency_key": "batch-2", "member": member, "eligible": {"unit": "EUR", "minor_units": "500"}}},
+        {"redeem": {"idempotency_key": "batch-3", "member": member, "points": "6"}},
+    ]
+    Path("day.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    first, second, third = run.json("batch", "day.jsonl", code=1)["answers"]
+
+    assert (first["receipt"]["kind"], second["receipt"]["points"]) == ("ENTRY_KIND_ENROL", "5")
+    assert (third["refused"], third["receipt"]["refused"]) == ("INSUFFICIENT_POINTS", "ERROR_REASON_INSUFFICIENT_POINTS")
+    again = run("batch", "day.jsonl", code=1).splitlines()
+    assert again[1].startswith("batch-2: issue: +5 points, entry e")
+    assert again[1].endswith("(booked before)")
+    assert again[2] == "batch-3: refused: INSUFFICIENT_POINTS"
+
+
+def test_a_batch_with_a_line_that_is_no_command_sends_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every such line is named."""
+    Path("day.jsonl").write_text('{"enrol": {"idempotency_key": "never", "card_number": "CARD-3"}}\n{}\n{"sell": {}}\n', "utf-8")
+    with pytest.raises(SystemExit):
+        main(["pos", "batch", "day.jsonl"])
+    said = capsys.readouterr().err
+
+    assert "nothing was sent" in said
+    assert [line.split(":")[0].strip() for line in said.splitlines()[1:]] == ["line 2", "line 3"]
+    assert run.json("entry", "--key", "never", code=1)["refused"] == "ENTRY_NOT_FOUND"
+
+
+def test_a_refusal_is_told_as_json_by_what_looks_up_too(run: Run) -> None:
+    """Not only by what books."""
+    assert run.json("balance", "--card", "NOBODY", code=1)["refused"] == "MEMBER_NOT_FOUND"
+    assert run.json("entries", "--card", "NOBODY", code=1)["refused"] == "MEMBER_NOT_FOUND"
+    assert run.json("statement", "--window", "7", code=1)["refused"] == "STATEMENT_NOT_FOUND"
+    assert run.json("statement") == {"windows": []}
+
+
+def test_no_answer_has_an_exit_code_and_a_key_to_ask_with(
+    run: Run, coalition: Coalition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens there: three, and the key that was made up."""
+    Path("pos.toml").write_text(coalition.profiles["acme"].to_toml().replace(coalition.gateway.address, "127.0.0.1:1"), "utf-8")
+    monkeypatch.delenv("TALLYSTICK_POS_PROFILE")
+    told = run.json("enrol", "--card", "CARD-4", code=3)
+
+    assert told["no_answer"].startswith("no answer after 5 attempts")
+    assert told["idempotency_key"].startswith("cli-")
