@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test bench format stubs baseline migration lock clean
+.PHONY: help install demo test bench format stubs errors guide baseline migration lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,12 @@ stubs: $(INSTALLED) ## the Python stubs beside the protos
 	$(BIN)/python -m grpc_tools.protoc --proto_path=protos \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=$(OUT) --mypy_out=$(OUT) --grpc_python_out=$(OUT) --mypy_grpc_out=$(OUT) $(PROTOS)
+
+errors: $(INSTALLED) ## docs/errors.md, from the tables by which the gateway answers
+	$(BIN)/python -m tests.pos.errors_page
+
+guide: $(INSTALLED) ## the messages in docs/pos-guide.md, from a real run
+	$(BIN)/python -m tests.pos.guide
 
 baseline: $(INSTALLED) ## what partners may rely on: the protos of a release, against which breaking changes are found
 	$(BIN)/buf build --path protos/tallystick --exclude-source-info -o protos/baseline.binpb

@@ -94,8 +94,9 @@ class SignatureGate:
             check_fresh(header.created, now_ms=received.now_ms)
         except SignatureError as error:
             self._keep(error.cause, signed, received, string)
-            details = {"server_time_ms": str(received.now_ms), "window": _WINDOW}
-            raise reject(Reason.SIGNATURE_TIME_OUT_OF_WINDOW, details) from None
+            raise reject(
+                Reason.SIGNATURE_TIME_OUT_OF_WINDOW, {"server_time_ms": str(received.now_ms), "window": _WINDOW}
+            ) from None
         return known.key
 
     def _failed(self, cause: str, signed: SignedHeader, received: Received, string: bytes) -> CallRejected:

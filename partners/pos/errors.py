@@ -10,11 +10,18 @@ PosError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from partners.pos import cashier
 from tallystick.v1 import types_pb2
 
 
 class PosError(Exception):
     """Root of the tree."""
+
+    def cashier_text(self, language: str = cashier.LANGUAGE) -> str:
+        """What the cashier should read: up to three lines of at most 40 characters."""
+        return cashier.cashier_text(self._text, language)
+
+    _text = cashier.OTHER
 
 
 class ProfileError(PosError):
@@ -23,6 +30,8 @@ class ProfileError(PosError):
 
 class ReceiptError(PosError):
     """An answer does not verify under the network's keys, or answers something else than was asked."""
+
+    _text = "RECEIPT_INVALID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,13 @@ class Refused(PosError):
         told = [f"{name}={value}" for name, value in sorted(facts.details.items())]
         told += [f"{path}: {what}" for path, what in facts.field_violations]
         super().__init__(f"{reason} ({'; '.join(told)})" if told else reason)
+        self._text = reason
 
 
 class NoAnswer(PosError):
     """Every attempt failed on the way. The command may have been booked: send the same idempotency key again."""
+
+    _text = "NO_ANSWER"
 
     def __init__(self, attempts: int, last: str) -> None:
         self.attempts = attempts

@@ -1,4 +1,4 @@
-"""docs/protocol.md: its worked examples are the vectors, its samples run, and its list of reasons is whole."""
+"""docs/protocol.md: its worked examples are the vectors, and its samples run."""
 
 import json
 import re
@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.domain.signing import Algorithm, load_verifier
-from gateway.edge.status import ANSWERS
 from tallystick.v1 import points_pb2, types_pb2
 from tests.shared import ROOT
 from tests.vectors.keys import VectorKey
@@ -70,16 +69,6 @@ def test_the_message_of_the_page_is_what_its_bytes_say() -> None:
 
     assert points_pb2.IssuePointsRequest.FromString(body) == message
     assert f"Serialized, {len(body)} bytes" in PAGE
-
-
-def test_the_page_lists_every_reason_with_its_status() -> None:
-    """As the gateway answers it."""
-    listed = re.findall(r"^\| `([A-Z_]+)` \| `([A-Z_]+)` \|(?: after (\d+) ms)? \|$", PAGE, re.MULTILINE)
-
-    assert listed == [
-        (reason.name, answered.code.name, "" if answered.retry_ms is None else str(answered.retry_ms))
-        for reason, answered in ANSWERS.items()
-    ]
 
 
 def test_vectors_that_the_page_names_exist() -> None:

@@ -27,23 +27,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SIGNATURE_MISSING: _ErrorReason.ValueType  # 1
     """UNAUTHENTICATED. Signature metadata is missing; `missing` names it."""
     ERROR_REASON_SIGNATURE_PARAM_DUPLICATE: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT. A signature parameter was sent twice."""
+    """INVALID_ARGUMENT. A signature parameter was sent twice; `parameter` names it."""
     ERROR_REASON_SIGNATURE_PARAM_MALFORMED: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. A signature parameter is not of its form."""
+    """INVALID_ARGUMENT. A signature parameter is not of its form; `parameter` names it."""
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 4
     """UNAUTHENTICATED. Unknown, revoked, expired or wrong key, or a wrong signature: one answer for all."""
     ERROR_REASON_SIGNATURE_TIME_OUT_OF_WINDOW: _ErrorReason.ValueType  # 5
-    """UNAUTHENTICATED. `created` is too far from the gateway's clock; the answer carries `server_time_ms`."""
+    """UNAUTHENTICATED. The signature was made too long ago, or in the future, for the gateway's clock `server_time_ms`; `window` says by how much it may differ."""
     ERROR_REASON_METHOD_NOT_ALLOWED_FOR_KEY: _ErrorReason.ValueType  # 6
-    """PERMISSION_DENIED. The key is valid, but not for this method."""
+    """PERMISSION_DENIED. The key is valid, but not for this method; `key_id` names it."""
     ERROR_REASON_AUTH_FAILURES_LIMITED: _ErrorReason.ValueType  # 7
     """RESOURCE_EXHAUSTED with RetryInfo. Too many bad signatures from this address."""
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 8
-    """RESOURCE_EXHAUSTED with RetryInfo. More calls a second than the partner's quota."""
+    """RESOURCE_EXHAUSTED with RetryInfo. More calls a second than agreed; `scope` says with whom."""
     ERROR_REASON_MALFORMED_MESSAGE: _ErrorReason.ValueType  # 9
-    """INVALID_ARGUMENT. The signed bytes are not a message of this method."""
+    """INVALID_ARGUMENT with BadRequest. The signed bytes are not a message of this method."""
     ERROR_REASON_UNKNOWN_FIELDS: _ErrorReason.ValueType  # 10
-    """INVALID_ARGUMENT. The message has fields that this gateway does not know."""
+    """INVALID_ARGUMENT with BadRequest. The message has fields that this gateway does not know."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 11
     """INVALID_ARGUMENT with BadRequest. One or more fields are missing or out of range."""
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 12
@@ -67,35 +67,35 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
     ERROR_REASON_PARTNER_NOT_ACTIVE: _ErrorReason.ValueType  # 22
-    """PERMISSION_DENIED. The partner is suspended, closed or not yet active; or `issuer_id`, a funder of the offer, is suspended. Not remembered."""
+    """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
     ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 23
-    """INVALID_ARGUMENT. The occurrence lies in the future."""
+    """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
     ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION. The occurrence lies further back than `horizon_days`."""
     ERROR_REASON_RATE_CARD_MISSING: _ErrorReason.ValueType  # 25
-    """FAILED_PRECONDITION. No rate card of the partner is in force on the business date."""
+    """FAILED_PRECONDITION. No rate card of the partner is in force on `business_date`."""
     ERROR_REASON_RATE_VERSION_STALE: _ErrorReason.ValueType  # 26
     """FAILED_PRECONDITION. The request names another rate card version than the one in force; `current` says which."""
     ERROR_REASON_UNIT_UNSUPPORTED: _ErrorReason.ValueType  # 27
-    """INVALID_ARGUMENT with BadRequest. The partner's rate card has no rate for the unit."""
+    """INVALID_ARGUMENT with BadRequest. The partner's rate card has no rate for `unit`."""
     ERROR_REASON_OFFER_NOT_IN_FORCE: _ErrorReason.ValueType  # 28
-    """FAILED_PRECONDITION. The offer does not exist, is not in force, or lacks a funder's consent."""
+    """FAILED_PRECONDITION. The offer `offer_id` does not exist, is not in force, or lacks a funder's consent."""
     ERROR_REASON_MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 29
-    """NOT_FOUND. No such member."""
+    """NOT_FOUND. No such member; of a transfer, `field` says whether source or target."""
     ERROR_REASON_CARD_ALREADY_ENROLLED: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS. The card belongs to a member already."""
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 31
     """NOT_FOUND. No such entry of this partner."""
     ERROR_REASON_ENTRY_NOT_REVERSIBLE: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION. Only issues and redemptions can be reversed."""
+    """FAILED_PRECONDITION. Only issues and redemptions can be reversed, not an entry of this `kind`; or not by the `part` asked for."""
     ERROR_REASON_ALREADY_REVERSED: _ErrorReason.ValueType  # 33
-    """FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed."""
+    """FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed, in `unit`."""
     ERROR_REASON_INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. Fewer usable points than asked for."""
     ERROR_REASON_BALANCE_LIMIT: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
     ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: _ErrorReason.ValueType  # 36
-    """RESOURCE_EXHAUSTED. The issuer's net debit cap would be exceeded. Not remembered."""
+    """RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 37
     """ABORTED with RetryInfo. The same key is being booked by another process."""
     ERROR_REASON_STATEMENT_NOT_FOUND: _ErrorReason.ValueType  # 38
@@ -105,7 +105,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 40
     """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
     ERROR_REASON_ROLE_NOT_HELD: _ErrorReason.ValueType  # 41
-    """PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
+    """PERMISSION_DENIED. The partner does not hold the `role` that this needs: an issuer issues, a redeemer redeems."""
     ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 42
     """NOT_FOUND. No such hold of this partner and member."""
     ERROR_REASON_HOLD_NOT_OPEN: _ErrorReason.ValueType  # 43
@@ -125,23 +125,23 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_SIGNATURE_MISSING: ErrorReason.ValueType  # 1
 """UNAUTHENTICATED. Signature metadata is missing; `missing` names it."""
 ERROR_REASON_SIGNATURE_PARAM_DUPLICATE: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT. A signature parameter was sent twice."""
+"""INVALID_ARGUMENT. A signature parameter was sent twice; `parameter` names it."""
 ERROR_REASON_SIGNATURE_PARAM_MALFORMED: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. A signature parameter is not of its form."""
+"""INVALID_ARGUMENT. A signature parameter is not of its form; `parameter` names it."""
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 4
 """UNAUTHENTICATED. Unknown, revoked, expired or wrong key, or a wrong signature: one answer for all."""
 ERROR_REASON_SIGNATURE_TIME_OUT_OF_WINDOW: ErrorReason.ValueType  # 5
-"""UNAUTHENTICATED. `created` is too far from the gateway's clock; the answer carries `server_time_ms`."""
+"""UNAUTHENTICATED. The signature was made too long ago, or in the future, for the gateway's clock `server_time_ms`; `window` says by how much it may differ."""
 ERROR_REASON_METHOD_NOT_ALLOWED_FOR_KEY: ErrorReason.ValueType  # 6
-"""PERMISSION_DENIED. The key is valid, but not for this method."""
+"""PERMISSION_DENIED. The key is valid, but not for this method; `key_id` names it."""
 ERROR_REASON_AUTH_FAILURES_LIMITED: ErrorReason.ValueType  # 7
 """RESOURCE_EXHAUSTED with RetryInfo. Too many bad signatures from this address."""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 8
-"""RESOURCE_EXHAUSTED with RetryInfo. More calls a second than the partner's quota."""
+"""RESOURCE_EXHAUSTED with RetryInfo. More calls a second than agreed; `scope` says with whom."""
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason.ValueType  # 9
-"""INVALID_ARGUMENT. The signed bytes are not a message of this method."""
+"""INVALID_ARGUMENT with BadRequest. The signed bytes are not a message of this method."""
 ERROR_REASON_UNKNOWN_FIELDS: ErrorReason.ValueType  # 10
-"""INVALID_ARGUMENT. The message has fields that this gateway does not know."""
+"""INVALID_ARGUMENT with BadRequest. The message has fields that this gateway does not know."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT with BadRequest. One or more fields are missing or out of range."""
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 12
@@ -165,35 +165,35 @@ ERROR_REASON_PARTNER_MISMATCH: ErrorReason.ValueType  # 20
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
 ERROR_REASON_PARTNER_NOT_ACTIVE: ErrorReason.ValueType  # 22
-"""PERMISSION_DENIED. The partner is suspended, closed or not yet active; or `issuer_id`, a funder of the offer, is suspended. Not remembered."""
+"""PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
 ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 23
-"""INVALID_ARGUMENT. The occurrence lies in the future."""
+"""INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
 ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION. The occurrence lies further back than `horizon_days`."""
 ERROR_REASON_RATE_CARD_MISSING: ErrorReason.ValueType  # 25
-"""FAILED_PRECONDITION. No rate card of the partner is in force on the business date."""
+"""FAILED_PRECONDITION. No rate card of the partner is in force on `business_date`."""
 ERROR_REASON_RATE_VERSION_STALE: ErrorReason.ValueType  # 26
 """FAILED_PRECONDITION. The request names another rate card version than the one in force; `current` says which."""
 ERROR_REASON_UNIT_UNSUPPORTED: ErrorReason.ValueType  # 27
-"""INVALID_ARGUMENT with BadRequest. The partner's rate card has no rate for the unit."""
+"""INVALID_ARGUMENT with BadRequest. The partner's rate card has no rate for `unit`."""
 ERROR_REASON_OFFER_NOT_IN_FORCE: ErrorReason.ValueType  # 28
-"""FAILED_PRECONDITION. The offer does not exist, is not in force, or lacks a funder's consent."""
+"""FAILED_PRECONDITION. The offer `offer_id` does not exist, is not in force, or lacks a funder's consent."""
 ERROR_REASON_MEMBER_NOT_FOUND: ErrorReason.ValueType  # 29
-"""NOT_FOUND. No such member."""
+"""NOT_FOUND. No such member; of a transfer, `field` says whether source or target."""
 ERROR_REASON_CARD_ALREADY_ENROLLED: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS. The card belongs to a member already."""
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 31
 """NOT_FOUND. No such entry of this partner."""
 ERROR_REASON_ENTRY_NOT_REVERSIBLE: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION. Only issues and redemptions can be reversed."""
+"""FAILED_PRECONDITION. Only issues and redemptions can be reversed, not an entry of this `kind`; or not by the `part` asked for."""
 ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 33
-"""FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed."""
+"""FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed, in `unit`."""
 ERROR_REASON_INSUFFICIENT_POINTS: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. Fewer usable points than asked for."""
 ERROR_REASON_BALANCE_LIMIT: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
 ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: ErrorReason.ValueType  # 36
-"""RESOURCE_EXHAUSTED. The issuer's net debit cap would be exceeded. Not remembered."""
+"""RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 37
 """ABORTED with RetryInfo. The same key is being booked by another process."""
 ERROR_REASON_STATEMENT_NOT_FOUND: ErrorReason.ValueType  # 38
@@ -203,7 +203,7 @@ ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 39
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 40
 """INVALID_ARGUMENT. The page token is not one that this gateway gave."""
 ERROR_REASON_ROLE_NOT_HELD: ErrorReason.ValueType  # 41
-"""PERMISSION_DENIED. The partner applied for another role: an issuer issues, a redeemer redeems."""
+"""PERMISSION_DENIED. The partner does not hold the `role` that this needs: an issuer issues, a redeemer redeems."""
 ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 42
 """NOT_FOUND. No such hold of this partner and member."""
 ERROR_REASON_HOLD_NOT_OPEN: ErrorReason.ValueType  # 43
