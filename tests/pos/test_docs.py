@@ -1,4 +1,4 @@
-"""The Python that the documentation shows is run, as it stands."""
+"""What the documentation shows is run, as it stands: the Python, and the messages of the guide."""
 
 import contextlib
 import io
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.pos.guide import BLOCK, PAGE, filled, run
+from tests.shared import ROOT
+
 _BLOCK = re.compile(r"^```python\n(from partners\.pos.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -20,9 +22,9 @@ def tills_in(name: str) -> list[str]:
 def test_the_till_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder with a profile, against a gateway that gives a point a euro, worth a cent."""
     monkeypatch.chdir(tmp_path)
-    (program,) = tills_in("docs/calls.md")
+    (program,) = tills_in("docs/pos-guide.md")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(program, "calls.md", "exec"), {})
+        exec(compile(program, "pos-guide.md", "exec"), {})
 
     sold, paid, left = printed.getvalue().splitlines()
     assert sold.startswith("42 points, balance 42, entry e")
@@ -32,4 +34,13 @@ def test_the_till_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest
 
 def test_the_readme_shows_the_same_till() -> None:
     """So that it, too, is run."""
-    assert tills_in("README.md") == tills_in("docs/calls.md")
+    assert tills_in("README.md") == tills_in("docs/pos-guide.md")
+
+
+def test_the_messages_of_the_guide_are_those_of_a_real_run(tmp_path: Path) -> None:
+    """`make guide` writes them again."""
+    page = PAGE.read_text("utf-8")
+    blocks = run(tmp_path / "net")
+
+    assert page == filled(page, blocks)
+    assert len({name for _, name, _, _ in BLOCK.findall(page)}) == page.count("<!-- run: ") > 10
