@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from partners.pos.profile import Profile
     from partners.pos.receipts import ReceiptKeys
     from partners.pos.requests import amount, card, member
+    from partners.pos.requests_till import basket_line, returned_line
     from partners.pos.till import AsyncTill, Till
 
 __all__ = [
     "AsyncSigningChannel", "AsyncTill", "Booked", "NoAnswer", "PosError", "Profile", "ProfileError", "ReceiptError",
-    "ReceiptKeys", "Refused", "RetryPolicy", "Signer", "SigningChannel", "Till", "amount", "card", "member",
+    "ReceiptKeys", "Refused", "RetryPolicy", "Signer", "SigningChannel", "Till", "amount", "basket_line", "card", "member",
+    "returned_line",
 ]  # fmt: skip
 
 _MODULES = {
@@ -31,6 +33,7 @@ _MODULES = {
     "profile": ("Profile",),
     "receipts": ("ReceiptKeys",),
     "requests": ("amount", "card", "member"),
+    "requests_till": ("basket_line", "returned_line"),
     "till": ("AsyncTill", "Till"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -35,8 +35,8 @@ class Booked:
 
     @property
     def points(self) -> int:
-        """Change of the member's balance."""
-        return self.receipt.points
+        """Change of the member's balance, by all that was booked."""
+        return self.receipt.points + sum(leg.points for leg in self.receipt.legs)
 
     @property
     def balance_points(self) -> int:

@@ -16,7 +16,7 @@ from partners.pos.answers import Booked, Desk, receipts_in
 from partners.pos.errors import ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
-from tallystick.v1 import member_pb2, network_pb2, types_pb2
+from tallystick.v1 import network_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,14 @@ def get_entry(desk: Desk, *, entry_id: str = "", key: str = "") -> Steps[Booked]
     return desk.booked(response.answer, key or None)
 
 
-def balance(desk: Desk, who: types_pb2.MemberRef) -> Steps[member_pb2.GetBalanceResponse]:
-    """The member's points. Raises Refused: MEMBER_NOT_FOUND."""
-    return call(desk, requests.GET_BALANCE, member_pb2.GetBalanceRequest(member=who))
+def asking(make: Callable[_P, _Q], method: Method[_Q, _A]) -> Callable[Concatenate[Desk, _P], Steps[_A]]:
+    """Makes a question as `make` does, and asks it."""
+
+    @functools.wraps(make)
+    def steps(desk: Desk, /, *args: _P.args, **kwargs: _P.kwargs) -> Steps[_A]:
+        return call(desk, method, make(*args, **kwargs))
+
+    return steps
 
 
 def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Receipt]:

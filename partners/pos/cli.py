@@ -10,6 +10,7 @@ from partners.pos.cli_consent import consent
 from partners.pos.cli_read import balance, entries, entry, network, partner, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
+from partners.pos.cli_till import checkout, claim_receipt, place_hold, quote, refund, void_hold
 from partners.pos.errors import NoAnswer, PosError
 
 
@@ -53,6 +54,7 @@ def pos() -> None:
 
 for _command in (
     keygen, apply, request_key, profile, consent, sign,
+    quote, place_hold, void_hold, checkout, refund, claim_receipt,
     issue, redeem, reverse, transfer, enrol, batch, balance, entry, entries, statement, partner, network, replay,
 ):  # fmt: skip
     pos.add_command(_command)

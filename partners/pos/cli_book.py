@@ -9,7 +9,13 @@ from google.protobuf.json_format import Parse, ParseError
 from partners.pos import requests
 from partners.pos.answers import Booked
 from partners.pos.cli_calls import answer_plain, booking, by_hand
-from partners.pos.cli_options import member_of, member_options
+from partners.pos.cli_options import (
+    card_version_option,
+    member_of,
+    member_options,
+    occurred_option,
+    receipt_number_option,
+)
 from partners.pos.cli_print import kind_words, print_json
 from partners.pos.errors import PosError, Refused
 from partners.pos.files import read_text
@@ -20,18 +26,14 @@ from tallystick.v1 import points_pb2
 
 _BATCH_MAX = 500
 
-_receipt_number = click.option("--receipt-number", default="", help="The till's own number, for people.")
-_occurred = click.option("--occurred-at-ms", type=int, help="When it happened, in unix milliseconds [default: now].")
-_card_version = click.option("--rate-card-version", type=int, help="Refuse unless this version prices the sale.")
-
 
 @booking(requests.ISSUE)
 @member_options()
 @click.option("--amount", required=True, help="What is left of the basket after discounts and points, such as '42.50 EUR'.")
 @click.option("--offer", "offer_id", default="", help="An offer whose bonus the basket has won.")
-@_receipt_number
-@_occurred
-@_card_version
+@receipt_number_option
+@occurred_option
+@card_version_option
 def issue(card: str | None, member: str | None, amount: str, **rest: Any) -> Booking:
     """Issue points on a sale."""
     return requests.issue(member_of(card, member), requests.amount(amount), **rest)
@@ -41,9 +43,9 @@ def issue(card: str | None, member: str | None, amount: str, **rest: Any) -> Boo
 @member_options()
 @click.option("--points", type=int, help="Exactly this many.")
 @click.option("--up-to", "value", help="As many as this value takes, or all there are, such as '8.50 EUR'.")
-@_receipt_number
-@_occurred
-@_card_version
+@receipt_number_option
+@occurred_option
+@card_version_option
 def redeem(card: str | None, member: str | None, points: int | None, value: str | None, **rest: Any) -> Booking:
     """Redeem points: a number of them, or up to a value."""
     if (points is None) == (value is None):
@@ -57,8 +59,8 @@ def redeem(card: str | None, member: str | None, points: int | None, value: str 
 @click.option("--original-key", default="", metavar="KEY", help="The entry, by the key it was booked with.")
 @click.option("--amount", help="Of an issue: how much of the eligible amount came back [default: all that is left].")
 @click.option("--points", type=int, help="Of a redemption: how many points are given back [default: all that are left].")
-@_receipt_number
-@_occurred
+@receipt_number_option
+@occurred_option
 def reverse(amount: str | None, points: int | None, **rest: Any) -> Booking:
     """Reverse an issue or a redemption of your own, whole or in part."""
     if amount is not None and points is not None:
@@ -70,8 +72,8 @@ def reverse(amount: str | None, points: int | None, **rest: Any) -> Booking:
 @member_options("from-")
 @member_options("to-")
 @click.option("--points", type=int, required=True, help="How many.")
-@_receipt_number
-@_occurred
+@receipt_number_option
+@occurred_option
 def transfer(
     from_card: str | None, from_member: str | None, to_card: str | None, to_member: str | None, points: int, **rest: Any
 ) -> Booking:

@@ -16,6 +16,9 @@ PROFILE_VARIABLE = "TALLYSTICK_POS_PROFILE"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a sentence.")
+receipt_number_option = click.option("--receipt-number", default="", help="The till's own number, for people.")
+occurred_option = click.option("--occurred-at-ms", type=int, help="When it happened, in unix milliseconds [default: now].")
+card_version_option = click.option("--rate-card-version", type=int, help="Refuse unless this version prices the sale.")
 
 
 def profile_option(command: _F) -> _F:

@@ -17,6 +17,11 @@ from tallystick.v1 import types_pb2
 Verify = Callable[[types_pb2.SignedReceipt], types_pb2.Receipt]
 """Raises ReceiptError."""
 
+Entry = types_pb2.Receipt | types_pb2.ReceiptLeg
+"""A receipt describes its first entry, a leg a further one."""
+
+_GIVES_BACK = {types_pb2.ENTRY_KIND_REVERSE_ISSUE, types_pb2.ENTRY_KIND_REVERSE_REDEMPTION}
+
 
 def plain(message: Message, verify: Verify | None = None) -> dict[str, Any]:
     """A message as JSON shows it: names as in the protos, 64-bit integers as texts, bytes in base64.
@@ -68,31 +73,37 @@ def print_booked(booked: Booked, *, as_json: bool) -> None:
         print_json(booked_plain(booked))
         return
     receipt = booked.receipt
-    kind = kind_words(receipt)
-    amount = written(receipt.amount) if receipt.amount.unit else ""
-    lines = [
-        f"{kind}: {receipt.points:+d} points"
-        + (f" for {amount}" if amount else "")
-        + (" (booked before)" if booked.is_replayed else ""),
+    again = " (booked before)" if booked.is_replayed else ""
+    lines = [_moved(receipt) + again, *map(_moved, receipt.legs)]
+    entries: list[Entry] = [receipt, *receipt.legs]
+    lines += [
+        f"keep back from the refund: {written(one.cash_to_withhold)}" for one in entries if one.HasField("cash_to_withhold")
+    ]
+    if receipt.HasField("to_pay"):
+        lines.append(f"{'to hand back' if receipt.kind in _GIVES_BACK else 'to pay'}: {written(receipt.to_pay)}")
+    lines += [
         f"balance: {receipt.balance_points} points" + (f", debt {receipt.debt_points}" if receipt.debt_points else ""),
         f"member: {receipt.member_id}",
         f"entry: {receipt.entry_id}, sequence {receipt.sequence} in lane {receipt.lane}, {receipt.business_date}",
         f"key: {receipt.idempotency_key}",
         f"receipt verified: signed by {booked.signed_receipt.key_id}",
     ]
-    if receipt.HasField("cash_to_withhold"):
-        lines.insert(1, f"keep back from the refund: {written(receipt.cash_to_withhold)}")
     click.echo("\n".join(lines))
 
 
-def kind_words(receipt: types_pb2.Receipt) -> str:
+def kind_words(entry: Entry) -> str:
     """What was booked, such as "reverse issue"."""
-    return types_pb2.EntryKind.Name(receipt.kind).removeprefix("ENTRY_KIND_").replace("_", " ").lower()
+    return types_pb2.EntryKind.Name(entry.kind).removeprefix("ENTRY_KIND_").replace("_", " ").lower()
 
 
 def written(amount: types_pb2.Amount) -> str:
     """An amount as people write it, with its unit."""
     return f"{format_amount(amount.minor_units, amount.unit)} {amount.unit}"
+
+
+def _moved(entry: Entry) -> str:
+    amount = f" for {written(entry.amount)}" if entry.amount.unit else ""
+    return f"{kind_words(entry)}: {entry.points:+d} points{amount}"
 
 
 def _open_receipts(message: Message, fields: dict[str, Any], verify: Verify) -> None:

@@ -46,7 +46,7 @@ def _print_balance(answer: member_pb2.GetBalanceResponse) -> None:
 @member_options()
 def balance(card: str | None, member: str | None) -> member_pb2.GetBalanceRequest:
     """Show a member's points."""
-    return member_pb2.GetBalanceRequest(member=member_of(card, member))
+    return requests.balance(member_of(card, member))
 
 
 def _print_entries(answer: member_pb2.ListEntriesResponse) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
 from gateway.domain.units import check_unit, parse_amount
 from partners.pos.errors import PosError
-from tallystick.v1 import member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, types_pb2
+from tallystick.v1 import member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2, types_pb2
 
 Booking = (
     points_pb2.IssuePointsRequest
@@ -17,6 +17,11 @@ Booking = (
     | points_pb2.ReverseEntryRequest
     | member_pb2.EnrolMemberRequest
     | member_pb2.TransferPointsRequest
+    | till_pb2.PlaceHoldRequest
+    | till_pb2.VoidHoldRequest
+    | till_pb2.CheckoutRequest
+    | till_pb2.RefundRequest
+    | till_pb2.ClaimReceiptRequest
 )
 """A command that may book something: it has an idempotency key, and its answer a receipt."""
 
@@ -59,6 +64,12 @@ TRANSFER = Method(
 )
 GET_BALANCE = Method("/tallystick.v1.MemberService/GetBalance", member_pb2.GetBalanceRequest, member_pb2.GetBalanceResponse)
 LIST_ENTRIES = Method("/tallystick.v1.MemberService/ListEntries", member_pb2.ListEntriesRequest, member_pb2.ListEntriesResponse)
+QUOTE = Method("/tallystick.v1.TillService/Quote", till_pb2.QuoteRequest, till_pb2.QuoteResponse)
+PLACE_HOLD = Method("/tallystick.v1.TillService/PlaceHold", till_pb2.PlaceHoldRequest, till_pb2.PlaceHoldResponse)
+VOID_HOLD = Method("/tallystick.v1.TillService/VoidHold", till_pb2.VoidHoldRequest, till_pb2.VoidHoldResponse)
+CHECKOUT = Method("/tallystick.v1.TillService/Checkout", till_pb2.CheckoutRequest, till_pb2.CheckoutResponse)
+REFUND = Method("/tallystick.v1.TillService/Refund", till_pb2.RefundRequest, till_pb2.RefundResponse)
+CLAIM_RECEIPT = Method("/tallystick.v1.TillService/ClaimReceipt", till_pb2.ClaimReceiptRequest, till_pb2.ClaimReceiptResponse)
 GET_PARTNER = Method("/tallystick.v1.PartnerService/GetPartner", partner_pb2.GetPartnerRequest, partner_pb2.GetPartnerResponse)
 LIST_WINDOWS = Method(
     "/tallystick.v1.StatementService/ListWindows", statement_pb2.ListWindowsRequest, statement_pb2.ListWindowsResponse
@@ -74,16 +85,21 @@ LIST_STATEMENT_LINES = Method(
 
 METHODS: tuple[Method[Any, Any], ...] = (
     GET_NETWORK, ISSUE, REDEEM, REVERSE, GET_ENTRY, SUBMIT_BATCH, ENROL, TRANSFER, GET_BALANCE, LIST_ENTRIES, GET_PARTNER,
-    LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES,
+    LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES, QUOTE, PLACE_HOLD, VOID_HOLD, CHECKOUT, REFUND, CLAIM_RECEIPT,
 )  # fmt: skip
 
-# The method of each booking, and the field of `Command` that carries it in a batch.
-BOOKINGS: Mapping[type[Message], tuple[Method[Any, Any], str]] = {
+# The method of each booking, and the field of `Command` that carries it in a batch; None: it goes by itself.
+BOOKINGS: Mapping[type[Message], tuple[Method[Any, Any], str | None]] = {
     points_pb2.IssuePointsRequest: (ISSUE, "issue"),
     points_pb2.RedeemPointsRequest: (REDEEM, "redeem"),
     points_pb2.ReverseEntryRequest: (REVERSE, "reverse"),
     member_pb2.EnrolMemberRequest: (ENROL, "enrol"),
     member_pb2.TransferPointsRequest: (TRANSFER, "transfer"),
+    till_pb2.PlaceHoldRequest: (PLACE_HOLD, None),
+    till_pb2.VoidHoldRequest: (VOID_HOLD, None),
+    till_pb2.CheckoutRequest: (CHECKOUT, "checkout"),
+    till_pb2.RefundRequest: (REFUND, "refund"),
+    till_pb2.ClaimReceiptRequest: (CLAIM_RECEIPT, "claim"),
 }
 
 
@@ -219,10 +235,17 @@ def entry_query(*, entry_id: str = "", key: str = "") -> points_pb2.GetEntryRequ
     return points_pb2.GetEntryRequest(entry_id=entry_id) if entry_id else points_pb2.GetEntryRequest(idempotency_key=key)
 
 
+def balance(who: types_pb2.MemberRef) -> member_pb2.GetBalanceRequest:
+    """Ask for the member's points. Refused: MEMBER_NOT_FOUND."""
+    return member_pb2.GetBalanceRequest(member=who)
+
+
 def batch(commands: "list[Booking]") -> points_pb2.SubmitBatchRequest:
-    """Several commands under one signature, carried out in this order, each by itself."""
+    """Several commands under one signature, carried out in this order, each by itself. Raises PosError for a hold."""
     request = points_pb2.SubmitBatchRequest()
     for command in commands:
-        _, field = BOOKINGS[type(command)]
+        method, field = BOOKINGS[type(command)]
+        if field is None:
+            raise PosError(f"{method.name} does not go by batch: somebody waits for it")
         getattr(request.commands.add(), field).CopyFrom(command)
     return request

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from partners.pos import calls, requests
+from partners.pos import calls, requests, requests_till
 from partners.pos.answers import Desk
 from partners.pos.attempts import Clock, RetryPolicy, Spread, system_clock
 from partners.pos.calls import Send, Steps
@@ -84,10 +84,16 @@ class Till:
     reverse = _does(calls.booking(requests.reverse))
     enrol = _does(calls.booking(requests.enrol))
     transfer = _does(calls.booking(requests.transfer))
+    quote = _does(calls.asking(requests_till.quote, requests.QUOTE))
+    place_hold = _does(calls.booking(requests_till.place_hold))
+    void_hold = _does(calls.booking(requests_till.void_hold))
+    checkout = _does(calls.booking(requests_till.checkout))
+    refund = _does(calls.booking(requests_till.refund))
+    claim_receipt = _does(calls.booking(requests_till.claim_receipt))
     book = _does(calls.book)
     submit_batch = _does(calls.submit_batch)
     get_entry = _does(calls.get_entry)
-    balance = _does(calls.balance)
+    balance = _does(calls.asking(requests.balance, requests.GET_BALANCE))
     verify = _does(calls.verify)
     learn = _does(calls.learn)
 
@@ -164,10 +170,16 @@ class AsyncTill:
     reverse = _awaits(calls.booking(requests.reverse))
     enrol = _awaits(calls.booking(requests.enrol))
     transfer = _awaits(calls.booking(requests.transfer))
+    quote = _awaits(calls.asking(requests_till.quote, requests.QUOTE))
+    place_hold = _awaits(calls.booking(requests_till.place_hold))
+    void_hold = _awaits(calls.booking(requests_till.void_hold))
+    checkout = _awaits(calls.booking(requests_till.checkout))
+    refund = _awaits(calls.booking(requests_till.refund))
+    claim_receipt = _awaits(calls.booking(requests_till.claim_receipt))
     book = _awaits(calls.book)
     submit_batch = _awaits(calls.submit_batch)
     get_entry = _awaits(calls.get_entry)
-    balance = _awaits(calls.balance)
+    balance = _awaits(calls.asking(requests.balance, requests.GET_BALANCE))
     verify = _awaits(calls.verify)
     learn = _awaits(calls.learn)
 
