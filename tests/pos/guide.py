@@ -16,12 +16,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from partners.pos import requests
+from partners.pos import requests, requests_till
 from partners.pos.channel import Signing, SigningChannel
 from partners.pos.errors import NoAnswer, Refused
-from partners.pos.requests import BOOKINGS, Booking, amount, card
+from partners.pos.requests import BOOKINGS, Booking, Method, amount, card
 from partners.pos.till import Till
-from tallystick.v1 import member_pb2, types_pb2
+from tallystick.v1 import types_pb2
 from tests.e2e.tills import signer_of
 from tests.edge.running import RunningGateway
 from tests.given import AUDIENCE, GivenNetwork, at, create_network
@@ -98,6 +98,11 @@ class Story:
         self.blocks[f"{name}.request"] = shown(command)
         self.blocks[f"{name}.answer"] = shown(answer)
 
+    def ask(self, name: str, till: Till, method: Method[Any, Any], question: Message) -> None:
+        """Both messages of a question."""
+        self.blocks[f"{name}.request"] = shown(question)
+        self.blocks[f"{name}.answer"] = shown(till.call(method, question))
+
     def status(self, name: str, gateway: RunningGateway, command: Booking) -> None:
         """The rich status of a command that is refused, as it comes over the wire."""
         method, _ = BOOKINGS[type(command)]
@@ -117,7 +122,9 @@ class Story:
         try:
             call()
         except (NoAnswer, Refused) as error:
-            reason = {"reason": error.reason} if isinstance(error, Refused) else {"attempts": error.attempts}
+            reason: dict[str, Any] = {"attempts": error.attempts} if isinstance(error, NoAnswer) else {"reason": error.reason}
+            if isinstance(error, Refused) and error.facts.details:
+                reason["details"] = dict(error.facts.details)
             texts = {language: error.cashier_text(language).splitlines() for language in ("en", "de", "fr")}
             self.blocks[name] = {"raised": type(error).__name__, **reason, "cashier_text": texts}
         else:
@@ -139,33 +146,33 @@ def run(folder: Path) -> Mapping[str, str]:
 
 
 def _purchase(story: Story, gateway: RunningGateway, till: Till) -> None:
-    member = card("1234-5678")
+    member, total = card("1234-5678"), amount("42.50 EUR")
     story.book("enrol", till, requests.enrol("1234-5678", key="till-1:2026-06-01:0041"))
-    till.issue(member, amount("600.00 EUR"), key="till-1:2026-06-01:0042")
-    asked = member_pb2.GetBalanceRequest(member=member)
-    story.blocks["balance.request"] = shown(asked)
-    story.blocks["balance.answer"] = shown(till.call(requests.GET_BALANCE, asked))
-    too_much = requests.redeem(member, 4_250, key="till-1:2026-06-01:0043/a")
+    till.checkout(member, amount("600.00 EUR"), key="till-1:2026-06-01:0042")
+    story.ask("quote", till, requests.QUOTE, requests_till.quote(member, total))
+    too_much = requests_till.place_hold(member, 4_250, key="till-1:2026-06-01:0043/too-much")
     story.status("refused", gateway, too_much)
     story.raised("refused.raised", lambda: till.book(too_much))
-    story.book("redeem", till, requests.redeem(member, amount("5.00 EUR"), key="till-1:2026-06-01:0043/r", receipt_number="0043"))
-    story.book("issue", till, requests.issue(member, amount("37.50 EUR"), key="till-1:2026-06-01:0043/i", receipt_number="0043"))
+    hold = requests_till.place_hold(member, amount("5.00 EUR"), key="till-1:2026-06-01:0043/hold", receipt_number="0043")
+    story.book("hold", till, hold)
+    sale = requests_till.checkout(
+        member, total, key="till-1:2026-06-01:0043", hold_key="till-1:2026-06-01:0043/hold", receipt_number="0043"
+    )
+    story.book("checkout", till, sale)
 
 
 def _refund(story: Story, till: Till) -> None:
     story.network.now_ms = at("2026-06-02", "10:31")
-    sale = "till-1:2026-06-01:0043"
-    back = requests.reverse(
-        key="till-1:2026-06-02:0007/i", original_key=f"{sale}/i", part=amount("20.00 EUR"), receipt_number="0007"
-    )
-    story.book("refund-issue", till, back)
-    restored = requests.reverse(key="till-1:2026-06-02:0007/r", original_key=f"{sale}/r", part=200, receipt_number="0007")
-    story.book("refund-redemption", till, restored)
+    sale, part = "till-1:2026-06-01:0043", amount("20.00 EUR")
+    back = requests_till.refund(key="till-1:2026-06-02:0007", checkout_key=sale, part=part, receipt_number="0007")
+    story.book("refund", till, back)
+    more = requests_till.refund(key="till-1:2026-06-02:0008", checkout_key=sale, part=amount("42.50 EUR"))
+    story.raised("refund.refused", lambda: till.book(more))
 
 
 def _outage(story: Story, address: str) -> None:
     story.network.now_ms = at("2026-06-02", "18:20")
-    sale = requests.issue(
+    sale = requests_till.checkout(
         card("1234-5678"), amount("12.00 EUR"), key="till-1:2026-06-02:0112", occurred_at_ms=story.network.now_ms
     )
     with RunningGateway(story.network, listen=address) as gateway, story.till(gateway) as till:
@@ -175,9 +182,8 @@ def _outage(story: Story, address: str) -> None:
     story.network.now_ms = at("2026-06-02", "18:55")
     with RunningGateway(story.network, listen=address) as gateway, story.till(gateway) as till:
         story.book("outage", till, sale)
-        story.blocks["outage.again"] = shown(till.call(requests.ISSUE, sale))
-        unknown = requests.entry_query(key="till-1:2026-06-02:0113")
-        story.blocks["lookup.request"] = shown(unknown)
+        again = till.call(requests.CHECKOUT, sale)
+        story.blocks["outage.again"] = {"replayed": again.answer.replayed, "server_time_ms": str(again.answer.server_time_ms)}
         story.raised("lookup.raised", lambda: till.get_entry(key="till-1:2026-06-02:0113"))
 
 

@@ -104,6 +104,58 @@ def test_a_partner_sees_its_own_record(run: Run) -> None:
     assert "partner:\n  partner_id: acme\n" in run("partner")
 
 
+def test_a_checkout_from_the_command_line(run: Run) -> None:
+    """Quote, hold, checkout with the hold, refund by line, and what people read of it."""
+    run("enrol", "--card", "CARD-5", "--key", "checkout-1")
+    run("checkout", "--card", "CARD-5", "--total", "600.00 EUR", "--key", "checkout-2")
+    quote = run.json("quote", "--card", "CARD-5", "--total", "42.50 EUR")
+    hold = run.json("place-hold", "--card", "CARD-5", "--up-to", "5.00 EUR", "--ttl-s", "60", "--key", "checkout-3")
+    lines = ("--line", "milk=22.50 EUR", "--line-without-points", "voucher=20.00 EUR")
+    sale = run(
+        "checkout",
+        "--card",
+        "CARD-5",
+        "--total",
+        "42.50 EUR",
+        "--hold",
+        hold["receipt"]["entry_id"],
+        *lines,
+        "--key",
+        "checkout-4",
+    )
+    back = run("refund", "--original-key", "checkout-4", "--line", "voucher")
+
+    assert (quote["points_to_issue"], quote["points_max"]) == ("42", "600")
+    assert hold["receipt"]["standing"]["held_points"] == "500"
+    assert sale.splitlines()[:4] == [
+        "redeem: -500 points for 5.00 EUR",
+        "issue: +17 points for 17.50 EUR",
+        "to pay: 37.50 EUR",
+        "balance: 117 points",
+    ]
+    assert "to hand back: 17.65 EUR" in back
+
+
+def test_a_hold_is_let_go_from_the_command_line(run: Run) -> None:
+    """By the key it was placed with; a second time it is refused."""
+    run("enrol", "--card", "CARD-6", "--key", "void-1")
+    run("checkout", "--card", "CARD-6", "--total", "10.00 EUR", "--key", "void-2")
+    run("place-hold", "--card", "CARD-6", "--points", "4", "--key", "void-3")
+
+    assert run("void-hold", "--hold-key", "void-3", "--key", "void-4").startswith("void hold: +0 points")
+    assert run.json("void-hold", "--hold-key", "void-3", "--key", "void-5", code=1)["refused"] == "HOLD_NOT_OPEN"
+
+
+def test_a_forgotten_card_is_made_up_for_from_the_command_line(run: Run, coalition: Coalition) -> None:
+    """Once."""
+    run("enrol", "--card", "CARD-7", "--key", "claim-1")
+    bought = str(coalition.gateway.network.now_ms - 60_000)
+    claim = ("claim-receipt", "--card", "CARD-7", "--total", "9.90 EUR", "--receipt-number", "4711", "--occurred-at-ms", bought)
+
+    assert run(*claim, "--key", "claim-2").startswith("issue: +9 points for 9.90 EUR")
+    assert run.json(*claim, "--key", "claim-3", code=1)["refused"] == "RECEIPT_ALREADY_CLAIMED"
+
+
 def test_entries_of_a_member_are_listed_with_verified_receipts(run: Run) -> None:
     """Oldest first; a table for people."""
     run("enrol", "--card", "CARD-1", "--key", "entries-1")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pos.coalition import running_coalition
 from tests.pos.guide import BLOCK, PAGE, filled, run
 from tests.shared import ROOT
 
@@ -18,17 +19,20 @@ def tills_in(name: str) -> list[str]:
     return _BLOCK.findall((ROOT / name).read_text("utf-8"))
 
 
-@pytest.mark.usefixtures("profile")
 def test_the_till_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder with a profile, against a gateway that gives a point a euro, worth a cent."""
     monkeypatch.chdir(tmp_path)
     (program,) = tills_in("docs/pos-guide.md")
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(program, "pos-guide.md", "exec"), {})
+    with running_coalition(tmp_path, {"acme": ("1", "1.00")}) as coalition:
+        Path("pos.toml").write_text(coalition.profiles["acme"].to_toml(), "utf-8")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(program, "pos-guide.md", "exec"), {})
 
-    sold, paid, left = printed.getvalue().splitlines()
-    assert sold.startswith("42 points, balance 42, entry e")
-    assert (paid, left) == ("42 points pay 42 cents", "balance -10")
+    assert printed.getvalue().splitlines() == [
+        "up to 600 points can pay",
+        "-463 points, 3750 cents to pay",
+        "1765 cents back, balance 354",
+    ]
     assert len(program.splitlines()) <= 20
 
 
