@@ -8,9 +8,8 @@ from gateway.domain.outcome import REMEMBERED, Reason, Refusal
 from gateway.edge.caller import METHOD_RULES
 from gateway.edge.refused import Violation
 from gateway.edge.status import ANSWERS, ERROR_DOMAIN, PUSHBACK_KEY, VIOLATIONS_MAX, rich_status, trailers
-from tallystick.v1 import errors_pb2, member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2
-
-PROTOS = (network_pb2, points_pb2, till_pb2, member_pb2, partner_pb2, statement_pb2)
+from tallystick.v1 import errors_pb2
+from tests.shared import published_methods
 
 
 def test_every_reason_has_an_answer() -> None:
@@ -39,9 +38,7 @@ def test_a_caller_is_told_when_to_come_again_only_where_time_helps() -> None:
 
 def test_every_method_of_the_protos_has_a_rule() -> None:
     """A method without one would be served to anybody."""
-    services = [service for proto in PROTOS for service in proto.DESCRIPTOR.services_by_name.values()]
-
-    assert {f"/{service.full_name}/{method.name}" for service in services for method in service.methods} == set(METHOD_RULES)
+    assert set(published_methods()) == set(METHOD_RULES)
 
 
 def test_only_the_network_service_needs_no_signature() -> None:

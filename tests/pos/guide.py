@@ -47,7 +47,7 @@ def shown(message: Message) -> dict[str, Any]:
 
 def _value(field: FieldDescriptor, value: Any) -> Any:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return dict(value)
+        return dict(sorted(value.items()))
     return [_single(field, one) for one in value] if field.is_repeated else _single(field, value)
 
 
@@ -124,7 +124,7 @@ class Story:
         except (NoAnswer, Refused) as error:
             reason: dict[str, Any] = {"attempts": error.attempts} if isinstance(error, NoAnswer) else {"reason": error.reason}
             if isinstance(error, Refused) and error.facts.details:
-                reason["details"] = dict(error.facts.details)
+                reason["details"] = dict(sorted(error.facts.details.items()))
             texts = {language: error.cashier_text(language).splitlines() for language in ("en", "de", "fr")}
             self.blocks[name] = {"raised": type(error).__name__, **reason, "cashier_text": texts}
         else:

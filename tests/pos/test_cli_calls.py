@@ -1,32 +1,21 @@
 """Every call of the network from the command line, against the gateway itself: as text, as JSON, and by its exit code."""
 
 import json
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 
-import tallystick.v1
 from gateway.cli import main
 from partners.pos.cli import pos
 from partners.pos.cli_calls import CallCommand
 from partners.pos.requests import METHODS
 from tests.pos.coalition import Coalition, running_coalition
+from tests.shared import published_methods
 
 COMMANDS = [command for command in pos.commands.values() if isinstance(command, CallCommand)]
-
-
-def published_methods() -> dict[str, MethodDescriptor]:
-    """All methods of all protos, by path."""
-    names = [f"tallystick.v1.{module.name}" for module in pkgutil.iter_modules(tallystick.v1.__path__)]
-    protos = [import_module(name) for name in names if name.endswith("_pb2")]
-    services = [service for proto in protos for service in proto.DESCRIPTOR.services_by_name.values()]
-    return {f"/{service.full_name}/{method.name}": method for service in services for method in service.methods}
 
 
 @dataclass

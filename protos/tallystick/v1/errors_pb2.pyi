@@ -87,11 +87,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 31
     """NOT_FOUND. No such entry of this partner."""
     ERROR_REASON_ENTRY_NOT_REVERSIBLE: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION. Only issues and redemptions can be reversed, not an entry of this `kind`; or not by the `part` asked for."""
+    """FAILED_PRECONDITION. An entry of this `kind` is not reversed, or not by the `part` asked for, or by another `call`."""
     ERROR_REASON_ALREADY_REVERSED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed, in `unit`."""
     ERROR_REASON_INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 34
-    """FAILED_PRECONDITION. Fewer usable points than asked for."""
+    """FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
     ERROR_REASON_BALANCE_LIMIT: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
     ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: _ErrorReason.ValueType  # 36
@@ -111,7 +111,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_HOLD_NOT_OPEN: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION. The hold was captured, voided, or has lapsed; `state` says which."""
     ERROR_REASON_REFUND_EXCEEDS_REST: _ErrorReason.ValueType  # 44
-    """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back."""
+    """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
     ERROR_REASON_RECEIPT_ALREADY_CLAIMED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
     ERROR_REASON_MORE_THAN_TOTAL: _ErrorReason.ValueType  # 69
@@ -185,11 +185,11 @@ ERROR_REASON_CARD_ALREADY_ENROLLED: ErrorReason.ValueType  # 30
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 31
 """NOT_FOUND. No such entry of this partner."""
 ERROR_REASON_ENTRY_NOT_REVERSIBLE: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION. Only issues and redemptions can be reversed, not an entry of this `kind`; or not by the `part` asked for."""
+"""FAILED_PRECONDITION. An entry of this `kind` is not reversed, or not by the `part` asked for, or by another `call`."""
 ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. More than the rest; `rest` says how much can still be reversed, in `unit`."""
 ERROR_REASON_INSUFFICIENT_POINTS: ErrorReason.ValueType  # 34
-"""FAILED_PRECONDITION. Fewer usable points than asked for."""
+"""FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
 ERROR_REASON_BALANCE_LIMIT: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
 ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: ErrorReason.ValueType  # 36
@@ -209,7 +209,7 @@ ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 42
 ERROR_REASON_HOLD_NOT_OPEN: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION. The hold was captured, voided, or has lapsed; `state` says which."""
 ERROR_REASON_REFUND_EXCEEDS_REST: ErrorReason.ValueType  # 44
-"""FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back."""
+"""FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
 ERROR_REASON_RECEIPT_ALREADY_CLAIMED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
 ERROR_REASON_MORE_THAN_TOTAL: ErrorReason.ValueType  # 69
