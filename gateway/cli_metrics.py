@@ -39,7 +39,7 @@ What the series mean; docs/watching.md says which of them are worth an alert:
 @click.option("--url", metavar="URL", help="Of a running gateway's metrics, such as http://127.0.0.1:9464.")
 @pass_context
 def metrics(context: Context, url: str | None) -> None:
-    """Prints them; the help is made above."""
+    """Print what Prometheus would read, once."""
     click.echo(_of_gateway(url) if url is not None else _of_database(context), nl=False)
 
 

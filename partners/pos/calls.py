@@ -5,6 +5,7 @@ performs a step and blocks, `AsyncTill` awaits it; what to repeat, to learn and 
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -37,6 +38,7 @@ class Wait:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 _Q = TypeVar("_Q", bound=Message)
 _A = TypeVar("_A", bound=Message)
 
@@ -51,7 +53,7 @@ def booking(make: Callable[_P, Booking]) -> Callable[Concatenate[Desk, _P], Step
     def steps(desk: Desk, /, *args: _P.args, **kwargs: _P.kwargs) -> Steps[Booked]:
         return book(desk, make(*args, **kwargs))
 
-    return steps
+    return _signed_like(make, steps)
 
 
 def book(desk: Desk, command: Booking) -> Steps[Booked]:
@@ -86,7 +88,7 @@ def asking(make: Callable[_P, _Q], method: Method[_Q, _A]) -> Callable[Concatena
     def steps(desk: Desk, /, *args: _P.args, **kwargs: _P.kwargs) -> Steps[_A]:
         return call(desk, method, make(*args, **kwargs))
 
-    return steps
+    return _signed_like(make, steps)
 
 
 def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Receipt]:
@@ -120,6 +122,14 @@ def learn(desk: Desk) -> Steps[network_pb2.GetNetworkResponse]:
     network = yield from _send(desk, GET_NETWORK, network_pb2.GetNetworkRequest())
     desk.learn(network)
     return network
+
+
+def _signed_like(make: Callable[..., Any], steps: _F) -> _F:
+    """With the arguments of `make` after the desk, so that `help(Till.checkout)` shows them."""
+    desk = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = inspect.Signature([desk, *inspect.signature(make).parameters.values()])
+    steps.__signature__ = signature  # type: ignore[attr-defined]  # where inspect looks first
+    return steps
 
 
 def _learn_for(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[None]:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from gateway.domain.units import format_amount
 from partners.pos.answers import Booked
+from partners.pos.cashier import languages
 from partners.pos.errors import Refused
 from tallystick.v1 import types_pb2
 
@@ -55,7 +56,7 @@ def booked_plain(booked: Booked) -> dict[str, Any]:
 
 
 def refusal_plain(refused: Refused) -> dict[str, Any]:
-    """A refusal, with its proof where it has one."""
+    """A refusal, with what the cashier should read, and its proof where it has one."""
     facts = refused.facts
     proof: dict[str, Any] = {"receipt": None, "signed_receipt": None}
     if facts.signed_receipt is not None and facts.receipt is not None:
@@ -64,6 +65,7 @@ def refusal_plain(refused: Refused) -> dict[str, Any]:
         "refused": refused.reason,
         "details": dict(facts.details),
         "field_violations": [{"field": path, "description": what} for path, what in facts.field_violations],
+        "cashier_text": {language: refused.cashier_text(language) for language in languages()},
     } | proof
 
 

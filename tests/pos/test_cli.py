@@ -89,6 +89,7 @@ def test_a_refusal_is_a_sentence_or_json_and_exits_with_one(pos: Command, capsys
         main(["pos", "redeem", "--card", "ALICE-1", "--points", "5", "--key", "r-1", "--json"])
     content = json.loads(capsys.readouterr().out)
     assert (content["refused"], content["receipt"]["idempotency_key"]) == ("INSUFFICIENT_POINTS", "r-1")
+    assert content["cashier_text"]["de"].startswith("Nicht genug Punkte.")
 
 
 @pytest.mark.usefixtures("profile")

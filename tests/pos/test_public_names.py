@@ -1,5 +1,6 @@
 """`from partners.pos import Till`: the names a vendor uses, and how little comes with them."""
 
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 import partners.pos
+from partners.pos import Till
 from tests.shared import ROOT
 
 DOORS = ("from partners.pos import *", "from partners.pos import AsyncTill, Till")
@@ -43,6 +45,23 @@ def test_the_package_alone_loads_nothing() -> None:
 
     assert {name for name in loaded if name.startswith("partners")} == {"partners", "partners.pos"}
     assert not {name for name in loaded if name.partition(".")[0] in {"grpc", "google", "cryptography"}}
+
+
+def test_the_commands_of_a_till_bring_a_terminal_and_no_database() -> None:
+    """They run on the till."""
+    loaded = loaded_by("import partners.pos.cli")
+    ours = {name for name in loaded if name.partition(".")[0] == "gateway" and not name.startswith("gateway.domain")}
+
+    assert ours == {"gateway", "gateway.terminal"}
+    assert not {name for name in loaded if name.partition(".")[0] in {"sqlalchemy", "alembic"}}
+
+
+def test_help_shows_what_a_call_takes() -> None:
+    """As the request is made, behind the till itself."""
+    shown = str(inspect.signature(Till.issue))
+
+    assert shown.startswith("(self, /, who: ")
+    assert ", key: str, " in shown
 
 
 @pytest.mark.parametrize("statement", DOORS)
