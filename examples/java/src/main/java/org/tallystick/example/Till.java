@@ -1,0 +1,239 @@
+package org.tallystick.example;
+
+import com.google.protobuf.MessageLite;
+import com.google.protobuf.Parser;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
+import io.grpc.Grpc;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import io.grpc.StatusRuntimeException;
+import io.grpc.TlsChannelCredentials;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.MetadataUtils;
+import java.io.ByteArrayInputStream;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.PrivateKey;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import org.tallystick.example.ReceiptKeys.BadReceipt;
+import org.tallystick.v1.Amount;
+import org.tallystick.v1.Answer;
+import org.tallystick.v1.EnrolMemberRequest;
+import org.tallystick.v1.EnrolMemberResponse;
+import org.tallystick.v1.GetNetworkRequest;
+import org.tallystick.v1.GetNetworkResponse;
+import org.tallystick.v1.IssuePointsRequest;
+import org.tallystick.v1.IssuePointsResponse;
+import org.tallystick.v1.MemberRef;
+import org.tallystick.v1.Receipt;
+import org.tallystick.v1.RedeemPointsRequest;
+import org.tallystick.v1.RedeemPointsResponse;
+import org.tallystick.v1.SignedReceipt;
+
+/** A till: signs each call, sends it again where that is safe, and believes no answer without a receipt that verifies. */
+final class Till implements AutoCloseable {
+    private static final int ATTEMPTS_MAX = 8; // with the delays below some 10 s: a till has a queue of people
+    private static final long FIRST_DELAY_MS = 100;
+    private static final long DELAY_MS_MAX = 5_000;
+    private static final long DEADLINE_MS = 5_000; // a call that may book something must have one
+
+    private final Profile profile;
+    private final PrivateKey key;
+    private final ManagedChannel channel;
+    private long clockOffsetMs;
+    private ReceiptKeys receiptKeys;
+
+    /** @param attempts how often it was sent */
+    record Booked(Receipt receipt, SignedReceipt signed, boolean replayed, int attempts) {}
+
+    private record Sent<A>(A response, int attempts) {}
+
+    Till(Profile profile) throws GeneralSecurityException, IOException {
+        this.profile = profile;
+        this.key = Keys.load(Path.of(profile.key_file())).getPrivate();
+        this.clockOffsetMs = profile.clock_offset_ms();
+        var credentials = TlsChannelCredentials.newBuilder().trustManager(new File(profile.ca_file())).build();
+        this.channel = Grpc.newChannelBuilder(profile.target(), credentials).disableRetry().build();
+    }
+
+    // The calls. A further one is as short: its method, its message, and how to read its response.
+
+    Booked enrol(String key, String card) throws Refused, NoAnswer, BadReceipt {
+        var request = EnrolMemberRequest.newBuilder().setIdempotencyKey(key).setCardNumber(card).build();
+        return book("MemberService/EnrolMember", key, request, EnrolMemberResponse.parser(), EnrolMemberResponse::getAnswer);
+    }
+
+    Booked issue(String key, String card, long cents) throws Refused, NoAnswer, BadReceipt {
+        var request = IssuePointsRequest.newBuilder().setIdempotencyKey(key).setMember(member(card)).setEligible(euro(cents)).build();
+        return book("PointsService/IssuePoints", key, request, IssuePointsResponse.parser(), IssuePointsResponse::getAnswer);
+    }
+
+    Booked redeem(String key, String card, long points) throws Refused, NoAnswer, BadReceipt {
+        var request = RedeemPointsRequest.newBuilder().setIdempotencyKey(key).setMember(member(card)).setPoints(points).build();
+        return book("PointsService/RedeemPoints", key, request, RedeemPointsResponse.parser(), RedeemPointsResponse::getAnswer);
+    }
+
+    /** The content of a receipt that holds; asks GetNetwork where its key is new to us. */
+    Receipt verify(SignedReceipt signed) throws BadReceipt, Refused, NoAnswer {
+        if (receiptKeys == null || !receiptKeys.has(signed.getKeyId())) {
+            receiptKeys = fetchReceiptKeys();
+        }
+        return receiptKeys.verify(signed);
+    }
+
+    @Override
+    public void close() {
+        channel.shutdownNow();
+    }
+
+    private <A> Booked book(String method, String key, MessageLite request, Parser<A> parser, Function<A, Answer> answerOf)
+            throws Refused, NoAnswer, BadReceipt {
+        Sent<A> sent = send(method, key, request, parser);
+        Answer answer = answerOf.apply(sent.response);
+        Receipt receipt = verifyFor(key, answer.getReceipt());
+        return new Booked(receipt, answer.getReceipt(), answer.getReplayed(), sent.attempts);
+    }
+
+    /** Sends until there is an answer: the same message with the same idempotency key, each time signed anew. */
+    private <A> Sent<A> send(String method, String key, MessageLite request, Parser<A> parser)
+            throws Refused, NoAnswer, BadReceipt {
+        byte[] body = request.toByteArray(); // once: these bytes are signed, and these are sent
+        boolean isClockCorrected = false;
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return new Sent<>(parser.parseFrom(sendOnce("tallystick.v1." + method, body)), attempt);
+            } catch (StatusRuntimeException error) {
+                Failure failure = Failure.of(error);
+                if (failure.reason().equals("SIGNATURE_TIME_OUT_OF_WINDOW") && !isClockCorrected) {
+                    isClockCorrected = true;
+                    clockOffsetMs = failure.serverTimeMs() - System.currentTimeMillis();
+                } else if (!failure.mayRepeat()) {
+                    SignedReceipt proof = failure.answer() == null ? null : failure.answer().getReceipt();
+                    throw new Refused(failure, proof, proof == null ? null : verifyFor(key, proof));
+                } else if (attempt == ATTEMPTS_MAX) {
+                    throw new NoAnswer(failure, attempt);
+                } else {
+                    pause(attempt, failure.retryAfterMs());
+                }
+            } catch (IOException malformed) {
+                throw new UncheckedIOException(malformed);
+            }
+        }
+    }
+
+    private byte[] sendOnce(String method, byte[] body) {
+        String created = String.valueOf(System.currentTimeMillis() + clockOffsetMs);
+        String nonce = Signing.nonce();
+        byte[] lines = Signing.request(profile.audience(), "/" + method, profile.key_id(), created, nonce, body);
+        Metadata headers = new Metadata();
+        headers.put(text("tally-key-id"), profile.key_id());
+        headers.put(text("tally-created"), created);
+        headers.put(text("tally-nonce"), nonce);
+        headers.put(Metadata.Key.of("tally-sig-bin", Metadata.BINARY_BYTE_MARSHALLER), Signing.sign(key, lines));
+        Channel signed = ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers));
+        return call(signed, method, body);
+    }
+
+    private ReceiptKeys fetchReceiptKeys() throws BadReceipt {
+        try { // the only call that is not signed
+            byte[] answer = call(channel, "tallystick.v1.NetworkService/GetNetwork", GetNetworkRequest.getDefaultInstance().toByteArray());
+            return new ReceiptKeys(profile.audience(), GetNetworkResponse.parseFrom(answer).getReceiptKeysList());
+        } catch (GeneralSecurityException | IOException error) {
+            throw new BadReceipt("the network lists a key that is none: " + error.getMessage());
+        }
+    }
+
+    /** Bytes out, bytes in: no marshaller serializes the message a second time. */
+    private static byte[] call(Channel channel, String method, byte[] body) {
+        MethodDescriptor<byte[], byte[]> descriptor = MethodDescriptor.<byte[], byte[]>newBuilder()
+                .setType(MethodDescriptor.MethodType.UNARY)
+                .setFullMethodName(method)
+                .setRequestMarshaller(BYTES)
+                .setResponseMarshaller(BYTES)
+                .build();
+        var options = CallOptions.DEFAULT.withDeadlineAfter(DEADLINE_MS, TimeUnit.MILLISECONDS);
+        return ClientCalls.blockingUnaryCall(channel, descriptor, options, body);
+    }
+
+    private Receipt verifyFor(String key, SignedReceipt signed) throws BadReceipt, Refused, NoAnswer {
+        Receipt receipt = verify(signed);
+        if (!receipt.getPartnerId().equals(profile.partnerId()) || !receipt.getIdempotencyKey().equals(key)) {
+            throw new BadReceipt("it answers another request");
+        }
+        return receipt;
+    }
+
+    /** Doubling up to a limit, less a random part up to a half, and never sooner than the gateway asked. */
+    private void pause(int attempt, long retryAfterMs) {
+        long delayMs = Math.min(FIRST_DELAY_MS << (attempt - 1), DELAY_MS_MAX);
+        long spreadMs = ThreadLocalRandom.current().nextLong(delayMs / 2 + 1);
+        try {
+            Thread.sleep(Math.max(retryAfterMs, delayMs - spreadMs));
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting; ask again with the same key", interrupted);
+        }
+        channel.resetConnectBackoff(); // a gateway that is back is found at once
+    }
+
+    private static MemberRef member(String card) {
+        return MemberRef.newBuilder().setCardNumber(card).build();
+    }
+
+    private static Amount euro(long cents) {
+        return Amount.newBuilder().setUnit("EUR").setMinorUnits(cents).build();
+    }
+
+    private static Metadata.Key<String> text(String name) {
+        return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
+    }
+
+    private static final MethodDescriptor.Marshaller<byte[]> BYTES = new MethodDescriptor.Marshaller<>() {
+        @Override
+        public InputStream stream(byte[] bytes) {
+            return new ByteArrayInputStream(bytes);
+        }
+
+        @Override
+        public byte[] parse(InputStream stream) {
+            try {
+                return stream.readAllBytes();
+            } catch (IOException error) {
+                throw new UncheckedIOException(error);
+            }
+        }
+    };
+
+    /** Not booked. With a receipt the refusal is final and proven; without one the request must be mended. */
+    static final class Refused extends Exception {
+        private static final long serialVersionUID = 1;
+        final transient Failure failure;
+        final transient SignedReceipt signed;
+        final transient Receipt receipt;
+
+        Refused(Failure failure, SignedReceipt signed, Receipt receipt) {
+            super(failure.code() + " " + failure.reason());
+            this.failure = failure;
+            this.signed = signed;
+            this.receipt = receipt;
+        }
+    }
+
+    /** Not known whether it was booked: keep the command, and send it again with the same key. */
+    static final class NoAnswer extends Exception {
+        private static final long serialVersionUID = 1;
+
+        NoAnswer(Failure failure, int attempts) {
+            super(failure.code() + " after " + attempts + " attempts");
+        }
+    }
+}
