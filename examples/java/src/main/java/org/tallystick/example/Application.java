@@ -63,7 +63,8 @@ final class Application {
     private static void write(StringBuilder toml, String prefix, Map<String, Object> table) {
         table.forEach((name, value) -> {
             if (!(value instanceof Map)) {
-                toml.append(name.matches("[A-Za-z0-9_-]+") ? name : GSON.toJson(name)).append(" = ").append(GSON.toJson(value)).append('\n');
+                String named = name.matches("[A-Za-z0-9_-]+") ? name : GSON.toJson(name);
+                toml.append(named).append(" = ").append(GSON.toJson(value)).append('\n');
             }
         });
         table.forEach((name, value) -> {

@@ -23,8 +23,10 @@ import org.tallystick.v1.SignedReceipt;
 /** The commands; README.md shows them in their order. */
 final class Main {
     private static final Gson GSON = new Gson();
+    private static final String USAGE =
+            "keygen KEY | apply DRAFT KEY KEY_ID OUT | sell PROFILE RECEIPTS | verify PROFILE RECEIPTS | vectors FOLDER";
 
-    /** What a line of input may ask for; its first word after the key is the card, the last the number. */
+    /** What a line of input may ask for, such as: issue KEY CARD CENTS. */
     private interface Call {
         Booked on(Till till, String key, String card, long number) throws Refused, NoAnswer, BadReceipt;
     }
@@ -44,7 +46,7 @@ final class Main {
             case "verify" -> verify(Profile.load(words[1]), Path.of(words[2]));
             case "vectors" -> System.exit(Vectors.judge(Path.of(words[1])) ? 0 : 1);
             default -> {
-                System.err.println("keygen KEY | apply DRAFT KEY KEY_ID OUT | sell PROFILE RECEIPTS | verify PROFILE RECEIPTS | vectors FOLDER");
+                System.err.println(USAGE);
                 System.exit(2);
             }
         }

@@ -1,28 +1,18 @@
 package org.tallystick.example;
 
+import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.MessageLite;
 import com.google.protobuf.Parser;
-import io.grpc.CallOptions;
-import io.grpc.Channel;
-import io.grpc.ClientInterceptors;
-import io.grpc.Grpc;
-import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.StatusRuntimeException;
-import io.grpc.TlsChannelCredentials;
-import io.grpc.stub.ClientCalls;
-import io.grpc.stub.MetadataUtils;
-import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.PrivateKey;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import org.tallystick.example.ReceiptKeys.BadReceipt;
 import org.tallystick.v1.Amount;
@@ -44,11 +34,10 @@ final class Till implements AutoCloseable {
     private static final int ATTEMPTS_MAX = 8; // with the delays below some 10 s: a till has a queue of people
     private static final long FIRST_DELAY_MS = 100;
     private static final long DELAY_MS_MAX = 5_000;
-    private static final long DEADLINE_MS = 5_000; // a call that may book something must have one
 
     private final Profile profile;
     private final PrivateKey key;
-    private final ManagedChannel channel;
+    private final Wire wire;
     private long clockOffsetMs;
     private ReceiptKeys receiptKeys;
 
@@ -61,8 +50,7 @@ final class Till implements AutoCloseable {
         this.profile = profile;
         this.key = Keys.load(Path.of(profile.key_file())).getPrivate();
         this.clockOffsetMs = profile.clock_offset_ms();
-        var credentials = TlsChannelCredentials.newBuilder().trustManager(new File(profile.ca_file())).build();
-        this.channel = Grpc.newChannelBuilder(profile.target(), credentials).disableRetry().build();
+        this.wire = new Wire(profile.target(), new File(profile.ca_file()));
     }
 
     // The calls. A further one is as short: its method, its message, and how to read its response.
@@ -92,25 +80,27 @@ final class Till implements AutoCloseable {
 
     @Override
     public void close() {
-        channel.shutdownNow();
+        wire.close();
     }
 
     private <A> Booked book(String method, String key, MessageLite request, Parser<A> parser, Function<A, Answer> answerOf)
             throws Refused, NoAnswer, BadReceipt {
-        Sent<A> sent = send(method, key, request, parser);
+        Sent<A> sent = send(method, key, request, parser, this::signed);
         Answer answer = answerOf.apply(sent.response);
         Receipt receipt = verifyFor(key, answer.getReceipt());
         return new Booked(receipt, answer.getReceipt(), answer.getReplayed(), sent.attempts);
     }
 
     /** Sends until there is an answer: the same message with the same idempotency key, each time signed anew. */
-    private <A> Sent<A> send(String method, String key, MessageLite request, Parser<A> parser)
+    private <A> Sent<A> send(
+            String method, String key, MessageLite request, Parser<A> parser, BiFunction<String, byte[], Metadata> headersFor)
             throws Refused, NoAnswer, BadReceipt {
+        String path = "/tallystick.v1." + method;
         byte[] body = request.toByteArray(); // once: these bytes are signed, and these are sent
         boolean isClockCorrected = false;
         for (int attempt = 1; ; attempt++) {
             try {
-                return new Sent<>(parser.parseFrom(sendOnce("tallystick.v1." + method, body)), attempt);
+                return new Sent<>(parser.parseFrom(wire.call(path, headersFor.apply(path, body), body)), attempt);
             } catch (StatusRuntimeException error) {
                 Failure failure = Failure.of(error);
                 if (failure.reason().equals("SIGNATURE_TIME_OUT_OF_WINDOW") && !isClockCorrected) {
@@ -124,44 +114,27 @@ final class Till implements AutoCloseable {
                 } else {
                     pause(attempt, failure.retryAfterMs());
                 }
-            } catch (IOException malformed) {
+            } catch (InvalidProtocolBufferException malformed) {
                 throw new UncheckedIOException(malformed);
             }
         }
     }
 
-    private byte[] sendOnce(String method, byte[] body) {
+    private Metadata signed(String path, byte[] body) {
         String created = String.valueOf(System.currentTimeMillis() + clockOffsetMs);
         String nonce = Signing.nonce();
-        byte[] lines = Signing.request(profile.audience(), "/" + method, profile.key_id(), created, nonce, body);
-        Metadata headers = new Metadata();
-        headers.put(text("tally-key-id"), profile.key_id());
-        headers.put(text("tally-created"), created);
-        headers.put(text("tally-nonce"), nonce);
-        headers.put(Metadata.Key.of("tally-sig-bin", Metadata.BINARY_BYTE_MARSHALLER), Signing.sign(key, lines));
-        Channel signed = ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers));
-        return call(signed, method, body);
+        byte[] lines = Signing.request(profile.audience(), path, profile.key_id(), created, nonce, body);
+        return Wire.signed(profile.key_id(), created, nonce, Signing.sign(key, lines));
     }
 
-    private ReceiptKeys fetchReceiptKeys() throws BadReceipt {
-        try { // the only call that is not signed
-            byte[] answer = call(channel, "tallystick.v1.NetworkService/GetNetwork", GetNetworkRequest.getDefaultInstance().toByteArray());
-            return new ReceiptKeys(profile.audience(), GetNetworkResponse.parseFrom(answer).getReceiptKeysList());
-        } catch (GeneralSecurityException | IOException error) {
+    private ReceiptKeys fetchReceiptKeys() throws Refused, NoAnswer, BadReceipt {
+        var request = GetNetworkRequest.getDefaultInstance(); // the only call that is not signed
+        var sent = send("NetworkService/GetNetwork", "", request, GetNetworkResponse.parser(), (path, body) -> new Metadata());
+        try {
+            return new ReceiptKeys(profile.audience(), sent.response.getReceiptKeysList());
+        } catch (GeneralSecurityException error) {
             throw new BadReceipt("the network lists a key that is none: " + error.getMessage());
         }
-    }
-
-    /** Bytes out, bytes in: no marshaller serializes the message a second time. */
-    private static byte[] call(Channel channel, String method, byte[] body) {
-        MethodDescriptor<byte[], byte[]> descriptor = MethodDescriptor.<byte[], byte[]>newBuilder()
-                .setType(MethodDescriptor.MethodType.UNARY)
-                .setFullMethodName(method)
-                .setRequestMarshaller(BYTES)
-                .setResponseMarshaller(BYTES)
-                .build();
-        var options = CallOptions.DEFAULT.withDeadlineAfter(DEADLINE_MS, TimeUnit.MILLISECONDS);
-        return ClientCalls.blockingUnaryCall(channel, descriptor, options, body);
     }
 
     private Receipt verifyFor(String key, SignedReceipt signed) throws BadReceipt, Refused, NoAnswer {
@@ -182,7 +155,7 @@ final class Till implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting; ask again with the same key", interrupted);
         }
-        channel.resetConnectBackoff(); // a gateway that is back is found at once
+        wire.connectAtOnce();
     }
 
     private static MemberRef member(String card) {
@@ -192,26 +165,6 @@ final class Till implements AutoCloseable {
     private static Amount euro(long cents) {
         return Amount.newBuilder().setUnit("EUR").setMinorUnits(cents).build();
     }
-
-    private static Metadata.Key<String> text(String name) {
-        return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
-    }
-
-    private static final MethodDescriptor.Marshaller<byte[]> BYTES = new MethodDescriptor.Marshaller<>() {
-        @Override
-        public InputStream stream(byte[] bytes) {
-            return new ByteArrayInputStream(bytes);
-        }
-
-        @Override
-        public byte[] parse(InputStream stream) {
-            try {
-                return stream.readAllBytes();
-            } catch (IOException error) {
-                throw new UncheckedIOException(error);
-            }
-        }
-    };
 
     /** Not booked. With a receipt the refusal is final and proven; without one the request must be mended. */
     static final class Refused extends Exception {
