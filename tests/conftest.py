@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from tests.examples.toolchains import describe as describe_examples
 from tests.given import GivenNetwork, month
 from tests.postgres import ENGINES, MISSING, PostgresServer, describe, find_programs
 from tests.shared import SHARED
@@ -27,6 +28,7 @@ def pytest_report_header() -> list[str]:
         f"hypothesis profile: {PROFILE} (HYPOTHESIS_PROFILE=search draws new examples, and many)",
         f"../shared: {shared}",
         describe(),
+        describe_examples(),
     ]
 
 

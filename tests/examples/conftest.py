@@ -1,7 +1,6 @@
 """The examples, built; and a shop with one of them as its till, at a gateway of its own."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,12 @@ def built(request: pytest.FixtureRequest) -> Built:
     return example.built()
 
 
-@pytest.fixture(scope="module")
-def shop(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A partner of a new network, taken in by its own application."""
-    folder = tmp_path_factory.mktemp(built.example.name)
-    made = Shop(built, live_network(folder / "net"), folder)
+@pytest.fixture(scope="module", params=[JAVA, NODE], ids=lambda example: example.name)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A partner of a new network, taken in by its own application. C# has the vectors alone as its test."""
+    example: Example = request.param
+    folder = tmp_path_factory.mktemp(example.name)
+    made = Shop(example.built(), live_network(folder / "net"), folder)
     made.join()
     yield made
     made.network.engine.dispose()

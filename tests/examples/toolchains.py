@@ -1,9 +1,10 @@
-"""How the examples in other languages are built and run: by the ordinary clients of their worlds, once for each state of the sources.
+"""How the examples in other languages are built and run: by the ordinary clients of their worlds, once for each state of sources.
 
 What is built stays beside the sources, where git does not see it, and is built anew when they or the protos have changed.
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -30,10 +31,15 @@ _NO_NETWORK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A till in another language. `programs` must be on the machine; `build` and `run` are command lines in its folder."""
+    """A till in another language. `programs` must be on the machine; `build` and `run` are command lines.
+
+    The first program tells its version by `version`, and must be of `oldest` or newer.
+    """
 
     name: str
     programs: tuple[str, ...]
+    version: str
+    oldest: int
     builds: tuple[str, ...]
     build: tuple[str, ...]
     run: tuple[str, ...]
@@ -47,10 +53,18 @@ class Example:
     @property
     def missing(self) -> str:
         """Why it cannot be built here; empty if it can."""
-        lacking = [name for name in self.programs if shutil.which(name) is None]
-        if not lacking:
+        if self.lacking is None:
             return ""
-        return f"examples/{self.name} IS NEITHER BUILT NOR RUN: no {' and no '.join(lacking)} (install {self.packages})"
+        return f"examples/{self.name} IS NEITHER BUILT NOR RUN: {self.lacking}; install {self.packages}"
+
+    @property
+    def lacking(self) -> str | None:
+        """Which tool is not there, or too old."""
+        lacking = [name for name in self.programs if shutil.which(name) is None]
+        if lacking:
+            return f"no {' and no '.join(lacking)}"
+        found = _version(self.programs[0], self.version)
+        return None if found >= self.oldest else f"{self.programs[0]} is of {found}"
 
     def built(self) -> "Built":
         """Ready to run. Skips, with the reason, where its tools or the network are missing; fails if it does not build."""
@@ -66,7 +80,13 @@ class Example:
 
     def _build(self) -> None:
         ended = subprocess.run(
-            self.build, cwd=self.folder, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False, stdin=subprocess.DEVNULL
+            self.build,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S_MAX,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         said = ended.stdout + ended.stderr
         if ended.returncode and _NO_NETWORK.search(said):
@@ -109,6 +129,8 @@ class Built:
 JAVA = Example(
     name="java",
     programs=("javac", "mvn"),
+    version="-version",
+    oldest=17,
     builds=("target",),
     build=("mvn", "--batch-mode", "--quiet", "--strict-checksums", "package"),
     run=("java", "-XX:TieredStopAtLevel=1", "-jar", "{folder}/target/till.jar"),
@@ -117,6 +139,8 @@ JAVA = Example(
 NODE = Example(
     name="node",
     programs=("node", "npm"),
+    version="--version",
+    oldest=18,
     builds=("node_modules",),
     build=("npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"),
     run=("node", "{folder}/main.js"),
@@ -125,6 +149,8 @@ NODE = Example(
 CSHARP = Example(
     name="csharp",
     programs=("dotnet",),
+    version="--version",
+    oldest=8,
     builds=("bin", "obj"),
     build=("dotnet", "build", "--configuration", "Release", "--output", "bin", "--nologo"),
     run=("dotnet", "{folder}/bin/till.dll"),
@@ -134,7 +160,14 @@ CSHARP = Example(
 
 def describe() -> str:
     """For the header of a test run: which examples can be built, or loudly that some cannot."""
-    return "examples: " + "; ".join(one.missing or f"{one.name} by {shutil.which(one.programs[0])}" for one in (JAVA, NODE, CSHARP))
+    return "; ".join(one.missing or f"examples/{one.name} is run" for one in (JAVA, NODE, CSHARP))
+
+
+@functools.cache
+def _version(program: str, option: str) -> int:
+    ended = subprocess.run([program, option], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    found = re.search(r"\d+", ended.stdout + ended.stderr)
+    return int(found[0]) if found else 0
 
 
 @contextmanager

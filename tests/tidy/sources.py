@@ -10,6 +10,8 @@ from tests.shared import ROOT
 PROGRAMS = ("gateway", "partners", "settlement")
 FROZEN = "gateway/storage/migrations/versions/*"
 """Records of the past, made by machine."""
+MADE = {"__pycache__", "bin", "node_modules", "obj", "target"}
+"""Folders of what was made or fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def programs() -> tuple[Source, ...]:
 def texts() -> dict[str, str]:
     """Every text of the project by its path: the root's files and its folders, without what was installed, made or cached."""
     files = [file for file in ROOT.iterdir() if file.is_file()]
-    for folder in (*PROGRAMS, "tests", "bench", "docs", "protos", "deploy", ".ci"):
-        files += [file for file in (ROOT / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    for folder in (*PROGRAMS, "tests", "bench", "docs", "protos", "deploy", "examples", ".ci"):
+        files += [file for file in (ROOT / folder).rglob("*") if file.is_file() and not MADE & set(file.parts)]
     found = {}
     for file in sorted(files):
         try:
