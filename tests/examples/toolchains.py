@@ -96,7 +96,9 @@ class Example:
     def _state(self) -> str:
         """A hash of all that it is built from."""
         digest = hashlib.sha256()
-        sources = [file for file in self.folder.rglob("*") if file.is_file() and not self._is_built(file)]
+        sources = [
+            file for file in self.folder.rglob("*") if file.is_file() and file.suffix != ".md" and not self._is_built(file)
+        ]
         for file in sorted([*sources, *(ROOT / "protos").rglob("*.proto")]):
             digest.update(f"{file.relative_to(ROOT)}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return digest.hexdigest()
