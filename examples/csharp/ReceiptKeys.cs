@@ -5,7 +5,9 @@ namespace Tallystick.Example;
 /// <summary>A receipt that proves nothing: hand out no goods on it.</summary>
 sealed class BadReceiptException(string reason) : Exception(reason);
 
-/// <summary>The network's receipt keys, as GetNetwork lists them; a receipt is judged by when it was booked, also after a rotation.</summary>
+/// <summary>
+/// The network's receipt keys, as GetNetwork lists them; a receipt is judged by when it was booked, also after a rotation.
+/// </summary>
 sealed class ReceiptKeys(string audience, IEnumerable<ReceiptKey> listed)
 {
     readonly Dictionary<string, (Verifier Verify, ReceiptKey Life)> keys = listed.ToDictionary(

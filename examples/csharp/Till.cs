@@ -36,17 +36,23 @@ sealed class Till(Profile profile) : IDisposable
 
     // The calls. A further one is as short: its method, its message, and how to read its response.
 
-    public Booked Enrol(string key, string card) =>
-        Book("MemberService/EnrolMember", key, new EnrolMemberRequest { IdempotencyKey = key, CardNumber = card },
-            EnrolMemberResponse.Parser, response => response.Answer);
+    public Booked Enrol(string key, string card)
+    {
+        var request = new EnrolMemberRequest { IdempotencyKey = key, CardNumber = card };
+        return Book("MemberService/EnrolMember", key, request, EnrolMemberResponse.Parser, response => response.Answer);
+    }
 
-    public Booked Issue(string key, string card, long cents) =>
-        Book("PointsService/IssuePoints", key, new IssuePointsRequest { IdempotencyKey = key, Member = Member(card), Eligible = Euro(cents) },
-            IssuePointsResponse.Parser, response => response.Answer);
+    public Booked Issue(string key, string card, long cents)
+    {
+        var request = new IssuePointsRequest { IdempotencyKey = key, Member = Member(card), Eligible = Euro(cents) };
+        return Book("PointsService/IssuePoints", key, request, IssuePointsResponse.Parser, response => response.Answer);
+    }
 
-    public Booked Redeem(string key, string card, long points) =>
-        Book("PointsService/RedeemPoints", key, new RedeemPointsRequest { IdempotencyKey = key, Member = Member(card), Points = points },
-            RedeemPointsResponse.Parser, response => response.Answer);
+    public Booked Redeem(string key, string card, long points)
+    {
+        var request = new RedeemPointsRequest { IdempotencyKey = key, Member = Member(card), Points = points };
+        return Book("PointsService/RedeemPoints", key, request, RedeemPointsResponse.Parser, response => response.Answer);
+    }
 
     /// <summary>The content of a receipt that holds; asks GetNetwork where its key is new to us.</summary>
     public Receipt Verify(SignedReceipt signed)
@@ -54,7 +60,8 @@ sealed class Till(Profile profile) : IDisposable
         if (receiptKeys is null || !receiptKeys.Has(signed.KeyId))
         {
             // The only call that is not signed.
-            var (network, _) = Send("NetworkService/GetNetwork", "", new GetNetworkRequest(), GetNetworkResponse.Parser, (_, _) => new Metadata());
+            var (network, _) = Send(
+                "NetworkService/GetNetwork", "", new GetNetworkRequest(), GetNetworkResponse.Parser, (_, _) => new Metadata());
             receiptKeys = new ReceiptKeys(profile.audience, network.ReceiptKeys);
         }
         return receiptKeys.Verify(signed);

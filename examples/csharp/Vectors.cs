@@ -19,7 +19,9 @@ static class Vectors
     static readonly Regex Created = new(@"\A[0-9]{13}\z");
     static readonly Regex Nonce = new(@"\A[A-Za-z0-9_-]{21}[AQgw]\z");
 
-    /// <summary>One line a vector: file, name, verdict; the verdict is ours, not the file's. False if one differs from the file's.</summary>
+    /// <summary>
+    /// One line a vector: file, name, verdict; the verdict is ours, not the file's. False if one differs from the file's.
+    /// </summary>
     public static bool JudgeAll(string folder)
     {
         JsonObject receipts = Read(folder, "receipts.json");
