@@ -64,7 +64,15 @@ def test_closing_prints_the_open_lots_and_what_they_are_worth(shell: Shell) -> N
     """Whoever approves knows what is left behind."""
     bring_to(shell, PartnerStatus.ACTIVE)
     texts = dict.fromkeys(("member_id", "business_date", "expires_on", "origin_entry_id"), "x")
-    numbers = {"bucket": 0, "rate_card_version": 1, "arrival": 1, "points": 1000, "expired_points": 0, "currency": "EUR"}
+    numbers = {
+        "bucket": 0,
+        "rate_card_version": 1,
+        "arrival": 1,
+        "points": 1000,
+        "expired_points": 0,
+        "held_points": 0,
+        "currency": "EUR",
+    }
     issued = texts | numbers | {"issuer_id": "acme"}
     with writing(shell.network.engine) as connection:
         connection.execute(insert(lots).values(issued | {"lot_id": "one", "open_points": 1000, "price_micros": 1_100_000}))
