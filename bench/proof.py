@@ -50,7 +50,7 @@ class Proof:
 
     def _booked(self, prefix: str) -> Booked:
         its_own = entries.c.idempotency_key.startswith(prefix, autoescape=True)
-        moments = func.count(distinct(entries.c.booked_at_ms * 1_000 + entries.c.lane))
+        moments = func.count(distinct(entries.c.booked_at_ms))
         with self._engine.connect() as connection:
             count, points, commits = connection.execute(
                 select(func.count(), func.sum(entries.c.points), moments).where(its_own)

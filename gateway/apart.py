@@ -21,9 +21,9 @@ from typing import Any
 from gateway.config import Config
 from gateway.domain.command import Command
 from gateway.domain.errors import BooksBroken, TallystickError
+from gateway.ledger.clerk import Routed
 from gateway.ledger.figures import BatchTimes, WatchTimes
 from gateway.ledger.keeper import BooksFailed
-from gateway.ledger.lane import Routed
 from gateway.storage.errors import StoreUnavailable
 
 END_S_MAX = 10  # for the batch under way, once the pipe is closed

@@ -22,8 +22,8 @@ from gateway.edge.signatures import SignatureGate
 from gateway.edge.tls import ServerCertificate, TlsFiles
 from gateway.founding import IDENTIFIER_KEY
 from gateway.keeping import make_keeper, make_signer
+from gateway.ledger.clerk import Keeping
 from gateway.ledger.clock_check import check_clock
-from gateway.ledger.lane import Keeping
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.directory import Directory

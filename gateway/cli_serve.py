@@ -84,7 +84,7 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
         is_plaintext=asked.plaintext,
         reflects=asked.reflection,
         worker=asked.worker,
-        keeps_books_apart=_is_sqlite(context),
+        keeps_books_apart=True,
     )
 
     async def run() -> None:

@@ -95,7 +95,7 @@ class StoredRefusal:
 class Book:
     """The ends of the batch's lanes, the state of the members, the answers known, and those that the batch gives.
 
-    One head for most batches, two for a transfer between lanes. Without any the book answers only what is known.
+    At least those of the lanes that its commands were sent to. Without any the book answers only what is known.
     """
 
     heads: dict[int, Head]
@@ -263,7 +263,8 @@ class Book:
                 drafts.append(draft)
                 booked.append(self.enter(draft))
         receipt = self.encode(booked_receipt(self.work, command, drafts, booked))
-        answer = Answer(receipt, self.receipt_key_id)
+        lanes = tuple(sorted({entry.lane for entry, _hash in booked}))
+        answer = Answer(receipt, self.receipt_key_id, lanes=lanes)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
         self.new_answers.append((entry, receipt))
         return answer

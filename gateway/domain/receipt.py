@@ -89,7 +89,8 @@ EncodeReceipt = Callable[[Receipt], bytes]
 class Answer:
     """The ledger's answer to a command: the bytes of its receipt. `refusal` is set if it was refused for good.
 
-    `signature` is empty until the answer is about to leave: it is made after COMMIT, and can be made again.
+    `signature` is empty until the answer is about to leave: it is made after COMMIT, and can be made again. `lanes`: where
+    the batch that gives it has booked it; none for what was booked before.
     """
 
     receipt: bytes
@@ -97,6 +98,7 @@ class Answer:
     refusal: Refusal | None = None
     is_replayed: bool = False
     signature: bytes = b""
+    lanes: tuple[int, ...] = ()
 
 
 Result = Answer | Refusal

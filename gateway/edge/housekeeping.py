@@ -8,7 +8,7 @@ from gateway.domain.errors import DomainError
 from gateway.edge.doorkeeper import Doorkeeper
 from gateway.edge.server import Server
 from gateway.edge.tls import ServerCertificate
-from gateway.ledger.lane import Chore
+from gateway.ledger.clerk import Chore
 from gateway.services.failures import FailureLog
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService

@@ -58,15 +58,15 @@ class Routes:
         if len(given_back.lanes) == 1:
             self._remember(dict.fromkeys(_names(command), given_back.lanes[0]))
 
-    def answered(self, command: Command, lanes: tuple[int, ...], result: Result) -> None:
-        """A command was answered where it was sent: if it was booked, what it named and a reversal of it lead there from now on.
+    def answered(self, command: Command, result: Result) -> None:
+        """A command was answered: what it named and a reversal of it lead from now on to where it was booked, if it was.
 
         Any lane knows what was answered before, that a member is not known, and that somebody else has a card.
         """
-        if self.lanes == 1 or len(lanes) != 1 or not isinstance(result, Answer):
+        if self.lanes == 1 or not isinstance(result, Answer) or len(result.lanes) != 1:
             return
         if result.refusal is None and not result.is_replayed:
-            self._remember(dict.fromkeys((command.entry_id, *_names(command)), lanes[0]))
+            self._remember(dict.fromkeys((command.entry_id, *_names(command)), result.lanes[0]))
 
     def unknown(self, commands: Sequence[Command]) -> list[str]:
         """The cards (by hash) and entries that the commands name, as far as nobody knows where they are."""

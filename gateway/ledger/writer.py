@@ -15,8 +15,9 @@ from gateway.domain.command import Command, Transfer
 from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
+from gateway.ledger.clerk import Chore, Keeping, Routed, TellStore
 from gateway.ledger.figures import BatchFigures
-from gateway.ledger.lane import Chore, Keeping, Lane, Routed, TellStore, Turns
+from gateway.ledger.queues import Queues
 from gateway.ledger.routes import Routes
 from gateway.storage.engine import reading
 from gateway.storage.errors import StoreError, translate
@@ -27,7 +28,7 @@ TRIPS_MAX = 6  # of a command from lane to lane, while the number of lanes chang
 
 @dataclass(eq=False)
 class Writer:
-    """Belongs to one event loop. `new_keeping` makes what carries out the batches of one lane."""
+    """Belongs to one event loop. `new_keeping` makes what carries out batches, one at a time."""
 
     engine: Engine
     new_keeping: Callable[[], Keeping]
@@ -36,27 +37,26 @@ class Writer:
     lanes_at_once: int = 2
     tell_store: TellStore | None = None
     figures: BatchFigures | None = None
-    _lanes: dict[int, Lane] = field(default_factory=dict, init=False, repr=False)
     _routes: Routes = field(default_factory=Routes, init=False, repr=False)
     _is_draining: bool = field(default=False, init=False, repr=False)
     _under_way: int = field(default=0, init=False, repr=False)  # callers that were taken and have no answer yet
     _nobody_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """`lanes_at_once`: batches under way at a time."""
-        self._turns = Turns(self.lanes_at_once)
+        """`lanes_at_once`: batches under way at a time, of different lanes."""
+        self._queues = Queues(self.engine, self.new_keeping, self.batch_max, self.lanes_at_once, self.tell_store, self.figures)
 
     async def start(self) -> None:
-        """Gets the first lane ready; called from within the event loop that will wait for the results."""
-        await asyncio.to_thread(self._lane(0).keeping.start)
+        """Gets ready; called from within the event loop that will wait for the results."""
+        await self._queues.start()
 
     async def stop(self) -> None:
         """Takes nothing more, empties the queues, and ends the threads."""
         self._is_draining = True
         if self._under_way:
-            # A lane may yet give back what another one must carry out.
+            # A batch may yet give back what another one must carry out.
             await self._nobody_waits.wait()
-        await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
+        await self._queues.stop()
 
     async def submit(self, commands: Sequence[Command], *, deadline: float | None) -> Sequence[Result]:
         """One result a command, after COMMIT. `deadline` is an instant of `time.monotonic`.
@@ -67,7 +67,7 @@ class Writer:
         results: Sequence[Result]
         if self._is_draining:
             results = [Refusal(Reason.DRAINING)] * len(commands)
-        elif sum(lane.waiting for lane in self._lanes.values()) + len(commands) > self.queue_max:
+        elif self._queues.waiting + len(commands) > self.queue_max:
             results = [Refusal(Reason.QUEUE_FULL)] * len(commands)
         else:
             self._under_way += 1
@@ -82,31 +82,21 @@ class Writer:
 
     def add_chore(self, chore: Chore) -> None:
         """Runs it between two batches, on a connection of the engine. A chore that fails is logged, not repeated."""
-        self._lane(0).add_chore(chore)
+        self._queues.add_chore(chore)
 
     def _answered(self) -> None:
         self._under_way -= 1
         if self._is_draining and not self._under_way:
             self._nobody_waits.set()
 
-    def _lane(self, number: int) -> Lane:
-        lane = self._lanes.get(number)
-        if lane is None:
-            keeping = self.new_keeping()
-            lane = self._lanes[number] = Lane(number, self.engine, keeping, self.batch_max, self._turns, self.tell_store)
-            lane.start()
-            if self.figures is not None:
-                self.figures.queues[number] = lane.queue_state
-        return lane
-
     async def _carry_out_one(self, commands: Sequence[Command], deadline: float | None) -> list[Result]:
         """What a till sends: few steps, for it is done a thousand times a second."""
         (command,) = commands
         lanes = self._routes.guess(command, {})
         for _ in range(TRIPS_MAX):
-            (answer,) = await self._lane(lanes[0]).submit(commands, lanes, deadline=deadline)
+            (answer,) = await self._queues.submit(commands, lanes, deadline=deadline)
             if not isinstance(answer, Misrouted):
-                self._routes.answered(command, lanes, answer)
+                self._routes.answered(command, answer)
                 return [answer]
             self._routes.learn(command, answer)
             lanes = answer.lanes
@@ -150,16 +140,15 @@ class Writer:
             groups.setdefault(lanes, []).append(index)
             del given_back[index]
         futures = [
-            self._lane(lanes[0]).submit([commands[index] for index in group], lanes, deadline=deadline)
-            for lanes, group in groups.items()
+            self._queues.submit([commands[index] for index in group], lanes, deadline=deadline) for lanes, group in groups.items()
         ]
-        for future, (lanes, group) in zip(futures, groups.items(), strict=True):
+        for future, group in zip(futures, groups.values(), strict=True):
             for index, answer in zip(group, await _answers(future, len(group)), strict=True):
                 if isinstance(answer, Misrouted):
                     self._routes.learn(commands[index], answer)
                     given_back[index] = answer.lanes
                 else:
-                    self._routes.answered(commands[index], lanes, answer)
+                    self._routes.answered(commands[index], answer)
                     results[index] = answer
         return dict(sorted(given_back.items()))
 

@@ -129,7 +129,10 @@ def load_book(
         named = [command.original_entry_id for command in fresh if isinstance(command, Reverse)]
         _load_originals(connection, work, named + load_named(connection, work, fresh))
         refs = [ref for command in fresh for ref in member_refs(command)]
-        _load_accounts(connection, work, _members_named(work, refs), _issuers(terms, fresh), alone=alone)
+        issuers = _issuers(terms, fresh)
+        # Whoever holds all heads is alone without asking.
+        is_shared = len(locked.heads) < locked.lanes and lock_caps(connection, _capped(terms, issuers), alone=alone)
+        _load_accounts(connection, work, _members_named(work, refs), issuers, is_shared=is_shared)
         _load_lots_and_debts(connection, work, _members_spending(work, fresh))
     return book
 
@@ -149,7 +152,7 @@ def load_book_for_expiry(
 ) -> Book:
     """The same for overdue lots, as (member id, lot id). Expiry gives no receipts."""
     work = _working_set(locked, now_ms, terms)
-    _load_accounts(connection, work, {member_id for member_id, _ in overdue}, set(), alone=False)
+    _load_accounts(connection, work, {member_id for member_id, _ in overdue}, set(), is_shared=False)
     _load_lots_and_debts(connection, work, set())
     _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue}))
     return Book(heads=locked.heads, work=work, encode=_no_receipt, receipt_key_id="")
@@ -188,11 +191,8 @@ def _load_originals(connection: Connection, work: WorkingSet, entry_ids: Sequenc
         work.note_entry(entry)
 
 
-def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str], issuers: set[str], *, alone: bool) -> None:
-    """And the exposures of the issuers, which are read once their caps are locked."""
-    partners = (work.terms.partners.get(issuer_id) for issuer_id in issuers)
-    capped = [partner for partner in partners if partner is not None and partner.net_debit_cap is not None]
-    is_shared = work.lanes > 1 and lock_caps(connection, [partner.partner_id for partner in capped], alone=alone)
+def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str], issuers: set[str], *, is_shared: bool) -> None:
+    """And the exposures of the issuers. `is_shared`: other lanes may be adding to them side by side."""
     accounts, exposures = look_up(connection, (_MEMBERS, member_ids), (_EXPOSURES, issuers))
     for row in accounts:
         account = MemberAccount(*row)
@@ -200,7 +200,8 @@ def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str
     for partner_id, currency, open_value_micros, net_debit_micros in exposures:
         # PostgreSQL sums 64-bit integers as decimals.
         work.exposures[partner_id, currency] = int(open_value_micros) + int(net_debit_micros)
-    for partner in capped if is_shared else ():
+    for partner_id in _capped(work.terms, issuers) if is_shared else ():
+        partner = work.terms.partners[partner_id]
         work.cap_shares[partner.partner_id] = share_micros(
             cap_micros=(partner.net_debit_cap or 0) * MICROS,
             exposure_micros=work.exposure_micros(partner.partner_id, partner.settlement_currency),
@@ -233,6 +234,11 @@ def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
     issues = [command for command in commands if isinstance(command, Issue)]
     offers = [terms.offers[command.offer_id] for command in issues if command.offer_id and command.offer_id in terms.offers]
     return {command.partner_id for command in issues} | {funder_id for offer in offers for funder_id, _ in offer.shares}
+
+
+def _capped(terms: Terms, issuers: set[str]) -> list[str]:
+    partners = (terms.partners.get(issuer_id) for issuer_id in sorted(issuers))
+    return [partner.partner_id for partner in partners if partner is not None and partner.net_debit_cap is not None]
 
 
 def _members_named(work: WorkingSet, refs: Sequence[MemberRef]) -> set[str]:

@@ -15,8 +15,8 @@ from gateway.domain.command import Command, MemberRef
 from gateway.domain.ids import bucket_of, member_id
 from gateway.domain.lanes import lane_of
 from gateway.domain.receipt import Answer, Result
+from gateway.ledger.clerk import Routed
 from gateway.ledger.keeper import Keeper
-from gateway.ledger.lane import Routed
 from gateway.ledger.writer import Writer
 from gateway.storage.errors import StoreError
 from tests.ledger.books import Books
@@ -26,15 +26,29 @@ WAIT_S_MAX = 20  # a writer that forgets a caller fails the test instead of hold
 
 
 class Gate:
-    """The batches of one lane. `failure`: of the next batch, and once."""
+    """What batches that take a lane must pass. `failure`: of the next of them, and once."""
 
-    def __init__(self, books: Books, batches: list[tuple[tuple[int, ...], list[Command]]]) -> None:
-        self.keeper = Keeper(books.network.engine, books.settings, lambda: books.now_ms)
-        self.batches = batches
+    def __init__(self) -> None:
         self.opened, self.entered = threading.Event(), threading.Event()
         self.opened.set()
         self.failure: StoreError | None = None
-        self.lane: int | None = None  # once it has carried out a batch
+
+    def pass_through(self) -> None:
+        """Waits until it is open; raises the failure."""
+        self.entered.set()
+        assert self.opened.wait(WAIT_S_MAX)
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+
+
+class Watched:
+    """Carries out batches, once they have passed the gates of their lanes."""
+
+    def __init__(self, books: Books, gates: Sequence[Gate], batches: list[tuple[tuple[int, ...], list[Command]]]) -> None:
+        self.keeper = Keeper(books.network.engine, books.settings, lambda: books.now_ms)
+        self.gates = gates
+        self.batches = batches
 
     def start(self) -> None:
         """As a Keeping does."""
@@ -45,20 +59,17 @@ class Gate:
         self.keeper.close()
 
     def __call__(self, commands: Sequence[Command], lanes: Sequence[int]) -> Sequence[Routed]:
-        """What the lane's thread runs."""
-        self.lane = lanes[0]
-        self.entered.set()
-        assert self.opened.wait(WAIT_S_MAX)
-        failure, self.failure = self.failure, None
-        if failure is not None:
-            raise failure
+        """What a clerk's thread runs."""
+        for lane in lanes:
+            if lane < LANES:
+                self.gates[lane].pass_through()
         self.batches.append((tuple(lanes), list(commands)))
         return self.keeper(commands, lanes)
 
 
 @dataclass
 class Lanes:
-    """The writer, its gates in the order in which lanes were first asked for, and the batches that passed them."""
+    """The writer, the gates of the first lanes, and the batches that passed them."""
 
     writer: Writer
     gates: list[Gate]
@@ -70,8 +81,8 @@ class Lanes:
             return await self.writer.submit(commands, deadline=deadline)
 
     def gate(self, lane: int) -> Gate:
-        """Of a lane that has carried out a batch."""
-        return next(gate for gate in self.gates if gate.lane == lane)
+        """Of a lane."""
+        return self.gates[lane]
 
     async def held(self, gate: Gate, *commands: Command, deadline: float | None = None) -> asyncio.Task[Sequence[Result]]:
         """Submits what the gate keeps waiting, until it is opened."""
@@ -85,15 +96,14 @@ class Lanes:
 @asynccontextmanager
 async def writing_in_lanes(books: Books, *, queue_max: int = 1_000, batch_max: int = 100) -> AsyncIterator[Lanes]:
     """A new writer, which knows nothing yet; stopped at the end, whatever happens."""
-    gates: list[Gate] = []
+    gates = [Gate() for _ in range(LANES)]
     batches: list[tuple[tuple[int, ...], list[Command]]] = []
-
-    def new_gate() -> Gate:
-        gates.append(Gate(books, batches))
-        return gates[-1]
-
     writer = Writer(
-        engine=books.network.engine, new_keeping=new_gate, queue_max=queue_max, batch_max=batch_max, lanes_at_once=LANES
+        engine=books.network.engine,
+        new_keeping=lambda: Watched(books, gates, batches),
+        queue_max=queue_max,
+        batch_max=batch_max,
+        lanes_at_once=LANES,
     )
     await writer.start()
     try:

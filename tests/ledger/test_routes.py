@@ -13,8 +13,14 @@ from gateway.domain.receipt import Answer, Result
 from gateway.ledger.routes import REMEMBERED_MAX, Routes
 from tests.ledger.lanes import LANES, names_by_lane
 
-BOOKED = Answer(b"receipt", "r1")
 CALLER: dict[str, Any] = {"partner_id": "alpha", "key_id": "alpha/till-1/1"}
+
+
+def booked(*lanes: int) -> Answer:
+    """An answer that a batch gives to what it has booked there."""
+    return Answer(b"receipt", "r1", lanes=lanes)
+
+
 NAMES = [names[0] for names in names_by_lane(1)]  # of members, by their lane
 
 
@@ -88,7 +94,7 @@ def test_what_was_given_back_is_found_from_then_on(routes: Routes, lane: int) ->
 
 def test_what_was_answered_leads_its_reversal(routes: Routes) -> None:
     """And its card."""
-    routes.answered(redeem(by_card("card"), "sale"), (3,), BOOKED)
+    routes.answered(redeem(by_card("card"), "sale"), booked(3))
 
     assert routes.guess(reverse("sale"), {}) == (3,)
     assert routes.guess(redeem(by_card("card")), {}) == (3,)
@@ -99,14 +105,14 @@ def test_what_was_answered_leads_its_reversal(routes: Routes) -> None:
     [
         Refusal(Reason.MEMBER_NOT_FOUND),
         Refusal(Reason.CARD_ALREADY_ENROLLED),
-        replace(BOOKED, is_replayed=True),
-        replace(BOOKED, refusal=Refusal(Reason.INSUFFICIENT_POINTS)),
+        replace(booked(3), is_replayed=True),
+        replace(booked(3), refusal=Refusal(Reason.INSUFFICIENT_POINTS)),
     ],
     ids=["nobody has it", "somebody else has it", "answered before", "refused"],
 )
 def test_only_what_is_booked_teaches_where_a_card_is(routes: Routes, result: Result) -> None:
     """All else may be said by a lane in which the card's member does not live."""
-    routes.answered(redeem(by_card("card")), (3,), result)
+    routes.answered(redeem(by_card("card")), result)
 
     assert routes.unknown([redeem(by_card("card"))]) == ["card"]
 
@@ -116,7 +122,7 @@ def test_two_lanes_teach_nothing_about_one_name(routes: Routes) -> None:
     gift = transfer(by_card("giver"), by_card("taker"))
     before = routes.guess(redeem(by_card("giver")), {})
     routes.learn(gift, Misrouted((1, 3), LANES))
-    routes.answered(gift, (1, 3), BOOKED)
+    routes.answered(gift, booked(1, 3))
 
     assert routes.guess(redeem(by_card("giver")), {}) == before
     assert routes.unknown([gift]) == ["giver", "taker"]
@@ -124,7 +130,7 @@ def test_two_lanes_teach_nothing_about_one_name(routes: Routes) -> None:
 
 def test_another_number_of_lanes_makes_what_was_known_worthless(routes: Routes) -> None:
     """But for what the same answer says."""
-    routes.answered(redeem(by_card("old")), (3,), BOOKED)
+    routes.answered(redeem(by_card("old")), booked(3))
     routes.learn(redeem(by_card("card")), Misrouted((1,), 2))
 
     assert routes.lanes == 2
@@ -169,7 +175,7 @@ def test_no_more_is_remembered_than_a_limit_and_the_oldest_goes_first(routes: Ro
     """A gateway that runs for years must not grow."""
     routes.found({f"card-{number}": 0 for number in range(REMEMBERED_MAX)})
     assert routes.unknown([redeem(by_card("card-0"))]) == []
-    routes.answered(redeem(by_card("card")), (1,), BOOKED)  # an entry, and a card
+    routes.answered(redeem(by_card("card")), booked(1))  # an entry, and a card
 
     assert routes.unknown([redeem(by_card(f"card-{number}")) for number in range(3)]) == ["card-0", "card-1"]
     assert routes.guess(redeem(by_card("card")), {}) == (1,)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, select
 from gateway.domain.command import Command
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer, Result
+from gateway.ledger.clerk import Routed
 from gateway.ledger.keeper import Keeper
-from gateway.ledger.lane import Routed
 from gateway.ledger.writer import Writer
 from gateway.storage.engine import reading, writing_on
 from gateway.storage.errors import ConstraintBroken, StoreContention, StoreUnavailable
