@@ -26,9 +26,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Answers:
-    """In the order of the requests; None where a call failed, with the text of the first failure. Latencies: timed calls'."""
+    """In the order of the requests; None where a call failed, with the text of the first failure. Latencies: timed calls'.
+
+    `late_ns`: how long after it was due each call was sent, for calls by the clock; a part of its latency.
+    """
 
     elapsed_ns: int = 0
     bodies: list[bytes | None] = field(default_factory=list)
     latencies_ns: list[int] = field(default_factory=list)
+    late_ns: list[int] = field(default_factory=list)
     failure: str = ""
