@@ -23,6 +23,7 @@ _MAX_STREAMS, _INITIAL_WINDOW, _MAX_FRAME = 3, 4, 5  # settings
 _WINDOW_MAX = 2**31 - 1
 _WINDOW_AT_FIRST = 65_535
 _STATIC_ENTRIES = 61  # of HPACK; entries of our own follow
+_PREFIX_FULL, _MORE = 0x7F, 0x80
 _PREFIX = struct.Struct(">BI")  # of a gRPC message: not compressed, size
 
 Prepared = tuple[bytes, bytes]
@@ -61,10 +62,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Says hello, and lets the server send as much as it likes."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not say so
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not say so
         settings = struct.pack(">HI", _INITIAL_WINDOW, _WINDOW_MAX)
         grant = struct.pack(">I", _WINDOW_MAX - _WINDOW_AT_FIRST)
-        transport.write(PREFACE + _frame(SETTINGS, 0, 0, settings) + _frame(WINDOW_UPDATE, 0, 0, grant))
+        self._transport.write(PREFACE + _frame(SETTINGS, 0, 0, settings) + _frame(WINDOW_UPDATE, 0, 0, grant))
 
     def call(self, number: int, prepared: Prepared) -> None:
         """Sends a call, or keeps it until the server takes another one."""
@@ -202,12 +203,12 @@ def _literal(name: str, value: str, *, first: bytes = b"\x00") -> bytes:
 def _length(text: str) -> bytes:
     """HPACK's integer with a prefix of seven bits, for texts without Huffman's code."""
     size = len(text)
-    if size < 0x7F:
+    if size < _PREFIX_FULL:
         return bytes((size,))
-    size -= 0x7F
-    written = [0x7F]
-    while size >= 0x80:
-        written.append(size & 0x7F | 0x80)
+    size -= _PREFIX_FULL
+    written = [_PREFIX_FULL]
+    while size > _PREFIX_FULL:
+        written.append(size & _PREFIX_FULL | _MORE)
         size >>= 7
     return bytes((*written, size))
 
@@ -222,7 +223,7 @@ def _text(name: str, value: str | bytes) -> str:
 
 def _readable(block: bytes) -> str:
     """What can be read of headers without decoding them: servers write texts of their own as they are."""
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else " " for byte in block)
+    return "".join(letter if letter.isprintable() and letter.isascii() else " " for letter in block.decode("latin-1"))
 
 
 async def connect(address: str, *, path: str, timeout_s: int, certificate: bytes | None, answered: Answered) -> Connection:

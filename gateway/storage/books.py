@@ -142,7 +142,7 @@ def load_member(connection: Connection, ref: MemberRef, *, now_ms: int, terms: T
     work = _working_set(LockedHeads({}, 1), now_ms, terms)
     if ref.card_hash is not None:
         work.cards.update(_CARDS(connection, {ref.card_hash}))
-    _load_accounts(connection, work, _members_named(work, [ref]), set(), alone=False)
+    _load_accounts(connection, work, _members_named(work, [ref]), set(), is_shared=False)
     _load_lots_and_debts(connection, work, set(work.accounts))
     return work, work.member(ref)
 
