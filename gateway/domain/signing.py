@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.hashes import SHA256
+from nacl.bindings import crypto_sign, crypto_sign_open
+from nacl.exceptions import BadSignatureError
 
 from gateway.domain.errors import InvalidValue, SignatureError
 
@@ -125,7 +127,6 @@ def _ed25519_verifier(public_key: bytes) -> Verify:
         raise InvalidValue("public key: of small order, so anybody could sign for it; make a new key")
     if not _is_on_curve(y):
         raise InvalidValue("public key: not a point of edwards25519; make a new key")
-    key = ed25519.Ed25519PublicKey.from_public_bytes(public_key)
 
     def verify(signature: bytes, message: bytes) -> None:
         if len(signature) != SIGNATURE_BYTES:
@@ -134,8 +135,8 @@ def _ed25519_verifier(public_key: bytes) -> Verify:
         if r % _FIELD_PRIME in _SMALL_ORDER_Y:
             raise SignatureError("signature has an R of small order")
         try:
-            key.verify(signature, message)
-        except InvalidSignature:
+            crypto_sign_open(signature + message, public_key)
+        except BadSignatureError:
             raise SignatureError("signature does not match key and message") from None
 
     return verify
@@ -180,6 +181,10 @@ class PrivateKey:
         if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
             raise InvalidValue(f"private key: curve {key.curve.name}; use P-256 or Ed25519")
         self._key = key
+        # As libsodium takes an Ed25519 key: the seed, and the public key that it would have to derive for each signature.
+        self._ed25519_secret = b""
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            self._ed25519_secret = key.private_bytes_raw() + key.public_key().public_bytes_raw()
 
     @property
     def algorithm(self) -> Algorithm:
@@ -196,6 +201,6 @@ class PrivateKey:
     def sign(self, message: bytes) -> bytes:
         """64 bytes: R and S, or r and s. Deterministic for Ed25519 only."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
-            return self._key.sign(message)
+            return crypto_sign(message, self._ed25519_secret)[:SIGNATURE_BYTES]
         r, s = utils.decode_dss_signature(self._key.sign(message, ec.ECDSA(SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
