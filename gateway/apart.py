@@ -24,6 +24,7 @@ from gateway.domain.errors import BooksBroken, TallystickError
 from gateway.ledger.clerk import Routed
 from gateway.ledger.figures import BatchTimes, WatchTimes
 from gateway.ledger.keeper import BooksFailed
+from gateway.parcels import pack, unpack
 from gateway.storage.errors import StoreUnavailable
 
 END_S_MAX = 10  # for the batch under way, once the pipe is closed
@@ -85,8 +86,8 @@ class KeeperApart:
     def _ask(self, question: object) -> Any:
         assert self._pipe is not None
         try:
-            self._pipe.send(question)
-            answer = self._pipe.recv()
+            self._pipe.send_bytes(pack(question))
+            answer = unpack(self._pipe.recv_bytes())
         except (EOFError, OSError) as error:
             self.close()
             raise StoreUnavailable("the process that keeps the books ended; the next batch starts it anew") from error
@@ -102,7 +103,7 @@ def keep_books(pipe: "Connection[Any, Any]") -> None:
     from gateway.spare import spare_the_collector
     from gateway.storage.engine import open_existing, reading
 
-    config, now_ms = pipe.recv()
+    config, now_ms = unpack(pipe.recv_bytes())
     now = _Now(now_ms)
     times: list[BatchTimes] = []
     try:
@@ -114,20 +115,20 @@ def keep_books(pipe: "Connection[Any, Any]") -> None:
             directory = Directory(connection)
         signer = make_signer(config, directory, now_ms=now_ms, note=now.note)
     except Exception as error:  # noqa: BLE001 - the gateway says it
-        pipe.send(_portable(error))
+        pipe.send_bytes(pack(_portable(error)))
         return
     keeper = make_keeper(engine, directory, signer, clock=now, watch=times.append)
-    pipe.send(None)
+    pipe.send_bytes(pack(None))
     spare_the_collector()
     while True:
-        now.at_ms, commands, lanes = pipe.recv()
+        now.at_ms, commands, lanes = unpack(pipe.recv_bytes())
         times.clear()
         try:
             results = keeper(commands, lanes)
         except Exception as error:  # noqa: BLE001 - the boundary of a batch; the gateway's writer handles it
-            pipe.send(_portable(error))
+            pipe.send_bytes(pack(_portable(error)))
         else:
-            pipe.send((results, times))
+            pipe.send_bytes(pack((results, times)))
 
 
 @dataclass

@@ -29,7 +29,7 @@ from gateway.domain.command import (
 from gateway.domain.draft import Draft
 from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
-from gateway.domain.lanes import Deferred, Misrouted
+from gateway.domain.lanes import Deferred, Misrouted, lane_of
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerStatus
@@ -201,12 +201,13 @@ class Book:
             for name in self._names(command):
                 if name in self._given_back:
                     return self._given_back[name]
-        if len(self.heads) == self.work.lanes:
+        heads, lanes_in_force = self.heads, self.work.lanes
+        if len(heads) == lanes_in_force:
             return None
-        lanes = tuple(sorted({self.work.lane_of(bucket) for bucket in self._buckets(command)}))
-        if all(lane in self.heads for lane in lanes) and self.heads:
+        lanes = {lane_of(bucket, lanes_in_force) for bucket in self._buckets(command)}
+        if heads and lanes <= heads.keys():
             return None
-        return Misrouted(lanes or (0,), self.work.lanes)
+        return Misrouted(tuple(sorted(lanes)) or (0,), lanes_in_force)
 
     def _buckets(self, command: Command) -> Iterator[int]:
         """Where the members live that the command concerns; none if one of them is not known, since then it is refused."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -123,4 +123,5 @@ def _signed(result: Result | Misrouted | Deferred, sign: Callable[[bytes, str], 
     assert not isinstance(result, Deferred), "a batch that is alone decides everything"
     if sign is None or not isinstance(result, Answer):
         return result
-    return replace(result, signature=sign(result.receipt, result.receipt_key_id))
+    signature = sign(result.receipt, result.receipt_key_id)
+    return Answer(result.receipt, result.receipt_key_id, result.refusal, result.is_replayed, signature, result.lanes)
