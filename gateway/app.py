@@ -36,7 +36,7 @@ from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
 
-LANES_AT_ONCE_MIN = 2  # one that waits for a lock must not hold up all others
+BATCHES_AT_ONCE_MIN = 2  # one that waits for a lock must not hold up all others
 
 
 class App:
@@ -143,7 +143,7 @@ class App:
             new_keeping=new_keeping,
             queue_max=limits.queue_max,
             batch_max=limits.batch_max,
-            lanes_at_once=max(LANES_AT_ONCE_MIN, (os.cpu_count() or 1) // 2),
+            batches_at_once=max(BATCHES_AT_ONCE_MIN, (os.cpu_count() or 1) // 2),
             tell_store=reach.told,
             figures=self._metrics.batches,
         )

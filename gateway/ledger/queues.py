@@ -35,12 +35,16 @@ class _Lane:
 
 @dataclass(eq=False)
 class Queues:
-    """Belongs to one event loop. `clerks_max`: batches under way at a time, of different lanes."""
+    """Belongs to one event loop.
+
+    `clerks_max`: batches under way at a time, of different lanes. `enough`: commands with which a batch takes no further lane.
+    """
 
     engine: Engine
     new_keeping: Callable[[], Keeping]
     batch_max: int
     clerks_max: int
+    enough: int
     tell_store: TellStore | None = None
     figures: BatchFigures | None = None
 
@@ -117,7 +121,7 @@ class Queues:
         if self._at_work >= self.clerks_max:
             return False
         free = sum(lane.waiting for number, lane in self._lanes.items() if number not in self._taken)
-        return free >= ENOUGH or (free > 0 and time.monotonic() - self._begun_s >= STUCK_S)
+        return free >= self.enough or (free > 0 and time.monotonic() - self._begun_s >= STUCK_S)
 
     def _begin(self) -> None:
         self._is_due = False
@@ -143,7 +147,7 @@ class Queues:
         size = 0
         free = [lane for number, lane in self._lanes.items() if lane.queue and number not in self._taken]
         for lane in sorted(free, key=_waits_since):
-            if size >= ENOUGH:
+            if size >= self.enough:
                 break
             while lane.queue and self._fits(lane.queue[0], size):
                 batch.append(lane.queue.popleft())

@@ -17,7 +17,7 @@ from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
 from gateway.ledger.clerk import Chore, Keeping, Routed, TellStore
 from gateway.ledger.figures import BatchFigures
-from gateway.ledger.queues import Queues
+from gateway.ledger.queues import ENOUGH, Queues
 from gateway.ledger.routes import Routes
 from gateway.storage.engine import reading
 from gateway.storage.errors import StoreError, translate
@@ -28,13 +28,17 @@ TRIPS_MAX = 6  # of a command from lane to lane, while the number of lanes chang
 
 @dataclass(eq=False)
 class Writer:
-    """Belongs to one event loop. `new_keeping` makes what carries out batches, one at a time."""
+    """Belongs to one event loop. `new_keeping` makes what carries out batches, one at a time.
+
+    `batches_at_once`: under way at a time, of different lanes. `enough`: commands with which a batch takes no further lane.
+    """
 
     engine: Engine
     new_keeping: Callable[[], Keeping]
     queue_max: int
     batch_max: int
-    lanes_at_once: int = 2
+    batches_at_once: int = 2
+    enough: int = ENOUGH
     tell_store: TellStore | None = None
     figures: BatchFigures | None = None
     _routes: Routes = field(default_factory=Routes, init=False, repr=False)
@@ -43,8 +47,16 @@ class Writer:
     _nobody_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """`lanes_at_once`: batches under way at a time, of different lanes."""
-        self._queues = Queues(self.engine, self.new_keeping, self.batch_max, self.lanes_at_once, self.tell_store, self.figures)
+        """Nothing is started yet."""
+        self._queues = Queues(
+            self.engine,
+            self.new_keeping,
+            batch_max=self.batch_max,
+            clerks_max=self.batches_at_once,
+            enough=self.enough,
+            tell_store=self.tell_store,
+            figures=self.figures,
+        )
 
     async def start(self) -> None:
         """Gets ready; called from within the event loop that will wait for the results."""

@@ -94,8 +94,13 @@ class Lanes:
 
 
 @asynccontextmanager
-async def writing_in_lanes(books: Books, *, queue_max: int = 1_000, batch_max: int = 100) -> AsyncIterator[Lanes]:
-    """A new writer, which knows nothing yet; stopped at the end, whatever happens."""
+async def writing_in_lanes(
+    books: Books, *, queue_max: int = 1_000, batch_max: int = 100, enough: int = 1
+) -> AsyncIterator[Lanes]:
+    """A new writer, which knows nothing yet; stopped at the end, whatever happens.
+
+    One command is enough for a batch, unless a test says otherwise: so each lane has batches of its own, side by side.
+    """
     gates = [Gate() for _ in range(LANES)]
     batches: list[tuple[tuple[int, ...], list[Command]]] = []
     writer = Writer(
@@ -103,7 +108,8 @@ async def writing_in_lanes(books: Books, *, queue_max: int = 1_000, batch_max: i
         new_keeping=lambda: Watched(books, gates, batches),
         queue_max=queue_max,
         batch_max=batch_max,
-        lanes_at_once=LANES,
+        batches_at_once=LANES,
+        enough=enough,
     )
     await writer.start()
     try:

@@ -14,6 +14,7 @@ from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Result
 from gateway.domain.units import MICROS
 from gateway.ledger.audit import audit
+from gateway.ledger.queues import ENOUGH
 from gateway.storage.books import load_book, lock_heads
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import writing_on
@@ -131,6 +132,29 @@ def test_nothing_overtakes_what_is_deferred(books: Books) -> None:
 
 
 @pytest.mark.postgres
+def test_whoever_holds_all_heads_adds_up_to_the_cap_at_once(postgres_books: Books) -> None:
+    """Nobody adds beside it, so it has no share to keep to; whoever holds all but one has."""
+    books, command = postgres_books, postgres_books.issue(PEOPLE[0], "60.00", partner="bravo")
+    books.network.cap("bravo", worth(1_000))
+
+    def shares(lanes: int) -> dict[str, int]:
+        with writing_on(books.connection):
+            book = load_book(
+                books.connection,
+                [command],
+                locked=lock_heads(books.connection, range(lanes)),
+                now_ms=books.now_ms,
+                terms=load_terms(books.connection),
+                encode=books.receipts.encode,
+                receipt_key_id="r1",
+            )
+            return book.work.cap_shares
+
+    assert shares(LANES) == {}
+    assert shares(LANES - 1).keys() == {"bravo"}
+
+
+@pytest.mark.postgres
 def test_what_is_near_the_cap_is_decided_in_its_order(postgres_books: Books) -> None:
     """In the same call: results stand where they were asked, and the second sees the first."""
     books, (ann, ben) = postgres_books, PEOPLE[:2]
@@ -147,8 +171,9 @@ def test_what_is_near_the_cap_is_decided_in_its_order(postgres_books: Books) -> 
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("enough", [1, ENOUGH], ids=["lanes side by side", "lanes together"])
 @pytest.mark.parametrize("seed", range(3))
-def test_64_clients_of_four_lanes_do_not_exceed_a_cap(postgres_books: Books, seed: int) -> None:
+def test_64_clients_of_four_lanes_do_not_exceed_a_cap(postgres_books: Books, seed: int, enough: int) -> None:
     """The design allows four times the largest command beyond it; there is none, and nobody is refused what fits."""
     books, numbers = postgres_books, random.Random(seed)
     cap = worth(4_000)
@@ -162,7 +187,7 @@ def test_64_clients_of_four_lanes_do_not_exceed_a_cap(postgres_books: Books, see
         return [(await lanes.submit(command))[0] for command in commands]
 
     async def day() -> list[list[Result]]:
-        async with writing_in_lanes(books) as lanes:
+        async with writing_in_lanes(books, enough=enough) as lanes:
             return await asyncio.gather(*(client(lanes, commands) for commands in calls))
 
     answers = asyncio.run(day())

@@ -13,6 +13,7 @@ from gateway.domain.command import Command
 from gateway.domain.receipt import Result
 from gateway.ledger.audit import audit
 from gateway.ledger.lane_map import change_lanes
+from gateway.ledger.queues import ENOUGH
 from gateway.storage.engine import writing
 from gateway.storage.tables import entries, outcomes, windows
 from tests.given import at, month
@@ -48,8 +49,9 @@ def _calls(books: Books, numbers: random.Random) -> list[Command]:
     return calls
 
 
+@pytest.mark.parametrize("enough", [1, ENOUGH], ids=["lanes side by side", "lanes together"])
 @pytest.mark.parametrize("seed", range(2))
-def test_the_number_of_lanes_changes_while_everybody_books(books: Books, seed: int) -> None:
+def test_the_number_of_lanes_changes_while_everybody_books(books: Books, seed: int, enough: int) -> None:
     """More, fewer, one, and more again: each window by its own map, each command once, and no points made or lost."""
     numbers = random.Random(seed)
     calls = [_calls(books, numbers) for _ in range(CLIENTS)]
@@ -63,7 +65,7 @@ def test_the_number_of_lanes_changes_while_everybody_books(books: Books, seed: i
             await asyncio.sleep(0.05)  # so that each map is used; nothing is waited for
 
     async def day() -> list[list[Result]]:
-        async with writing_in_lanes(books) as lanes:
+        async with writing_in_lanes(books, enough=enough) as lanes:
             answers, _ = await asyncio.gather(asyncio.gather(*(client(lanes, one) for one in calls)), change())
             return answers
 
