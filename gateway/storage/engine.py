@@ -27,7 +27,7 @@ LOCK_WAIT_MS_MAX = 10_000
 CONNECT_S_MAX = 5
 SILENCE_S_MAX = 60  # after it the other machine counts as gone
 SESSION_S_MAX = 1_800  # a session is not used again when it is older, so that a moved database is found
-CACHE_KIB = 64 * 1024  # of one connection, taken as it is needed
+CACHE_KIB = 24 * 1024  # of one connection, taken as it is needed; the system holds the other pages
 CHECKPOINT_PAGES = 4_000  # 16 MB of log
 _WRITES = "tallystick_writes"
 
