@@ -48,7 +48,12 @@ KEY_CONFLICTS = Series(
     ("partner",),
     "Commands under an idempotency key that had booked something else: a fault in the partner's program.",
 )
-BATCH_COMMANDS = Series(f"{PREFIX}batch_commands", "histogram", ("lane",), "Commands in one database transaction.")
+BATCH_COMMANDS = Series(
+    f"{PREFIX}batch_commands",
+    "histogram",
+    ("lane",),
+    "Commands in one database transaction, by the first of its lanes: what waits in several goes together while it is little.",
+)
 BATCH_SECONDS = Series(
     f"{PREFIX}batch_seconds", "histogram", ("lane",), "Time of one database transaction, from asking for it to its COMMIT."
 )
@@ -58,7 +63,12 @@ LOCK_WAIT_SECONDS = Series(
     ("lane",),
     "Time a transaction waited for the lane: SQLite's write lock, or the lane's head on PostgreSQL.",
 )
-COMMIT_SECONDS = Series(f"{PREFIX}batch_commit_seconds", "histogram", ("lane",), "Time of COMMIT alone: the disk.")
+COMMIT_SECONDS = Series(
+    f"{PREFIX}batch_commit_seconds",
+    "histogram",
+    ("lane",),
+    "Time of COMMIT: the disk. On PostgreSQL with the writes, which go in the same round trip.",
+)
 QUEUE_COMMANDS = Series(f"{PREFIX}queue_commands", "gauge", ("lane",), "Commands that wait for the writer now.")
 QUEUE_OLDEST_SECONDS = Series(
     f"{PREFIX}queue_oldest_seconds", "gauge", ("lane",), "How long the oldest of them has waited; 0 if none waits."

@@ -105,14 +105,14 @@ def _run(
                 alone=alone,
             )
             results = [book.execute(command) for command in commands]
-            save_book(connection, book)
-            saved_ns = time.perf_counter_ns()
+            decided_ns = time.perf_counter_ns()
+            committing_since_ns = decided_ns if save_book(connection, book) else time.perf_counter_ns()
     except DBAPIError as error:
         raise translate(error) from error
     if settings.watch is not None:
         done_ns = time.perf_counter_ns()
         decided = sum(not isinstance(result, Misrouted | Deferred) for result in results)
-        lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - saved_ns, done_ns - asked_ns
+        lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - committing_since_ns, done_ns - asked_ns
         settings.watch(
             BatchTimes(lane=min(lanes), commands=decided, lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)
         )

@@ -52,7 +52,7 @@ class BatchTimes:
     lane: int
     commands: int
     lock_wait_ns: int  # from asking for the transaction until the lane's head was its own
-    commit_ns: int  # COMMIT alone
+    commit_ns: int  # COMMIT alone; on PostgreSQL with the writes that go in the same round trip
     whole_ns: int
 
 

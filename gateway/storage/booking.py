@@ -11,7 +11,7 @@ from gateway.domain.book import Book, StoredRefusal
 from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
 from gateway.storage.bulk import BulkWrite, Row
-from gateway.storage.engine import pipelined
+from gateway.storage.engine import pipelined_to_commit
 from gateway.storage.tables import (
     debts,
     entries,
@@ -50,11 +50,14 @@ _lot_fields = attrgetter(*(column.name for column in lots.columns))
 _debt_fields = attrgetter(*(column.name for column in debts.columns))
 
 
-def save_book(connection: Connection, book: Book) -> None:
-    """Writes what the batch decided. A constraint that disagrees raises the driver's IntegrityError."""
+def save_book(connection: Connection, book: Book) -> bool:
+    """Writes what the batch decided, last in its transaction; answers whether COMMIT went with it.
+
+    A constraint that disagrees raises the driver's IntegrityError; then nothing was written.
+    """
     if not book.changed_lanes:
-        return
-    with pipelined(connection):
+        return False
+    with pipelined_to_commit(connection) as commits:
         # Keys that another lane may claim at the same time come first, and sorted: so nobody waits in a circle.
         _INSERT_OUTCOMES(connection, sorted(_outcome_row(book, entry, receipt) for entry, receipt in book.new_answers))
         _INSERT_REFUSALS(connection, sorted(_refusal_row(book, stored) for stored in book.new_refusals))
@@ -69,6 +72,7 @@ def save_book(connection: Connection, book: Book) -> None:
         save_till(connection, book.work)
         _save_sums(connection, book)
         _UPDATE_HEADS(connection, [_head_values(book.heads[lane]) for lane in sorted(book.changed_lanes)])
+    return commits
 
 
 def _entry_row(entry: Entry, entry_hash: bytes) -> Row:

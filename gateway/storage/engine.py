@@ -112,6 +112,21 @@ def pipelined(connection: Connection) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def pipelined_to_commit(connection: Connection) -> Iterator[bool]:
+    """The same, with the COMMIT of the caller's transaction in that round trip; for its last writes.
+
+    If one of them fails, nothing behind it is carried out, the COMMIT neither. Gives whether COMMIT is among it: the caller's
+    own commit then finds nothing to do. On SQLite it is the one that counts.
+    """
+    if connection.dialect.name == "sqlite":
+        yield False
+        return
+    with on_driver(connection, "pipeline") as driver, driver.pipeline():
+        yield True
+        driver.commit()
+
+
 def refresh_statistics(connection: Connection) -> None:
     """Tells PostgreSQL how large the tables are by now, so that it plans large questions well; a second, beside all traffic.
 
