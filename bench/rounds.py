@@ -27,10 +27,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long calls took, from the moment at which they were due."""
+    """How long calls took, from the moment at which they were due; of that, how late the load generator itself was."""
 
     p50_us: int
     p99_us: int
+    late_p99_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class Bench:
         answers = drive(plan, self.folder)
         if server is self.gateway:
             self.proof.tie_out(traffic, answers.bodies)
-        return Latency(percentile_us(answers.latencies_ns, 50), percentile_us(answers.latencies_ns, 99))
+        took_ns = answers.latencies_ns
+        return Latency(percentile_us(took_ns, 50), percentile_us(took_ns, 99), percentile_us(answers.late_ns, 99))
 
     def _rate(self, traffic: Traffic, *, warm_up: int, concurrency: int) -> Rate:
         plan = self._plan(self.gateway, traffic, warm_up=warm_up, concurrency=concurrency)

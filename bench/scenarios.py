@@ -91,7 +91,8 @@ def unary(setting: Setting, bench: Bench, pairs: list[Pair]) -> Iterator[Measure
     of_gateway = bench.latency(bench.gateway, half_per_s, LATENCY_S)
     note = (
         f"at {half_per_s:,} calls/s, half of the maximum: p50 {of_gateway.p50_us:,} µs, p99 {of_gateway.p99_us:,} µs; "
-        f"echo p50 {of_echo.p50_us:,} µs, p99 {of_echo.p99_us:,} µs"
+        f"echo p50 {of_echo.p50_us:,} µs, p99 {of_echo.p99_us:,} µs; "
+        f"the generator itself was late by {of_gateway.late_p99_us:,} and {of_echo.late_p99_us:,} µs (p99)"
     )
     yield Measurement("p99 ÷ p50 of the echo", of_gateway.p99_us / of_echo.p50_us, "10 or less", note)
 
