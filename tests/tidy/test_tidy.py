@@ -100,7 +100,7 @@ BANS = (
         _imports("random", "uuid"),
         "derive ids from (partner, key): gateway.domain.ids; a secret comes from `secrets`",
         # Jitter, what a till invents, and the shoppers of a play.
-        allowed=("gateway/storage/engine.py", "gateway/ledger/lane.py", "gateway/demo.py", "partners/pos/**"),
+        allowed=("gateway/storage/engine.py", "gateway/ledger/clerk.py", "gateway/demo.py", "partners/pos/**"),
     ),
     Ban(
         "printing",
@@ -114,7 +114,7 @@ BANS = (
         "try:\n    pay()\nexcept (ValueError, Exception):\n    pass",
         _catches_everything,
         "name what you expect; only the last resort, the writer's batch boundary and the books' own process catch all",
-        allowed=("gateway/edge/doorkeeper.py", "gateway/apart.py", "gateway/ledger/lane.py", "gateway/ledger/writer.py"),
+        allowed=("gateway/edge/doorkeeper.py", "gateway/apart.py", "gateway/ledger/clerk.py", "gateway/ledger/writer.py"),
     ),
 )
 
