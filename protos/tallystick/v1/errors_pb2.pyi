@@ -67,7 +67,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
     ERROR_REASON_PARTNER_NOT_ACTIVE: _ErrorReason.ValueType  # 22
-    """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
+    """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
     ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 23
     """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
     ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 24
@@ -93,7 +93,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
     ERROR_REASON_BALANCE_LIMIT: _ErrorReason.ValueType  # 35
-    """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
+    """FAILED_PRECONDITION. The sum would exceed what an account can hold. Of identifiers, `identifiers_max` says how many."""
     ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: _ErrorReason.ValueType  # 36
     """RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 37
@@ -129,7 +129,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_A_CHARITY: _ErrorReason.ValueType  # 58
     """FAILED_PRECONDITION. The partner named is none, or no charity."""
     ERROR_REASON_TOKEN_USED_OR_EXPIRED: _ErrorReason.ValueType  # 59
-    """FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over."""
+    """FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over. `server_time_ms` with a new token."""
     ERROR_REASON_MEMBER_ERASED: _ErrorReason.ValueType  # 67
     """FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
     ERROR_REASON_MEMBER_PROVISIONAL: _ErrorReason.ValueType  # 68
@@ -187,7 +187,7 @@ ERROR_REASON_PARTNER_MISMATCH: ErrorReason.ValueType  # 20
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
 ERROR_REASON_PARTNER_NOT_ACTIVE: ErrorReason.ValueType  # 22
-"""PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
+"""PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
 ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
 ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 24
@@ -213,7 +213,7 @@ ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 33
 ERROR_REASON_INSUFFICIENT_POINTS: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
 ERROR_REASON_BALANCE_LIMIT: ErrorReason.ValueType  # 35
-"""FAILED_PRECONDITION. The sum would exceed what an account can hold."""
+"""FAILED_PRECONDITION. The sum would exceed what an account can hold. Of identifiers, `identifiers_max` says how many."""
 ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: ErrorReason.ValueType  # 36
 """RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 37
@@ -249,7 +249,7 @@ ERROR_REASON_MEMBER_NOT_PROVISIONAL: ErrorReason.ValueType  # 57
 ERROR_REASON_NOT_A_CHARITY: ErrorReason.ValueType  # 58
 """FAILED_PRECONDITION. The partner named is none, or no charity."""
 ERROR_REASON_TOKEN_USED_OR_EXPIRED: ErrorReason.ValueType  # 59
-"""FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over."""
+"""FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over. `server_time_ms` with a new token."""
 ERROR_REASON_MEMBER_ERASED: ErrorReason.ValueType  # 67
 """FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
 ERROR_REASON_MEMBER_PROVISIONAL: ErrorReason.ValueType  # 68
