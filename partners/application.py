@@ -22,7 +22,7 @@ from partners.company import check_currency, check_iban, check_vat_id
 from partners.fields import Fields, read_toml
 from partners.rate_card_file import rate_card_table, read_rate_card
 
-ROLES = ("issuer", "redeemer")
+ROLES = ("issuer", "redeemer", "charity")
 FORM = "TS1-APPLICATION"
 
 
@@ -215,8 +215,8 @@ def _check_whole(application: Application, fields: Fields, audience: str | None)
         fields.error("units", "must be the units that rate_card.issue_rates has")
     if bool(card.issue_rates) != ("issuer" in application.roles):
         fields.error("roles", "an issuer has issue rates; who is none has an empty table [rate_card.issue_rates]")
-    if "redeemer" not in application.roles and card.reimbursement_rate_micros:
-        fields.error("roles", "who is no redeemer is not reimbursed: rate_card.reimbursement_rate must be 0")
+    if not {"redeemer", "charity"} & set(application.roles) and card.reimbursement_rate_micros:
+        fields.error("roles", "who is neither redeemer nor charity is not reimbursed: rate_card.reimbursement_rate must be 0")
 
 
 def _check_proof(application: Application, errors: list[str]) -> None:

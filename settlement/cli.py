@@ -112,13 +112,14 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
 @click.option("--at", "at_text", metavar="INSTANT", help="What is overdue then expires; not in the future [default: now].")
 @pass_context
 def expire(context: Context, at_text: str | None) -> None:
-    """Let overdue lots expire without closing a window: on the days between two nights.
+    """Let overdue lots expire without closing a window: when the network's day has changed.
 
-    The night does the same by itself. Safe to repeat, and nobody can redeem an overdue lot before it has run either.
+    The night does the same by itself. Runs beside gateways and beside a night; safe to kill and to repeat, and nobody can
+    redeem an overdue lot before it has run either.
     """
     at_ms = _instant(context, at_text)
-    with only_run(context.engine), _faults_named():
-        points = expire_overdue(context.engine, at_ms=at_ms)
+    with _faults_named():
+        points = expire_overdue(context.engine, at_ms=at_ms, progress=lambda line: click.echo(line, err=True))
     click.echo(f"{points} points expired.")
 
 

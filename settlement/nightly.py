@@ -14,6 +14,7 @@ from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
 from gateway.ledger.audit import audit
 from gateway.ledger.batch import expire_lots
+from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
 from gateway.storage.windows import close_window, entries_since_cut_off, open_window, set_window_state
@@ -25,8 +26,9 @@ from settlement.netting import FORMS, net_positions
 from settlement.obligation import Obligation, model
 from settlement.window import changes_state, is_another_night, is_same_cut_off
 
+_LOTS_PER_READ = 2_000  # a reader holds up nobody; how many are written at once, time decides
+_LOTS_PER_PROGRESS = 50_000
 # Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
-_LOTS_PER_WRITE = 50
 _OBLIGATIONS_PER_WRITE = 500
 
 
@@ -87,20 +89,29 @@ def run_night(night: Night) -> Window | None:
     return _window(night, window_id)
 
 
-def expire_overdue(engine: Engine, *, at_ms: int) -> int:
-    """Lets all lots expire that are overdue by the network's date at that instant; answers the points. Safe to repeat."""
+def expire_overdue(
+    engine: Engine, *, at_ms: int, pace: Pace | None = None, progress: Callable[[str], None] = lambda _line: None
+) -> int:
+    """Lets all lots expire that are overdue by the network's date at that instant; answers the points.
+
+    Safe to repeat, also beside a night or another one like it: whoever comes second finds nothing left of a lot.
+    """
     with reading(engine) as connection:
         network_date = date_at(at_ms, load_network(connection).time_zone).isoformat()
-    after, expired_points = ("", ""), 0
+        terms = load_terms(connection)  # of which only what never changes is asked: the network's time zone
+    pace = pace or Pace()
+    after, expired_points, lots = ("", ""), 0, 0
     with engine.connect() as ledger:
         while True:
             with reading(engine) as connection:
-                overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_WRITE)
+                overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_READ)
             if not overdue:
                 return expired_points
-            lots = [(member_id, lot_id) for _, lot_id, member_id in overdue]
-            expired_points += expire_lots(ledger, lots, now_ms=at_ms, load_terms=load_terms)
-            after = overdue[-1][:2]
+            named = [(member_id, lot_id) for _, lot_id, member_id in overdue]
+            expired_points += expire_lots(ledger, named, now_ms=at_ms, load_terms=lambda _connection: terms, pace=pace)
+            after, lots = overdue[-1][:2], lots + len(named)
+            if lots % _LOTS_PER_PROGRESS < len(named):
+                progress(f"  {lots} lots expired")
 
 
 def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:
@@ -129,7 +140,7 @@ def _prove(night: Night, window_id: int, step: str) -> None:
 
 
 def _expire(night: Night, window_id: int, step: str) -> None:
-    night.progress(f"  {expire_overdue(night.engine, at_ms=night.at_ms)} points expired")
+    night.progress(f"  {expire_overdue(night.engine, at_ms=night.at_ms, progress=night.progress)} points expired")
     _mark(night, window_id, step)
 
 

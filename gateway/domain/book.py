@@ -11,19 +11,28 @@ from typing import Any
 from gateway.domain.answering import booked_receipt, refused_receipt
 from gateway.domain.chain import refusal_hash
 from gateway.domain.command import (
+    AddIdentifier,
     Checkout,
     ClaimReceipt,
     Command,
+    Confirm,
+    Donate,
     Enrol,
+    Erase,
     Issue,
+    Merge,
+    Pause,
     PlaceHold,
     Redeem,
     Refund,
+    RemoveIdentifier,
+    Resume,
     Reverse,
     Timed,
     Transfer,
     VoidHold,
     entry_named,
+    identifier_claimed,
     member_refs,
 )
 from gateway.domain.draft import Draft
@@ -36,10 +45,21 @@ from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt, Result
 from gateway.domain.rules_checkout import decide_checkout, decide_claim
 from gateway.domain.rules_hold import decide_place, decide_void, lapse
-from gateway.domain.rules_member import decide_enrol, decide_transfer
+from gateway.domain.rules_identity import (
+    decide_add_identifier,
+    decide_confirm,
+    decide_enrol,
+    decide_erase,
+    decide_pause,
+    decide_remove_identifier,
+    decide_resume,
+)
+from gateway.domain.rules_member import decide_donate, decide_transfer
+from gateway.domain.rules_merge import decide_merge, moving_on
 from gateway.domain.rules_points import decide_issue, decide_redeem
 from gateway.domain.rules_refund import complete_parked, decide_refund
 from gateway.domain.rules_reverse import decide_reverse
+from gateway.domain.rules_standing import use_tokens
 from gateway.domain.working import WorkingSet
 
 # What decides each command, and what kind of entry a refusal of it would have been.
@@ -54,6 +74,14 @@ RULES: dict[type[Command], tuple[Callable[[WorkingSet, Any], list[Draft] | Refus
     Checkout: (decide_checkout, EntryKind.ISSUE),
     ClaimReceipt: (decide_claim, EntryKind.ISSUE),
     Refund: (decide_refund, EntryKind.REVERSE_ISSUE),
+    Donate: (decide_donate, EntryKind.DONATE),
+    Confirm: (decide_confirm, EntryKind.CONFIRM_MEMBER),
+    AddIdentifier: (decide_add_identifier, EntryKind.ADD_IDENTIFIER),
+    RemoveIdentifier: (decide_remove_identifier, EntryKind.REMOVE_IDENTIFIER),
+    Pause: (decide_pause, EntryKind.PAUSE_SPENDING),
+    Resume: (decide_resume, EntryKind.RESUME_SPENDING),
+    Merge: (decide_merge, EntryKind.MERGE_OUT),
+    Erase: (decide_erase, EntryKind.ERASE_MEMBER),
 }
 
 
@@ -215,6 +243,10 @@ class Book:
             yield bucket_of(member_id(command.partner_id, command.idempotency_key))
         elif (named := self._account_named(command)) is not None:
             yield named.bucket
+            # What comes back to a member that was merged goes on to the other one in the same batch.
+            present = self.work.present_account(named.member_id)
+            if present is not None:
+                yield present.bucket
         else:
             accounts = [account for ref in member_refs(command) if (account := self.work.member(ref)) is not None]
             if len(accounts) == len(member_refs(command)):
@@ -223,16 +255,22 @@ class Book:
     def _names(self, command: Command) -> Iterator[str]:
         """What a command is about. Commands that share a name keep their order, whichever batch carries them out."""
         yield command.entry_id
+        claimed = identifier_claimed(command)
+        if claimed is not None:
+            yield claimed
         if isinstance(command, Enrol):
-            yield command.card_hash
             yield member_id(command.partner_id, command.idempotency_key)
         elif (of_entry := entry_named(command)) is not None:
             yield of_entry
             named = self._account_named(command)
             if named is not None:
                 yield named.member_id
+                present = self.work.present_account(named.member_id)
+                if present is not None:
+                    yield present.member_id
         for ref in member_refs(command):
-            yield self.work.member_id(ref) or ref.card_hash or ""
+            account = self.work.member(ref)
+            yield account.member_id if account is not None else self.work.member_id(ref) or ref.named_hash or ""
 
     def _account_named(self, command: Command) -> MemberAccount | None:
         """Of the entry that the command is about, as far as there is one."""
@@ -256,6 +294,7 @@ class Book:
 
     def _book(self, command: Command, fingerprint: bytes, drafts: list[Draft]) -> Answer:
         first, *further = drafts
+        use_tokens(self.work, command, first)
         booked = [self.enter(first, command, fingerprint), *(self.enter(draft) for draft in further)]
         entry, _hash = booked[0]
         checkout = self.work.checkouts.get(entry.entry_id)
@@ -268,6 +307,8 @@ class Book:
         answer = Answer(receipt, self.receipt_key_id, lanes=lanes)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
         self.new_answers.append((entry, receipt))
+        for draft in moving_on(self.work, first):
+            self.enter(draft)
         return answer
 
     def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:

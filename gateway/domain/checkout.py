@@ -13,6 +13,9 @@ from gateway.domain.canonical import canonical
 from gateway.domain.command import BasketLine, Checkout, ClaimReceipt, LineReturned, Refund
 from gateway.domain.units import div_ceil, div_floor
 
+BASKET_MARK = '"total":'
+"""Stands in the facts of a checkout, and of nothing else."""
+
 
 @dataclass(slots=True, kw_only=True)
 class CheckoutState:
@@ -113,6 +116,11 @@ def basket_facts(command: Checkout | ClaimReceipt, *, earning: int) -> str:
             **({"lines": [[line.line_id, line.minor_units, line.is_eligible] for line in lines]} if lines else {}),
         }
     )
+
+
+def is_basket(facts: str) -> bool:
+    """Whether an entry's facts are those of a checkout; others commit to something else, such as a one-time token."""
+    return BASKET_MARK in facts
 
 
 def basket_lines(facts: str) -> dict[str, BasketLine]:

@@ -4,15 +4,22 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from gateway.domain.canonical import Plain, canonical_hash
+from gateway.domain.identifiers import Identifier, IdentifierKind
 from gateway.domain.ids import entry_id
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRef:
-    """Names a member, in exactly one of two ways; a card by its keyed hash, in hex."""
+    """Names a member, in exactly one of three ways; a card and any other identifier by its keyed hash, in hex."""
 
     member_id: str | None = None
     card_hash: str | None = None
+    identifier_hash: str | None = None
+
+    @property
+    def named_hash(self) -> str | None:
+        """The hash of the card or of the other identifier; None if it is named by id."""
+        return self.identifier_hash if self.card_hash is None else self.card_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,23 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol(Command):
-    """Enrol a member under a card."""
+    """Enrol a member under a card, or under another identifier. `card_tail` may be shown of the card."""
 
     METHOD = "EnrolMember"
 
-    card_hash: str
+    card_hash: str | None = None
+    identifier: Identifier | None = None
+    provisional: bool | None = None
+    language: str | None = None
+    card_tail: str = ""
+
+    @property
+    def first_identifier(self) -> Identifier:
+        """What the member is enrolled under."""
+        if self.identifier is not None:
+            return self.identifier
+        assert self.card_hash is not None, "a member is enrolled under something"
+        return Identifier(IdentifierKind.CARD, self.card_hash, self.card_tail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,13 +211,119 @@ class ClaimReceipt(Timed):
     eligible: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Donate(Timed):
+    """Give points to a charity."""
+
+    METHOD = "DonatePoints"
+
+    member: MemberRef
+    charity_id: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm(Command):
+    """Confirm a provisional member, or change a member's language."""
+
+    METHOD = "ConfirmMember"
+
+    member: MemberRef
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddIdentifier(Command):
+    """Give a member another identifier."""
+
+    METHOD = "AddIdentifier"
+
+    member: MemberRef
+    identifier: Identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveIdentifier(Command):
+    """Take an identifier from a member, named by its hash or by its id."""
+
+    METHOD = "RemoveIdentifier"
+
+    member: MemberRef
+    identifier_hash: str | None = None
+    identifier_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(Command):
+    """Stop that points of a member are taken."""
+
+    METHOD = "PauseSpending"
+
+    member: MemberRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Command):
+    """End a pause."""
+
+    METHOD = "ResumeSpending"
+
+    member: MemberRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge(Command):
+    """Make one member of two: the source goes into the target."""
+
+    METHOD = "MergeMembers"
+
+    source: MemberRef
+    target: MemberRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erase(Command):
+    """Erase who a member is."""
+
+    METHOD = "EraseMember"
+
+    member: MemberRef
+
+
+ON_ONE_MEMBER = (
+    Issue
+    | Redeem
+    | PlaceHold
+    | Checkout
+    | ClaimReceipt
+    | Donate
+    | Confirm
+    | AddIdentifier
+    | RemoveIdentifier
+    | Pause
+    | Resume
+    | Erase
+)
+"""Commands that name one member."""
+
+ON_TWO_MEMBERS = Transfer | Merge
+"""Commands that name two, which may live in different lanes."""
+
+
 def member_refs(command: Command) -> tuple[MemberRef, ...]:
-    """The members that a command names; of a transfer the giver first."""
-    if isinstance(command, Issue | Redeem | PlaceHold | Checkout | ClaimReceipt):
+    """The members that a command names; of two the giver first."""
+    if isinstance(command, ON_ONE_MEMBER):
         return (command.member,)
     if isinstance(command, Refund):
         return () if command.member is None else (command.member,)
-    return (command.source, command.target) if isinstance(command, Transfer) else ()
+    return (command.source, command.target) if isinstance(command, ON_TWO_MEMBERS) else ()
+
+
+def identifier_claimed(command: Command) -> str | None:
+    """The hash of the identifier that a command would give to a member."""
+    if isinstance(command, Enrol):
+        return command.first_identifier.identifier_hash
+    return command.identifier.identifier_hash if isinstance(command, AddIdentifier) else None
 
 
 def entry_named(command: Command) -> str | None:
@@ -213,7 +338,8 @@ def entry_named(command: Command) -> str | None:
     return None
 
 
-_NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key"})
+# Beside who calls: what is shown of a card is part of its number, and an old retry knew nothing of it.
+_NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key", "card_tail"})
 
 
 _asked_by_method: dict[str, tuple[str, ...]] = {}
@@ -231,7 +357,10 @@ def _plain(value: object) -> Plain:
     if isinstance(value, str | int):
         return value
     if isinstance(value, MemberRef):
-        return {"member_id": value.member_id} if value.card_hash is None else {"card_hash": value.card_hash}
+        if value.card_hash is not None:
+            return {"card_hash": value.card_hash}
+        by_id = value.identifier_hash is None
+        return {"member_id": value.member_id} if by_id else {"identifier_hash": value.identifier_hash}
     if isinstance(value, AmountAsked):
         return {"unit": value.unit, "minor_units": value.minor_units}
     if isinstance(value, tuple):
@@ -240,4 +369,7 @@ def _plain(value: object) -> Plain:
         return [value.line_id, value.minor_units, value.is_eligible]
     if isinstance(value, LineReturned):
         return [value.line_id] if value.minor_units is None else [value.line_id, value.minor_units]
+    if isinstance(value, Identifier):
+        asked: dict[str, Plain] = {"kind": value.kind.value, "hash": value.identifier_hash}
+        return asked | ({"valid_until_ms": value.valid_until_ms} if value.valid_until_ms else {})
     raise TypeError(f"{value!r} has no canonical form")

@@ -3,7 +3,7 @@
 By the time a draft is made every refusal has been considered: from here on it must succeed, and only writes follow.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.domain.entry import EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR
@@ -60,6 +60,21 @@ class Draft:
         self.work.new_lots.add(lot.lot_id)
         self.move(kind, lot, points, cause_lot_id=cause_lot_id)
         self.pay_debts(lot, points)
+
+    def receive(self, source: Lot, points: int, *, number: int) -> None:
+        """Points of another account's lot, as a new lot that keeps issuer, price, expiry and origin, and pays debt first."""
+        lot = replace(
+            source,
+            lot_id=f"{self.entry_id}-{number}",
+            member_id=self.account.member_id,
+            bucket=self.account.bucket,
+            arrival=self.account.take_arrival(),
+            points=points,
+            open_points=0,
+            expired_points=0,
+            held_points=0,
+        )
+        self.open_lot(lot, PostingKind.TRANSFER_IN, cause_lot_id=source.lot_id)
 
     def move(
         self,
@@ -145,41 +160,78 @@ class Draft:
         )
         self._post(posting)
         if kind is PostingKind.CLAWBACK_TO_DEBT:
-            debt = Debt(
-                entry_id=self.entry_id,
-                ordinal=posting.ordinal,
-                member_id=self.account.member_id,
-                bucket=self.account.bucket,
-                issuer_id=cause.issuer_id,
-                rate_card_version=cause.rate_card_version,
-                cause_lot_id=cause.lot_id,
-                arrival=self.account.take_arrival(),
-                points=points,
-                open_points=points,
+            self._incur(posting)
+
+    def take_over(self, given: Posting) -> None:
+        """A debt that another account has handed on with a merge."""
+        posting = replace(given, ordinal=len(self.postings), kind=PostingKind.DEBT_IN)
+        self._post(posting)
+        self._incur(posting)
+
+    def hand_on(self, debt: Debt) -> None:
+        """What is left of a debt leaves the account with a merge."""
+        self._post(
+            Posting(
+                ordinal=len(self.postings),
+                kind=PostingKind.DEBT_OUT,
+                lot_id="",
+                issuer_id=debt.issuer_id,
+                counterparty_id=debt.issuer_id,
+                rate_card_version=debt.rate_card_version,
+                points=debt.open_points,
+                cause_lot_id=debt.cause_lot_id,
             )
-            self.account.debts.append(debt)
-            self.work.new_debts.add((debt.entry_id, debt.ordinal))
-            self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
+        )
+        debt.open_points = 0
+        self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
+
+    def _incur(self, posting: Posting) -> None:
+        debt = Debt(
+            entry_id=self.entry_id,
+            ordinal=posting.ordinal,
+            member_id=self.account.member_id,
+            bucket=self.account.bucket,
+            issuer_id=posting.issuer_id,
+            rate_card_version=posting.rate_card_version,
+            cause_lot_id=posting.cause_lot_id,
+            arrival=self.account.take_arrival(),
+            points=posting.points,
+            open_points=posting.points,
+        )
+        self.account.debts.append(debt)
+        self.work.new_debts.add((debt.entry_id, debt.ordinal))
+        self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
 
     def pay_debts(self, lot: Lot, points: int) -> int:
         """Pays the member's debts, oldest first, with up to `points` that came into the lot; returns what was paid."""
         paid = 0
         for debt in self.account.open_debts() if self.account.debt_points else ():
-            part = min(debt.open_points, points - paid)
-            if part == 0:
+            if paid == points:
                 break
-            self.move(
-                PostingKind.DEBT_PAID,
-                lot,
-                part,
-                counterparty_id=debt.issuer_id,
-                rate_card_version=debt.rate_card_version,
-                cause_lot_id=debt.cause_lot_id,
-            )
-            debt.open_points -= part
-            self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
-            paid += part
+            paid += self._pay(debt, lot, points - paid)
         return paid
+
+    def settle_debts(self) -> None:
+        """Pays all debts that usable lots can pay: points of the reversed purchase itself first, then in order."""
+        for debt in self.account.open_debts() if self.account.debt_points else ():
+            own, _, _ = debt.cause_lot_id.partition("-")
+            lots = self.account.usable_lots(self.work.network_date)
+            for lot in sorted(lots, key=lambda lot: lot.origin_entry_id != own):
+                self._pay(debt, lot, lot.free_points)
+
+    def _pay(self, debt: Debt, lot: Lot, points_max: int) -> int:
+        part = min(debt.open_points, points_max)
+        self.move(
+            PostingKind.DEBT_PAID,
+            lot,
+            part,
+            counterparty_id=debt.issuer_id,
+            rate_card_version=debt.rate_card_version,
+            cause_lot_id=debt.cause_lot_id,
+        )
+        debt.open_points -= part
+        self.work.changed_debts[debt.entry_id, debt.ordinal] = debt
+        return part
 
     def _post(self, posting: Posting) -> None:
         self.postings.append(posting)

@@ -26,6 +26,15 @@ class EntryKind(enum.IntEnum):
     VOID_HOLD = 10
     LAPSE_HOLD = 11
     PARK_REFUND = 12
+    ADD_IDENTIFIER = 13
+    REMOVE_IDENTIFIER = 14
+    CONFIRM_MEMBER = 15
+    PAUSE_SPENDING = 16
+    RESUME_SPENDING = 17
+    MERGE_OUT = 18
+    MERGE_IN = 19
+    ERASE_MEMBER = 20
+    DONATE = 21
 
 
 class Account(enum.StrEnum):
@@ -57,6 +66,8 @@ class PostingKind(enum.IntEnum):
     WITHHOLD = 11
     HOLD = 12
     RELEASE = 13
+    DEBT_OUT = 14
+    DEBT_IN = 15
 
 
 # Source and target account of each kind. DEBT as a source means that debt is incurred, as a target that it is paid.
@@ -75,6 +86,8 @@ FLOWS: dict[PostingKind, tuple[Account, Account]] = {
     # Points that are set aside stay in their lot: they are the member's, and somebody's liability, until they are redeemed.
     PostingKind.HOLD: (Account.LOT, Account.LOT),
     PostingKind.RELEASE: (Account.LOT, Account.LOT),
+    PostingKind.DEBT_OUT: (Account.IN_TRANSFER, Account.DEBT),
+    PostingKind.DEBT_IN: (Account.DEBT, Account.IN_TRANSFER),
 }
 
 LOT_SIGN: dict[PostingKind, int] = {
@@ -95,7 +108,8 @@ class Posting:
 
     `issuer_id` issued the lot. `counterparty_id` is the redeemer of a redemption or restoration, the issuer that took
     back for clawback and debt, else the issuer itself; `rate_card_version` is a version of the counterparty's card.
-    `cause_lot_id` is the lot whose issue was reversed (clawback, debt), the giver's lot (transfer in), else empty.
+    `cause_lot_id` is the lot whose issue was reversed (clawback, debt, also where debt moves on with a merge), the giver's lot
+    (transfer in), else empty.
     """
 
     ordinal: int
@@ -133,9 +147,10 @@ class Entry:
     """One fact of the books. Dates are ISO strings, times unix milliseconds, `amount` in smallest units of `unit`.
 
     `amount` is the eligible amount of an issue or its reversal, and the money value of a redemption, its reversal or a hold.
-    System entries (expiry, lapse, the receiving side of a transfer) have the operator as partner and no idempotency key.
+    System entries (expiry, lapse, the receiving side of a transfer or of a merge) have the operator as partner and no
+    idempotency key.
     A further entry of a command has none either: `head_entry_id` names the first one.
-    `facts` is canonical JSON of what else the entry commits to, such as a basket; empty where there is nothing.
+    `facts` is canonical JSON of what else the entry commits to, such as a basket or an identifier; empty where there is nothing.
     """
 
     entry_id: str

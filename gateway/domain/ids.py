@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import hmac
 import re
 
 from gateway.domain.errors import InvalidValue
@@ -42,13 +41,18 @@ def entry_id(partner_id: str, idempotency_key: str) -> str:
 
 
 def counter_entry_id(of_entry_id: str) -> str:
-    """The id of the other side of a transfer."""
+    """The id of the other side of a transfer or of a merge."""
     return "e" + _digest("TS1-COUNTER-ENTRY", of_entry_id)
 
 
 def leg_entry_id(head_entry_id: str, number: int) -> str:
     """The id of a further entry of a command, from 1."""
     return "e" + _digest("TS1-LEG", head_entry_id, str(number))
+
+
+def onward_entry_id(of_entry_id: str) -> str:
+    """The id of the entry that moves on what an entry of a merged member's has left there."""
+    return "e" + _digest("TS1-ONWARD-ENTRY", of_entry_id)
 
 
 def member_id(partner_id: str, idempotency_key: str) -> str:
@@ -59,18 +63,6 @@ def member_id(partner_id: str, idempotency_key: str) -> str:
 def bucket_of(member: str) -> int:
     """Where a member's rows live: 0 to 1023, fixed for ever."""
     return int.from_bytes(hashlib.sha256(member.encode()).digest()[:2], "big") % BUCKETS
-
-
-def card_hash(pepper: bytes, card_number: str) -> bytes:
-    """What is stored of a card number: HMAC-SHA256 under the network's own key (32 bytes)."""
-    keyed = _keyed(pepper).copy()
-    keyed.update(card_number.encode())
-    return keyed.digest()
-
-
-@functools.lru_cache(maxsize=8)  # a network has one; setting a key up costs more than hashing a number
-def _keyed(pepper: bytes) -> hmac.HMAC:
-    return hmac.new(pepper, b"TS1-CARD\n", "sha256")
 
 
 def _digest(*parts: str) -> str:

@@ -4,6 +4,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gateway.domain.member import MemberStatus
+
 
 @dataclass(slots=True)
 class Lot:
@@ -90,7 +92,10 @@ class Hold:
 
 @dataclass(slots=True)
 class MemberAccount:
-    """A member's running values. `lots` holds the open lots only where the batch needs them, and all that it made."""
+    """A member's running values. `lots` holds the open lots only where the batch needs them, and all that it made.
+
+    `status` is a MemberStatus; `is_paused` 1 or 0; `merged_into` the id that this one leads to, empty where it leads nowhere.
+    """
 
     member_id: str
     bucket: int
@@ -100,9 +105,18 @@ class MemberAccount:
     next_arrival: int
     entries: int
     held_points: int = 0
+    status: int = MemberStatus.ACTIVE
+    is_paused: int = 0
+    language: str = ""
+    merged_into: str = ""
     lots: dict[str, Lot] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
     holds: dict[str, Hold] = field(default_factory=dict)
+
+    @property
+    def may_give(self) -> bool:
+        """Whether points of it may be taken at all: it is confirmed, and nobody has paused it."""
+        return self.status == MemberStatus.ACTIVE and not self.is_paused
 
     @property
     def balance_points(self) -> int:

@@ -53,7 +53,18 @@ class Reason(enum.IntEnum):
     HOLD_NOT_OPEN = 43
     REFUND_EXCEEDS_REST = 44
     RECEIPT_ALREADY_CLAIMED = 45
+    SPENDING_PAUSED = 52
+    MEMBER_MERGED = 53
+    IDENTIFIER_TAKEN = 54
+    IDENTIFIER_NOT_FOUND = 55
+    LAST_IDENTIFIER = 56
+    MEMBER_NOT_PROVISIONAL = 57
+    NOT_A_CHARITY = 58
+    TOKEN_USED_OR_EXPIRED = 59
+    MEMBER_ERASED = 67
+    MEMBER_PROVISIONAL = 68
     MORE_THAN_TOTAL = 69
+    MEMBER_HAS_HOLDS = 70
 
 
 # Final refusals (FAILED_PRECONDITION): remembered for the same fingerprint, so that a delayed duplicate cannot book what
@@ -72,6 +83,12 @@ REMEMBERED = frozenset(
         Reason.REFUND_EXCEEDS_REST,
         Reason.RECEIPT_ALREADY_CLAIMED,
         Reason.MORE_THAN_TOTAL,
+        Reason.MEMBER_MERGED,
+        Reason.LAST_IDENTIFIER,
+        Reason.MEMBER_NOT_PROVISIONAL,
+        Reason.NOT_A_CHARITY,
+        Reason.TOKEN_USED_OR_EXPIRED,
+        Reason.MEMBER_ERASED,
     }
 )
 

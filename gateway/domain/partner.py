@@ -24,10 +24,11 @@ PARTNER_TRANSITIONS: dict[PartnerStatus, frozenset[PartnerStatus]] = {
 
 
 class PartnerRole(enum.StrEnum):
-    """What a partner applied to do. A charity, say, only redeems."""
+    """What a partner applied to do. A charity takes points that members give it, and is paid for them like a redeemer."""
 
     ISSUER = "issuer"
     REDEEMER = "redeemer"
+    CHARITY = "charity"
 
 
 class KeyScope(enum.StrEnum):

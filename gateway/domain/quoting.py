@@ -31,19 +31,19 @@ class Quote:
 def quote_basket(
     work: WorkingSet,
     partner_id: str,
-    account: MemberAccount | None,
+    account: MemberAccount | Refusal,
     total: AmountAsked,
     *,
     eligible: int | None,
     offer_id: str | None,
 ) -> Quote | Refusal:
-    """By the rate card of today. Refusals in order: RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED."""
+    """By the rate card of today. Refusals in order: RATE_CARD_MISSING, what `account` is refused with, UNIT_UNSUPPORTED."""
     on, roles = work.today(partner_id), work.terms.partners[partner_id].roles
     card = work.terms.card_in_force(partner_id, on)
     if card is None:
         return Refusal(Reason.RATE_CARD_MISSING, {"business_date": on.isoformat()})
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    if isinstance(account, Refusal):
+        return account
     earning = AmountAsked(total.unit, total.minor_units if eligible is None else eligible)
     points_to_issue = 0
     if PartnerRole.ISSUER in roles:
@@ -76,4 +76,6 @@ def _limited_by(points_max: int, takes: int, account: MemberAccount, *, redeems:
         return None
     if not redeems:
         return Reason.ROLE_NOT_HELD
+    if not account.may_give:
+        return Reason.SPENDING_PAUSED if account.is_paused else Reason.MEMBER_PROVISIONAL
     return Reason.MORE_THAN_TOTAL if points_max == takes else Reason.INSUFFICIENT_POINTS

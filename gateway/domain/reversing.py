@@ -99,11 +99,23 @@ def _take_others(draft: Draft, cause: Lot, points: int) -> int:
 def _settle_shortfall(draft: Draft, causes: list[Lot], missing: list[int], original: Original) -> None:
     terms = draft.work.terms
     policy = terms.network_in_force(terms.network_date(draft.work.at_ms)).debt_policy
-    kind = PostingKind.CLAWBACK_TO_DEBT if policy is DebtPolicy.DEBT else PostingKind.WITHHOLD
     shortfall = 0
+    # What the member that the account was merged into can pay becomes a debt for as long as it takes to move on to it.
+    elsewhere = _points_elsewhere(draft)
     for lot, points in zip(causes, missing, strict=True):
-        draft.shortfall(kind, lot, points)
-        shortfall += points
-    if kind is PostingKind.WITHHOLD and shortfall:
+        owed = points if policy is DebtPolicy.DEBT else min(points, elsewhere)
+        draft.shortfall(PostingKind.CLAWBACK_TO_DEBT, lot, owed)
+        draft.shortfall(PostingKind.WITHHOLD, lot, points - owed)
+        elsewhere -= owed
+        shortfall += points - owed
+    if shortfall:
         card = terms.card(original.entry.partner_id, original.entry.rate_card_version)
         draft.withheld = (card.currency, value_of(shortfall, card))
+
+
+def _points_elsewhere(draft: Draft) -> int:
+    """Usable points of the member that the account was merged into, less what it owes; 0 if it was not merged."""
+    present = draft.work.present_account(draft.account.member_id)
+    if present is None or present is draft.account:
+        return 0
+    return max(0, present.usable_points(draft.work.network_date) - present.debt_points)

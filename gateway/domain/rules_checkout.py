@@ -18,6 +18,7 @@ from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
 from gateway.domain.pricing import points_for_value, value_of
 from gateway.domain.rules_hold import open_hold
+from gateway.domain.rules_standing import giving_member, present_member
 from gateway.domain.spending import points_asked
 from gateway.domain.terms import RateCard
 from gateway.domain.working import WorkingSet
@@ -37,7 +38,8 @@ def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusa
     """A redemption, an issue, or both. Deferred if only a batch that is alone may say.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
-    MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS, MORE_THAN_TOTAL,
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL and SPENDING_PAUSED (if points pay),
+    UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS, MORE_THAN_TOTAL,
     OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     pays_by_points = command.hold_id is not None or command.points is not None or command.up_to_value is not None
@@ -45,9 +47,10 @@ def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusa
     if isinstance(dated, Refusal):
         return dated
     on, card = dated
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    find = giving_member if pays_by_points else present_member
+    account = find(work, command.member, after=command.hold_id or "")
+    if isinstance(account, Refusal):
+        return account
     payment = _payment(work, command, account, card) if pays_by_points else None
     if isinstance(payment, Refusal):
         return payment
@@ -71,15 +74,15 @@ def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refus
     """An issue for a purchase of an earlier day. Deferred if only a batch that is alone may say.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND,
-    RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     dated = dated_card(work, command, PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
         return dated
     on, card = dated
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    account = present_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
     if sale_id(command.partner_id, on.isoformat(), command.receipt_number or "") in work.sales:
         return Refusal(Reason.RECEIPT_ALREADY_CLAIMED)
     earning = command.total.minor_units if command.eligible is None else command.eligible

@@ -12,6 +12,7 @@ from gateway.domain.issuing import dated_card
 from gateway.domain.lot import Hold, HoldState
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
+from gateway.domain.rules_standing import giving_member
 from gateway.domain.spending import points_asked
 from gateway.domain.working import WorkingSet
 
@@ -23,7 +24,8 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
     """An entry that sets lots aside by expiry, then arrival.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
-    UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+    UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
+    INSUFFICIENT_POINTS.
     """
     dated = dated_card(work, command, PartnerRole.REDEEMER)
     if isinstance(dated, Refusal):
@@ -32,9 +34,9 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
     asked = command.up_to_value
     if asked is not None and asked.unit != card.currency:
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": asked.unit})
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    account = giving_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
     quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
     if isinstance(quantity, Refusal):
         return quantity

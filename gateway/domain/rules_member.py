@@ -1,51 +1,23 @@
-"""Enrol and transfer: which refusals, in which order, and what is booked."""
+"""From member to member, and from member to charity: which refusals, in which order, and what is booked."""
 
-from dataclasses import replace
-
-from gateway.domain.command import Enrol, Transfer
+from gateway.domain.command import Donate, Transfer
 from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
-from gateway.domain.ids import bucket_of, counter_entry_id, member_id
+from gateway.domain.ids import counter_entry_id
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.partner import PartnerRole, PartnerStatus
+from gateway.domain.pricing import value_of
+from gateway.domain.rules_standing import giving_member, present_member
 from gateway.domain.units import BALANCE_POINTS_MAX
 from gateway.domain.working import WorkingSet
-
-
-def decide_enrol(work: WorkingSet, command: Enrol) -> list[Draft] | Refusal:
-    """An entry without postings, and an empty account. Refused with CARD_ALREADY_ENROLLED."""
-    if command.card_hash in work.cards:
-        return Refusal(Reason.CARD_ALREADY_ENROLLED)
-
-    # From here on it must succeed.
-    new_id = member_id(command.partner_id, command.idempotency_key)
-    account = MemberAccount(
-        member_id=new_id,
-        bucket=bucket_of(new_id),
-        enrolled_by=command.partner_id,
-        open_points=0,
-        debt_points=0,
-        next_arrival=1,
-        entries=0,
-    )
-    work.accounts[new_id] = account
-    work.new_accounts.add(new_id)
-    work.cards[command.card_hash] = work.new_cards[command.card_hash] = new_id
-    draft = Draft(
-        work=work,
-        account=account,
-        entry_id=command.entry_id,
-        kind=EntryKind.ENROL,
-        business_date=work.today(command.partner_id).isoformat(),
-        occurred_at_ms=work.at_ms,
-    )
-    return [draft]
 
 
 def decide_transfer(work: WorkingSet, command: Transfer) -> list[Draft] | Refusal:
     """The giver's side of a transfer, and the receiver's.
 
-    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED,
+    MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS, BALANCE_LIMIT.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -53,6 +25,11 @@ def decide_transfer(work: WorkingSet, command: Transfer) -> list[Draft] | Refusa
     source, target = work.member(command.source), work.member(command.target)
     if source is None or target is None or source is target:
         return Refusal(Reason.MEMBER_NOT_FOUND, {"field": "source" if source is None else "target"})
+    receiver, giver = present_member(work, command.target), giving_member(work, command.source)
+    if isinstance(giver, Refusal):
+        return giver
+    if isinstance(receiver, Refusal):
+        return receiver
     if source.usable_points(work.network_date) < command.points:
         return Refusal(Reason.INSUFFICIENT_POINTS)
     if target.open_points + command.points > BALANCE_POINTS_MAX:
@@ -85,16 +62,44 @@ def _receiving_side(work: WorkingSet, command: Transfer, given: Draft) -> Draft:
         original_entry_id=given.entry_id,
     )
     for number, posting in enumerate(given.postings):
-        source = given.touched[posting.lot_id]
-        lot = replace(
-            source,
-            lot_id=f"{draft.entry_id}-{number}",
-            member_id=target.member_id,
-            bucket=target.bucket,
-            arrival=target.take_arrival(),
-            points=posting.points,
-            open_points=0,
-            expired_points=0,
-        )
-        draft.open_lot(lot, PostingKind.TRANSFER_IN, cause_lot_id=source.lot_id)
+        draft.receive(given.touched[posting.lot_id], posting.points, number=number)
     return draft
+
+
+def decide_donate(work: WorkingSet, command: Donate) -> list[Draft] | Refusal:
+    """Points redeemed at a charity, by whoever has a till.
+
+    Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, NOT_A_CHARITY, PARTNER_NOT_ACTIVE (the charity), RATE_CARD_MISSING,
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+    """
+    on = work.business_date(command)
+    if isinstance(on, Refusal):
+        return on
+    charity = work.terms.partners.get(command.charity_id)
+    if charity is None or PartnerRole.CHARITY not in charity.roles or charity.status is PartnerStatus.CLOSED:
+        return Refusal(Reason.NOT_A_CHARITY)
+    if charity.status is not PartnerStatus.ACTIVE:
+        return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": charity.status.value, "charity_id": charity.partner_id})
+    card = work.terms.card_in_force(charity.partner_id, on)
+    if card is None:
+        return Refusal(Reason.RATE_CARD_MISSING, {"business_date": on.isoformat()})
+    account = giving_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
+    if account.usable_points(work.network_date) < command.points:
+        return Refusal(Reason.INSUFFICIENT_POINTS)
+
+    # From here on it must succeed.
+    draft = Draft(
+        work=work,
+        account=account,
+        entry_id=command.entry_id,
+        kind=EntryKind.DONATE,
+        business_date=on.isoformat(),
+        occurred_at_ms=work.occurred_at_ms(command),
+        unit=card.currency,
+        amount=value_of(command.points, card),
+        rate_card_version=card.version,
+    )
+    draft.take(PostingKind.REDEEM, command.points, counterparty=card)
+    return [draft]

@@ -7,6 +7,7 @@ from gateway.domain.issuing import dated_card, issue_limits, issue_parts, open_l
 from gateway.domain.lanes import Deferred
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
+from gateway.domain.rules_standing import giving_member, present_member
 from gateway.domain.spending import points_asked
 from gateway.domain.working import WorkingSet
 
@@ -16,7 +17,7 @@ def decide_issue(work: WorkingSet, command: Issue) -> list[Draft] | Refusal | De
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), MEMBER_NOT_FOUND,
-    BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     dated = dated_card(work, command, PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
@@ -26,9 +27,9 @@ def decide_issue(work: WorkingSet, command: Issue) -> list[Draft] | Refusal | De
     parts = issue_parts(work, command.partner_id, eligible, card=card, on=on, offer_id=command.offer_id)
     if isinstance(parts, Refusal):
         return parts
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    account = present_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
     limit = issue_limits(work, account, parts)
     if limit is not None:
         return limit
@@ -54,7 +55,8 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> list[Draft] | Refusal:
     """An entry that takes lots by expiry, then arrival.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
-    UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+    UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
+    INSUFFICIENT_POINTS.
     """
     dated = dated_card(work, command, PartnerRole.REDEEMER)
     if isinstance(dated, Refusal):
@@ -63,9 +65,9 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> list[Draft] | Refusal:
     asked = command.up_to_value
     if asked is not None and asked.unit != card.currency:
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": asked.unit})
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    account = giving_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
     quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
     if isinstance(quantity, Refusal):
         return quantity

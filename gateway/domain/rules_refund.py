@@ -25,6 +25,7 @@ from gateway.domain.entry import EntryKind
 from gateway.domain.ids import leg_entry_id
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.reversing import give_back, restored_so_far, take_back, value_to_give_back
+from gateway.domain.rules_standing import present_member
 from gateway.domain.working import Original, WorkingSet
 
 
@@ -32,7 +33,7 @@ def decide_refund(work: WorkingSet, command: Refund) -> list[Draft] | Refusal:
     """The reversals of a checkout's entries; or an entry that waits for the checkout.
 
     Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_REVERSIBLE (no checkout), ENTRY_NOT_FOUND (and no member
-    and amount to park it by), MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, REFUND_EXCEEDS_REST.
+    and amount to park it by), MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, UNIT_UNSUPPORTED, REFUND_EXCEEDS_REST.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -69,7 +70,8 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
     number = len(sale)
     for parked in work.parked.get(state.entry_id, ()):
         asked = json.loads(work.originals[parked.entry_id].entry.facts)
-        if parked.is_open and parked.member_id == state.member_id and asked["unit"] == state.unit and state.rest:
+        is_same = work.present_account(parked.member_id) is work.present_account(state.member_id)
+        if parked.is_open and is_same and asked["unit"] == state.unit and state.rest:
             base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
             part = part_by_lines(state, basket_lines(sale[0].facts), lines) if lines else None
@@ -155,9 +157,9 @@ def _park(work: WorkingSet, command: Refund, business_date: str) -> list[Draft] 
         return Refusal(Reason.ENTRY_NOT_REVERSIBLE, {"call": "ReverseEntry"})
     if command.member is None or command.amount is None:
         return Refusal(Reason.ENTRY_NOT_FOUND)
-    account = work.member(command.member)
-    if account is None:
-        return Refusal(Reason.MEMBER_NOT_FOUND)
+    account = present_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
 
     # From here on it must succeed.
     draft = Draft(

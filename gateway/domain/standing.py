@@ -32,7 +32,7 @@ class Standing:
 
 def standing_of(account: MemberAccount, network_date: str, card: RateCard | None) -> Standing:
     """Of an account whose open lots are all at hand; `card` is the partner's that asks."""
-    usable = in_order(account.usable_lots(network_date))
+    usable = in_order(account.usable_lots(network_date)) if account.may_give else []
     available = sum(lot.free_points for lot in usable)
     next_on = usable[0].expires_on if usable else ""
     horizon = (date.fromisoformat(network_date) + timedelta(days=EXPIRING_DAYS)).isoformat()

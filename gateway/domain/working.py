@@ -4,12 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
-from gateway.domain.checkout import CheckoutState, ParkedRefund
+from gateway.domain.checkout import CheckoutState, ParkedRefund, is_basket
 from gateway.domain.command import Command, MemberRef, Timed
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.lanes import lane_of
 from gateway.domain.lot import Debt, Hold, Lot, MemberAccount
+from gateway.domain.member import KnownIdentifier
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.terms import Terms
 
@@ -43,7 +44,7 @@ class Original:
     @property
     def is_of_a_checkout(self) -> bool:
         """Whether it is one of the entries of a checkout, which come back together or not at all."""
-        return bool(self.entry.head_entry_id or self.entry.facts)
+        return bool(self.entry.head_entry_id) or is_basket(self.entry.facts)
 
     def restored_points(self, lot_id: str) -> int:
         """Points that went back into a lot so far."""
@@ -71,7 +72,7 @@ class WorkingSet:
     at_ms: int
     network_date: str
     accounts: dict[str, MemberAccount] = field(default_factory=dict)
-    cards: dict[str, str] = field(default_factory=dict)
+    identifiers: dict[str, KnownIdentifier] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
     dates: dict[str, date] = field(default_factory=dict)
     exposures: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -79,7 +80,9 @@ class WorkingSet:
     positions: dict[tuple[str, str], dict[int, Position]] = field(default_factory=dict)
     totals: dict[TotalKey, list[int]] = field(default_factory=dict)
     new_accounts: set[str] = field(default_factory=set)
-    new_cards: dict[str, str] = field(default_factory=dict)
+    new_identifiers: set[str] = field(default_factory=set)
+    changed_identifiers: set[str] = field(default_factory=set)
+    gone_identifiers: set[str] = field(default_factory=set)
     changed_accounts: set[str] = field(default_factory=set)
     new_lots: set[str] = field(default_factory=set)
     changed_lots: dict[str, Lot] = field(default_factory=dict)
@@ -114,14 +117,54 @@ class WorkingSet:
         """As it was read, with what the batch has added since."""
         return self.exposures.get((partner_id, currency), 0) + self.added_micros(partner_id, currency)
 
+    def identifier(self, ref: MemberRef) -> KnownIdentifier | None:
+        """What a reference names its member by, where that is an identifier that somebody has."""
+        return self.identifiers.get(ref.named_hash) if ref.named_hash is not None else None
+
     def member_id(self, ref: MemberRef) -> str | None:
-        """The id that a reference gives, or that its card has; None for a card that nobody has."""
-        return ref.member_id if ref.card_hash is None else self.cards.get(ref.card_hash)
+        """The id that a reference gives, or whose identifier it is; None for one that nobody has. Merges are not followed."""
+        if ref.named_hash is None:
+            return ref.member_id
+        known = self.identifiers.get(ref.named_hash)
+        return known.member_id if known is not None else None
 
     def member(self, ref: MemberRef) -> MemberAccount | None:
-        """The account that a reference names, also one that this batch has enrolled."""
+        """The account that a reference names or leads to, also one that this batch has enrolled."""
         member_id = self.member_id(ref)
-        return self.accounts.get(member_id) if member_id is not None else None
+        return self.present_account(member_id) if member_id is not None else None
+
+    def present_account(self, member_id: str) -> MemberAccount | None:
+        """The account of an id or, of a member that was merged, the one that it leads to."""
+        account = self.accounts.get(member_id)
+        while account is not None and account.merged_into:
+            account = self.accounts.get(account.merged_into)
+        return account
+
+    def identifiers_of(self, member_id: str) -> list[KnownIdentifier]:
+        """All identifiers of a member, in a fixed order. Known where the batch has a command that changes them."""
+        return sorted(
+            (known for known in self.identifiers.values() if known.member_id == member_id),
+            key=lambda known: (known.kind.value, known.identifier_hash),
+        )
+
+    def add_identifier(self, known: KnownIdentifier) -> None:
+        """A member has one more."""
+        self.identifiers[known.identifier_hash] = known
+        self.new_identifiers.add(known.identifier_hash)
+
+    def remove_identifier(self, known: KnownIdentifier) -> None:
+        """Nobody has it any more."""
+        del self.identifiers[known.identifier_hash]
+        self.changed_identifiers.discard(known.identifier_hash)
+        if known.identifier_hash in self.new_identifiers:
+            self.new_identifiers.remove(known.identifier_hash)
+        else:
+            self.gone_identifiers.add(known.identifier_hash)
+
+    def change_identifier(self, known: KnownIdentifier) -> None:
+        """It moved on with its member, or was used up."""
+        if known.identifier_hash not in self.new_identifiers:
+            self.changed_identifiers.add(known.identifier_hash)
 
     def account_of_entry(self, entry_id: str) -> MemberAccount | None:
         """The account of an entry, a hold or a checkout that the batch knows."""

@@ -6,23 +6,24 @@ A command whose shape is wrong is rejected by itself, so that in a batch the oth
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.domain.command import Command, Enrol, Issue, Redeem, Reverse, Transfer
+from gateway.domain.command import Command, Issue, Redeem, Reverse
 from gateway.domain.ids import entry_id
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Result
+from gateway.edge import convert_members
 from gateway.edge.caller import Caller
+from gateway.edge.convert_members import MemberMessage, occurred_at_ms
 from gateway.edge.convert_till import TILL_MAKERS
 from gateway.edge.refused import Rejected
 from gateway.edge.status import VIOLATIONS_MAX, code_number, violations_of
 from gateway.edge.validate import REQUIRED, Fields
-from tallystick.v1 import errors_pb2, member_pb2, points_pb2, till_pb2, types_pb2
+from tallystick.v1 import errors_pb2, points_pb2, till_pb2, types_pb2
 
 CommandMessage = (
     points_pb2.IssuePointsRequest
     | points_pb2.RedeemPointsRequest
     | points_pb2.ReverseEntryRequest
-    | member_pb2.EnrolMemberRequest
-    | member_pb2.TransferPointsRequest
+    | MemberMessage
     | till_pb2.PlaceHoldRequest
     | till_pb2.VoidHoldRequest
     | till_pb2.CheckoutRequest
@@ -100,7 +101,7 @@ def _issue(message: points_pb2.IssuePointsRequest, caller: Caller, fields: Field
         idempotency_key=fields.idempotency_key(message.idempotency_key),
         member=fields.member(message.member),
         eligible=fields.amount(message.eligible, "eligible"),
-        occurred_at_ms=_occurred_at_ms(message, fields),
+        occurred_at_ms=occurred_at_ms(message, fields),
         receipt_number=fields.receipt_number(message.receipt_number),
         offer_id=fields.offer_id(message.offer_id),
         rate_card_version=_rate_card_version(message, fields),
@@ -118,7 +119,7 @@ def _redeem(message: points_pb2.RedeemPointsRequest, caller: Caller, fields: Fie
         member=fields.member(message.member),
         points=fields.points(message.points) if quantity == "points" else None,
         up_to_value=fields.amount(message.up_to_value, "up_to_value") if quantity == "up_to_value" else None,
-        occurred_at_ms=_occurred_at_ms(message, fields),
+        occurred_at_ms=occurred_at_ms(message, fields),
         receipt_number=fields.receipt_number(message.receipt_number),
         rate_card_version=_rate_card_version(message, fields),
     )
@@ -133,32 +134,7 @@ def _reverse(message: points_pb2.ReverseEntryRequest, caller: Caller, fields: Fi
         original_entry_id=_original(message, caller, fields),
         eligible=fields.amount(message.eligible, "eligible") if part == "eligible" else None,
         points=fields.points(message.points) if part == "points" else None,
-        occurred_at_ms=_occurred_at_ms(message, fields),
-        receipt_number=fields.receipt_number(message.receipt_number),
-    )
-
-
-def _enrol(message: member_pb2.EnrolMemberRequest, caller: Caller, fields: Fields) -> Command:
-    return Enrol(
-        partner_id=caller.partner_id,
-        key_id=caller.key_id,
-        idempotency_key=fields.idempotency_key(message.idempotency_key),
-        card_hash=fields.card_number(message.card_number),
-    )
-
-
-def _transfer(message: member_pb2.TransferPointsRequest, caller: Caller, fields: Fields) -> Command:
-    source, target = fields.member(message.source, "source"), fields.member(message.target, "target")
-    if source == target and not fields.violations:
-        fields.wrong("target", "SAME_AS_SOURCE", "another member than the source")
-    return Transfer(
-        partner_id=caller.partner_id,
-        key_id=caller.key_id,
-        idempotency_key=fields.idempotency_key(message.idempotency_key),
-        source=source,
-        target=target,
-        points=fields.points(message.points),
-        occurred_at_ms=_occurred_at_ms(message, fields),
+        occurred_at_ms=occurred_at_ms(message, fields),
         receipt_number=fields.receipt_number(message.receipt_number),
     )
 
@@ -167,8 +143,7 @@ _MAKERS: dict[type[Any], Callable[[Any, Caller, Fields], Command]] = {
     points_pb2.IssuePointsRequest: _issue,
     points_pb2.RedeemPointsRequest: _redeem,
     points_pb2.ReverseEntryRequest: _reverse,
-    member_pb2.EnrolMemberRequest: _enrol,
-    member_pb2.TransferPointsRequest: _transfer,
+    **convert_members.MAKERS,
     **TILL_MAKERS,
 }
 
@@ -181,16 +156,6 @@ def _original(message: points_pb2.ReverseEntryRequest, caller: Caller, fields: F
         return entry_id(caller.partner_id, fields.idempotency_key(message.original_idempotency_key, "original_idempotency_key"))
     fields.wrong("entry_id", REQUIRED, "entry_id or original_idempotency_key")
     return ""
-
-
-def _occurred_at_ms(
-    message: points_pb2.IssuePointsRequest
-    | points_pb2.RedeemPointsRequest
-    | points_pb2.ReverseEntryRequest
-    | member_pb2.TransferPointsRequest,
-    fields: Fields,
-) -> int | None:
-    return fields.occurred_at_ms(message.occurred_at_ms) if message.HasField("occurred_at_ms") else None
 
 
 def _rate_card_version(message: points_pb2.IssuePointsRequest | points_pb2.RedeemPointsRequest, fields: Fields) -> int | None:

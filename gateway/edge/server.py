@@ -12,8 +12,9 @@ from grpc_reflection.v1alpha import reflection
 from gateway.domain.errors import InvalidValue
 from gateway.edge.caller import call_metadata
 from gateway.edge.doorkeeper import Doorkeeper, Handler
+from gateway.edge.member_servicer import MemberServicer
 from gateway.edge.pages import PageTokens
-from gateway.edge.servicers import MemberServicer, NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
+from gateway.edge.servicers import NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
 from gateway.edge.servicers_till import TillServicer
 from gateway.edge.tls import ServerCertificate
 from gateway.listen import host_and_port, is_loopback

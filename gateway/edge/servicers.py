@@ -16,15 +16,12 @@ from gateway.edge.caller import current_caller
 from gateway.edge.pages import PageTokens
 from gateway.edge.refused import CallRejected, Rejected, reject
 from gateway.edge.validate import REQUIRED, Fields
-from gateway.edge.views import balance_message, line_message, partner_message, rate_card_message, window_message
+from gateway.edge.views import line_message, partner_message, rate_card_message, window_message
 from gateway.services.directory import Directory
 from gateway.services.points import PointsService
 from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
-from gateway.storage.journal import Place
 from tallystick.v1 import (
-    member_pb2,
-    member_pb2_grpc,
     network_pb2,
     network_pb2_grpc,
     partner_pb2,
@@ -46,7 +43,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the servicers call. `pepper` is the secret of card hashes; `clock` gives unix milliseconds."""
+    """What the servicers call. `pepper` is the secret of the hashes of identifiers; `clock` gives unix milliseconds."""
 
     directory: Directory
     points: PointsService
@@ -153,49 +150,6 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
             answers.append(convert.command_answer(outcome, signed=services.signed))
             await _let_others(index)
         return points_pb2.SubmitBatchResponse(answers=answers)
-
-
-class MemberServicer(member_pb2_grpc.MemberServiceServicer):
-    """Members, their balances and their entries."""
-
-    def __init__(self, services: Services, pages: PageTokens) -> None:
-        self._services = services
-        self._pages = pages
-
-    async def EnrolMember(self, request: member_pb2.EnrolMemberRequest, context: object) -> member_pb2.EnrolMemberResponse:
-        """Enrols a member under a card."""
-        return member_pb2.EnrolMemberResponse(answer=await self._services.book(request))
-
-    async def TransferPoints(
-        self, request: member_pb2.TransferPointsRequest, context: object
-    ) -> member_pb2.TransferPointsResponse:
-        """Moves points to another member."""
-        return member_pb2.TransferPointsResponse(answer=await self._services.book(request))
-
-    async def GetBalance(self, request: member_pb2.GetBalanceRequest, context: object) -> member_pb2.GetBalanceResponse:
-        """A member's points."""
-        fields = Fields(self._services.pepper)
-        member = fields.member(request.member)
-        check(fields)
-        now_ms = self._services.clock()
-        standing = await self._services.reading.standing(current_caller.get().partner_id, member, now_ms=now_ms)
-        return balance_message(found(standing), now_ms=now_ms)
-
-    async def ListEntries(self, request: member_pb2.ListEntriesRequest, context: object) -> member_pb2.ListEntriesResponse:
-        """The caller's own entries of a member."""
-        caller = current_caller.get()
-        fields = Fields(self._services.pepper)
-        member = fields.member(request.member)
-        size = fields.page_size(request.page_size, default=PAGE, size_max=PAGE_MAX)
-        check(fields)
-        question = ("ListEntries", caller.partner_id, member.member_id or "", member.card_hash or "")
-        after = Place(*(self._pages.read(request.page_token, *question) or (0, 0)))
-        page = found(await self._services.reading.entries(caller.partner_id, member, after=after, limit=size + 1))
-        last = page[size - 1].place if len(page) > size else None
-        return member_pb2.ListEntriesResponse(
-            receipts=[self._services.signed(placed.answer).receipt for placed in page[:size]],
-            next_page_token=self._pages.make((last.window_id, last.sequence), *question) if last else "",
-        )
 
 
 class PartnerServicer(partner_pb2_grpc.PartnerServiceServicer):

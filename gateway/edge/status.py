@@ -102,6 +102,19 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.REFUND_EXCEEDS_REST: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more than what is left of the checkout"),
     Reason.RECEIPT_ALREADY_CLAIMED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "somebody has the points of this receipt"),
     Reason.MORE_THAN_TOTAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than the basket takes"),
+    Reason.SPENDING_PAUSED: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member has asked that no points are taken"),
+    Reason.MEMBER_MERGED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "both are one member already"),
+    Reason.IDENTIFIER_TAKEN: Answered(grpc.StatusCode.ALREADY_EXISTS, "the identifier belongs to a member already"),
+    Reason.IDENTIFIER_NOT_FOUND: Answered(grpc.StatusCode.NOT_FOUND, "the member has no such identifier"),
+    Reason.LAST_IDENTIFIER: Answered(grpc.StatusCode.FAILED_PRECONDITION, "a member keeps one lasting identifier"),
+    Reason.MEMBER_NOT_PROVISIONAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the member is confirmed already"),
+    Reason.NOT_A_CHARITY: Answered(grpc.StatusCode.FAILED_PRECONDITION, "no such charity"),
+    Reason.TOKEN_USED_OR_EXPIRED: Answered(
+        grpc.StatusCode.FAILED_PRECONDITION, "the one-time token was used, or its time is over"
+    ),
+    Reason.MEMBER_ERASED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the member's identity was erased"),
+    Reason.MEMBER_PROVISIONAL: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member is not confirmed yet"),
+    Reason.MEMBER_HAS_HOLDS: Answered(grpc.StatusCode.PERMISSION_DENIED, "points of the member are set aside by open holds"),
 }
 
 

@@ -9,7 +9,18 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gateway.domain.command import AmountAsked, MemberRef
 from gateway.domain.errors import InvalidValue
-from gateway.domain.ids import CARD_NUMBER, ENTRY_ID, IDEMPOTENCY_KEY, LINE_ID, MEMBER_ID, card_hash
+from gateway.domain.identifiers import (
+    FORMS_SAID,
+    IDENTIFIER_ID,
+    LANGUAGES,
+    Identifier,
+    IdentifierKind,
+    identifier_hash,
+    normalised,
+    tail_of,
+)
+from gateway.domain.ids import ENTRY_ID, IDEMPOTENCY_KEY, LINE_ID, MEMBER_ID, PARTNER_ID
+from gateway.domain.terms import parse_date
 from gateway.domain.units import AMOUNT_MINOR_UNITS_MAX, POINTS_MAX, check_unit
 from gateway.edge.refused import Violation
 from tallystick.v1 import types_pb2
@@ -20,12 +31,15 @@ TEXT_MAX = 64  # characters of what people read: receipt numbers
 OCCURRED_AT_MS_MIN = 946_684_800_000  # 2000-01-01; before it a clock was not set
 OCCURRED_AT_MS_MAX = 4_102_444_800_000  # 2100-01-01
 
+_KINDS = {getattr(types_pb2, f"IDENTIFIER_KIND_{kind.name}"): kind for kind in IdentifierKind}
+_NO_IDENTIFIER = Identifier(IdentifierKind.CARD, "")
+
 
 class Fields:
     """Checks the fields of one message and collects what is wrong with them.
 
     Each method returns the value in the domain's form, or, where it is wrong, something of the same type that nobody may
-    use: whoever calls looks at `violations` before using any of it. `pepper` is the secret of card hashes.
+    use: whoever calls looks at `violations` before using any of it. `pepper` is the secret of the hashes of identifiers.
     """
 
     __slots__ = ("_pepper", "violations")
@@ -50,24 +64,64 @@ class Fields:
             self._text(entry_id, field, "an entry id as on a receipt")
         return entry_id
 
-    def card_number(self, number: str, field: str = "card_number") -> str:
-        """The keyed hash of the number, in hex."""
-        if CARD_NUMBER.fullmatch(number) is None:
-            self._text(number, field, "4 to 32 characters of [A-Za-z0-9-]")
-            return ""
-        return card_hash(self._pepper, number).hex()
+    def card(self, number: str, field: str = "card_number") -> Identifier:
+        """A card by its number: the keyed hash of it, in hex."""
+        return self._identifier(IdentifierKind.CARD, number, field)
+
+    def identifier(self, asked: types_pb2.Identifier, field: str = "identifier") -> Identifier:
+        """Of any kind, in the form of its kind."""
+        if not asked.kind and not asked.value:
+            self.wrong(field, REQUIRED)
+            return _NO_IDENTIFIER
+        kind = _KINDS.get(asked.kind)
+        if kind is None:
+            self.wrong(f"{field}.kind", UNSUPPORTED if asked.kind else REQUIRED, "card, phone, email, QR or token")
+            return _NO_IDENTIFIER
+        return self._identifier(kind, asked.value, f"{field}.value")
 
     def member(self, ref: types_pb2.MemberRef, field: str = "member") -> MemberRef:
-        """By id or by card, exactly one of them."""
+        """By id, by card or by another identifier, exactly one of them."""
         by = ref.WhichOneof("by")
         if by == "member_id":
             if MEMBER_ID.fullmatch(ref.member_id) is None:
                 self._text(ref.member_id, f"{field}.member_id", "1 to 64 characters of [a-z0-9_-]")
             return MemberRef(member_id=ref.member_id)
         if by == "card_number":
-            return MemberRef(card_hash=self.card_number(ref.card_number, f"{field}.card_number"))
+            return MemberRef(card_hash=self.card(ref.card_number, f"{field}.card_number").identifier_hash)
+        if by == "identifier":
+            named = self.identifier(ref.identifier, f"{field}.identifier")
+            if named.kind is IdentifierKind.CARD:
+                return MemberRef(card_hash=named.identifier_hash)
+            return MemberRef(identifier_hash=named.identifier_hash)
         self.wrong(field, REQUIRED)
         return MemberRef()
+
+    def identifier_id(self, text: str, field: str = "identifier_id") -> str:
+        """As LookUpMember gives it."""
+        if IDENTIFIER_ID.fullmatch(text) is None:
+            self._text(text, field, "16 characters of [0-9a-f]")
+        return text
+
+    def language(self, text: str, field: str = "language") -> str | None:
+        """One that there are texts in. Empty: None."""
+        if text and text not in LANGUAGES:
+            self.wrong(field, UNSUPPORTED, ", ".join(LANGUAGES))
+        return text or None
+
+    def partner_id(self, text: str, field: str) -> str:
+        """Another partner's id; whether there is one, the book says."""
+        if PARTNER_ID.fullmatch(text) is None:
+            self._text(text, field, "2 to 32 characters of [a-z0-9-]")
+        return text
+
+    def date(self, text: str, field: str) -> str:
+        """YYYY-MM-DD, as the books write it; empty stays empty."""
+        if text:
+            try:
+                parse_date(text)
+            except InvalidValue:
+                self.wrong(field, INVALID_FORMAT, "a date as YYYY-MM-DD")
+        return text
 
     def amount(self, amount: types_pb2.Amount, field: str) -> AmountAsked:
         """In a unit that exists, 1 to 1,000,000,000,000 of its smallest units."""
@@ -131,6 +185,13 @@ class Fields:
         if window_id < 1:
             self.wrong("window_id", OUT_OF_RANGE, "1 or more")
         return window_id
+
+    def _identifier(self, kind: IdentifierKind, value: str, field: str) -> Identifier:
+        normal_form = normalised(kind, value)
+        if normal_form is None:
+            self._text(value, field, FORMS_SAID[kind])
+            return _NO_IDENTIFIER
+        return Identifier(kind, identifier_hash(self._pepper, kind, normal_form).hex(), tail_of(kind, normal_form))
 
     def _unit(self, unit: str, field: str) -> None:
         try:

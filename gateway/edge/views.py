@@ -1,5 +1,7 @@
 """What partners read, as messages: members' points, quotes, their record, rate cards, windows and lines of statements."""
 
+from gateway.domain.identifiers import masked
+from gateway.domain.member import KnownIdentifier
 from gateway.domain.partner import Partner
 from gateway.domain.quoting import Quote
 from gateway.domain.standing import Standing
@@ -106,4 +108,15 @@ def line_message(line: StatementLine) -> statement_pb2.StatementLine:
         rate_card_version=line.rate_card_version,
         own_entry_id=line.own_entry_id,
         receipt_sha256=line.receipt_sha256,
+    )
+
+
+def identifier_message(known: KnownIdentifier) -> member_pb2.MaskedIdentifier:
+    """An identifier as it may be shown."""
+    return member_pb2.MaskedIdentifier(
+        kind=types_pb2.IdentifierKind.Value(f"IDENTIFIER_KIND_{known.kind.name}"),
+        masked=masked(known.kind, known.tail),
+        identifier_id=known.identifier_id,
+        valid_until_ms=known.valid_until_ms,
+        used=known.used_by != "",
     )

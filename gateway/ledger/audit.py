@@ -17,7 +17,8 @@ from gateway.ledger.audit_directory import prove_directory
 from gateway.ledger.audit_entries import Walk
 from gateway.ledger.audit_facts import Facts, load_facts
 from gateway.ledger.audit_failures import FAILURES_MAX, Enough, Failure, Failures
-from gateway.ledger.audit_lots import prove_cards, prove_lots, prove_members, prove_running
+from gateway.ledger.audit_lots import prove_lots, prove_members, prove_running
+from gateway.ledger.audit_members import prove_standings
 from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.ledger.audit_roll import (
     RollForward,
@@ -26,7 +27,6 @@ from gateway.ledger.audit_roll import (
     prove_totals,
     prove_whole_tables,
 )
-from gateway.ledger.audit_rules import SYSTEM
 from gateway.ledger.audit_settlement import prove_settlement
 from gateway.ledger.audit_tills import prove_tills
 from gateway.ledger.audit_windows import prove_heads, prove_refusals, prove_windows
@@ -226,6 +226,7 @@ class _Run:
             prove_lots(self.connection, self.failures)
             self._prove_counts(walk)
             prove_tills(self.connection, self.failures)
+            prove_standings(self.connection, self.failures, walk.members)
         self.report.members = prove_members(self.connection, self.failures, with_postings=self._is_full)
         self.report.lots = audit_sums.row_count(self.connection, lots)
         if self._is_full or self.receipts is not None:
@@ -234,17 +235,17 @@ class _Run:
             self.failures.add(f"member {row.member_id}", "debt beside usable lots", expected=0, found=row.debt_points)
 
     def _prove_counts(self, walk: Walk) -> None:
-        """Each enrolment has its member and its card, each gift its receiver, each booking one outcome; and none is over."""
+        """Each enrolment has its member, each gift its receiver, each booking one outcome; and none is over."""
         kinds = walk.kinds
         enrolled = kinds[EntryKind.ENROL]
-        booked = sum(kinds.values()) - sum(kinds[kind] for kind in SYSTEM) - walk.further
+        booked = sum(kinds.values()) - walk.system - walk.further
         self.failures.compare(
             "network",
             [
                 ("entries", sum(kinds.values()), audit_sums.row_count(self.connection, entries)),
                 ("members, by enrolments", enrolled, audit_sums.row_count(self.connection, members)),
-                ("cards, by enrolments", enrolled, prove_cards(self.connection, self.failures)),
                 ("transfers received, by those given", kinds[EntryKind.TRANSFER_OUT], kinds[EntryKind.TRANSFER_IN]),
+                ("merges joined, by those left", kinds[EntryKind.MERGE_OUT], kinds[EntryKind.MERGE_IN]),
                 ("outcomes, by bookings", booked, audit_sums.row_count(self.connection, outcomes)),
             ],
         )

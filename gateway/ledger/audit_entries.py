@@ -15,9 +15,10 @@ from gateway.domain.receipt import Receipt
 from gateway.ledger import audit_receipts
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
-from gateway.ledger.audit_near import DEBT_EFFECT, HELD_EFFECT, LOT_EFFECT, Near
+from gateway.ledger.audit_members import MembersWalked
+from gateway.ledger.audit_near import DEBT_EFFECT, HELD_EFFECT, INCURRED, LOT_EFFECT, Near, is_system
 from gateway.ledger.audit_receipts import ReceiptForm
-from gateway.ledger.audit_rules import SYSTEM, differences
+from gateway.ledger.audit_rules import differences
 from gateway.ledger.audit_standing import is_of_a_till, standing
 from gateway.storage import audit_reads
 
@@ -28,6 +29,7 @@ _KIND, _POSTINGS = Entry.__slots__.index("kind"), Entry.__slots__.index("posting
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 _POSTING_KINDS = {kind.value: kind for kind in PostingKind}
 _REVERSALS = frozenset({EntryKind.REVERSE_ISSUE, EntryKind.REVERSE_REDEMPTION})
+_CONCERN_MEMBERS = frozenset({EntryKind.ENROL, EntryKind.REVERSE_ISSUE})
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class Walk:
     is_whole: bool
     entries: int = 0
     further: int = 0
+    system: int = 0
+    members: MembersWalked = field(default_factory=MembersWalked)
     _command: Command | None = None
     kinds: Counter[EntryKind] = field(default_factory=Counter)
     running: dict[str, Running] = field(default_factory=dict)
@@ -99,6 +103,9 @@ class Walk:
             self._compare_receipt()
         self.kinds[entry.kind] += 1
         self.further += bool(entry.head_entry_id)
+        self.system += is_system(entry)
+        if self.is_whole:
+            compare(where, self.members.follow(entry, read.near))
         self._run(entry, read.near)
         compare(where, (("hash", entry.chained_hash(previous_hash), stored_hash), ("window", window.window_id, entry.window_id)))
         compare(where, (("lane", lane_of(entry.bucket, window.lanes), entry.lane),))
@@ -215,14 +222,12 @@ def _near(connection: Connection, entries: Sequence[Entry]) -> Near:
         points.setdefault(original, []).append((kind, lot_id, cause_id, int(moved)))
     postings = [posting for entry in entries for posting in entry.postings]
     lot_ids = {posting.lot_id for posting in postings} | {posting.cause_lot_id for posting in postings}
-    in_debt = {
-        entry.entry_id for entry in entries if any(posting.kind is PostingKind.CLAWBACK_TO_DEBT for posting in entry.postings)
-    }
-    enrolled = {entry.member_id for entry in entries if entry.kind is EntryKind.ENROL}
+    in_debt = {entry.entry_id for entry in entries if any(posting.kind in INCURRED for posting in entry.postings)}
+    concerned = {entry.member_id for entry in entries if entry.kind in _CONCERN_MEMBERS}
     return Near(
         lots={row.lot_id: row for row in audit_reads.lots_named(connection, lot_ids - {""})},
         debts={(row.entry_id, row.ordinal): row for row in audit_reads.debts_named(connection, in_debt)},
-        members={row.member_id: row for row in audit_reads.members_named(connection, enrolled)},
+        members={row.member_id: row for row in audit_reads.members_named(connection, concerned)},
         originals=originals,
         reversed_amounts=audit_reads.reversed_amounts(connection, reversed_ids),
         reversed_points=points,
@@ -246,7 +251,7 @@ def _entry(row: Any, postings: Sequence[Posting]) -> Entry:
 
 def _outcomes(entry: Entry, number: int, found: Sequence[Any], receipt_keys: Mapping[str, ReceiptKey]) -> Iterator[Difference]:
     """`number` of the entry among those of its command, from 0."""
-    if entry.kind in SYSTEM:
+    if is_system(entry):
         yield "key and fingerprint of a system entry", ("", "", b""), (entry.key_id, entry.idempotency_key, entry.fingerprint)
         yield "outcomes", 0, len(found)
         return

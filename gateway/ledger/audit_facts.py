@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.documents import applied_at_ms
 from gateway.domain.network import Network, ReceiptKey
+from gateway.domain.partner import PartnerRole
 from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
 from gateway.domain.window import LaneRange, WindowState
 from gateway.storage.audit_reads import Rows, table_rows
@@ -55,6 +56,7 @@ class Facts:
     card_versions: Mapping[str, Versions[RateCard]]
     network_versions: Versions[NetworkTerms]
     offers: Mapping[str, Offer]
+    charities: frozenset[str]
     zones: Mapping[str, ZoneInfo]
     receipt_keys: Mapping[str, ReceiptKey]
     decisions: Sequence[Decision]
@@ -99,6 +101,7 @@ def load_facts(connection: Connection) -> Facts:
         },
         network_versions=Versions(tuple((one.effective_from, by_version[one.version], one) for one in terms.network)),
         offers=terms.offers,
+        charities=frozenset(one.partner_id for one in terms.partners.values() if PartnerRole.CHARITY in one.roles),
         zones=terms.zones,
         receipt_keys={key.key_id: key for key in load_receipt_keys(connection)},
         decisions=decisions,

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from gateway.domain.command import Enrol
 from gateway.domain.entry import PostingKind
 from gateway.domain.ids import bucket_of
 from gateway.ledger.audit_entries import Running
@@ -80,16 +79,6 @@ def prove_running(connection: Connection, failures: Failures, running: Mapping[s
                     ("debt after its last entry", end.debt_before + end.debt, row.debt_points),
                 ],
             )
-
-
-def prove_cards(connection: Connection, failures: Failures) -> int:
-    """Each card is the one that its member was enrolled under: the enrolment's fingerprint says so. Answers how many."""
-    count = 0
-    for identifier_hash, member_id, fingerprint in audit_sums.stream_cards(connection):
-        asked = Enrol(partner_id="", key_id="", idempotency_key="", card_hash=identifier_hash).fingerprint()
-        failures.compare(f"card {identifier_hash} of member {member_id}", [("fingerprint of the enrolment", asked, fingerprint)])
-        count += 1
-    return count
 
 
 def _member(row: Any, entries: int, arrivals: list[Any]) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.domain.entry import Entry, PostingKind
+from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts, local_date
@@ -25,10 +25,20 @@ LOT_EFFECT = {
     PostingKind.WITHHOLD: 0,
     PostingKind.HOLD: 0,
     PostingKind.RELEASE: 0,
+    PostingKind.DEBT_OUT: 0,
+    PostingKind.DEBT_IN: 0,
 }
 HELD_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.HOLD: 1, PostingKind.RELEASE: -1}
-DEBT_EFFECT = dict.fromkeys(PostingKind, 0) | {PostingKind.CLAWBACK_TO_DEBT: 1, PostingKind.DEBT_PAID: -1}
+DEBT_EFFECT = dict.fromkeys(PostingKind, 0) | {
+    PostingKind.CLAWBACK_TO_DEBT: 1,
+    PostingKind.DEBT_PAID: -1,
+    PostingKind.DEBT_OUT: -1,
+    PostingKind.DEBT_IN: 1,
+}
 BALANCE_EFFECT = {kind: LOT_EFFECT[kind] - DEBT_EFFECT[kind] for kind in PostingKind}
+INCURRED = frozenset({PostingKind.CLAWBACK_TO_DEBT, PostingKind.DEBT_IN})
+
+_SYSTEM = frozenset({EntryKind.TRANSFER_IN, EntryKind.EXPIRE, EntryKind.LAPSE_HOLD, EntryKind.MERGE_IN})
 
 
 @dataclass(slots=True)
@@ -41,6 +51,11 @@ class Near:
     originals: Mapping[str, Entry] = field(default_factory=dict)
     reversed_amounts: Mapping[str, int] = field(default_factory=dict)
     reversed_points: Mapping[str, Sequence[tuple[int, str, str, int]]] = field(default_factory=dict)
+
+
+def is_system(entry: Entry) -> bool:
+    """Whether nobody asked for the entry: the operator books it. Of a merge, what moves on after a later entry as well."""
+    return entry.kind in _SYSTEM or (entry.kind is EntryKind.MERGE_OUT and entry.original_entry_id != "")
 
 
 def usable(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -58,6 +73,32 @@ def worth(entry: Entry, points: int, card: RateCard) -> Iterator[Difference]:
     most, least = points * card.face_value_micros // MICROS, (points - 1) * card.face_value_micros // MICROS
     is_right = entry.amount == most or least < entry.amount < most
     yield f"amount {entry.amount} is what {points} points are worth", True, is_right
+
+
+def kept(lot: Any) -> tuple[object, ...]:
+    """What a lot keeps when it moves to another member."""
+    return (
+        lot.issuer_id,
+        lot.price_micros,
+        lot.currency,
+        lot.rate_card_version,
+        lot.business_date,
+        lot.expires_on,
+        lot.origin_entry_id,
+    )
+
+
+def received(entry: Entry, given: Entry, near: Near) -> Iterator[Difference]:
+    """Points that another member gave, lot by lot, as new lots that keep what the giver's say."""
+    gave = [(p.lot_id, p.points) for p in given.postings if p.kind is PostingKind.TRANSFER_OUT]
+    got = [posting for posting in entry.postings if posting.kind is PostingKind.TRANSFER_IN]
+    yield "points given", gave, [(posting.cause_lot_id, posting.points) for posting in got]
+    for number, posting in enumerate(got):
+        yield "lot", f"{entry.entry_id}-{number}", posting.lot_id
+        lot, source = near.lots.get(posting.lot_id), near.lots.get(posting.cause_lot_id)
+        if lot is not None and source is not None:
+            yield f"lot {lot.lot_id}: points", posting.points, lot.points
+            yield f"lot {lot.lot_id} keeps what {source.lot_id} says", kept(source), kept(lot)
 
 
 def overdue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:

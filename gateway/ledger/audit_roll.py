@@ -117,6 +117,8 @@ def prove_roll_forward(connection: Connection, failures: Failures) -> dict[str, 
     failures.compare("network", [("substitutions sum to", 0, whole.substituted)])
     given, received = _points_of(connection, PostingKind.TRANSFER_OUT), _points_of(connection, PostingKind.TRANSFER_IN)
     failures.compare("network", [("points given and points received", given, received)])
+    left, joined = _points_of(connection, PostingKind.DEBT_OUT), _points_of(connection, PostingKind.DEBT_IN)
+    failures.compare("network", [("debt that moved on, and that was taken over", left, joined)])
     return dict(sorted(found.items()))
 
 

@@ -14,11 +14,19 @@ from gateway.domain.terms import DebtPolicy, Offer, RateCard
 from gateway.domain.units import CURRENCY_EXPONENTS, Rate
 from gateway.ledger.audit_facts import Facts, last_day, local_date
 from gateway.ledger.audit_failures import Difference
-from gateway.ledger.audit_near import BALANCE_EFFECT, Near, overdue, usable, worth
+from gateway.ledger.audit_near import BALANCE_EFFECT, INCURRED, Near, is_system, overdue, received, usable, worth
+from gateway.ledger.audit_rules_member import (
+    confirmed,
+    donated,
+    identifier_added,
+    identifier_removed,
+    merged_in,
+    merged_out,
+    plain,
+)
 from gateway.ledger.audit_rules_till import captured, let_go, parked, placed
 
 TAKEN = frozenset({PostingKind.CLAWBACK, PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
-SYSTEM = frozenset({EntryKind.TRANSFER_IN, EntryKind.EXPIRE, EntryKind.LAPSE_HOLD})
 
 _SHORTFALL = {DebtPolicy.DEBT: PostingKind.CLAWBACK_TO_DEBT, DebtPolicy.WITHHOLD_CASH: PostingKind.WITHHOLD}
 _AHEAD_MS = 30_000
@@ -36,6 +44,9 @@ _KINDS: dict[EntryKind, frozenset[PostingKind]] = {
     EntryKind.VOID_HOLD: _FREED,
     EntryKind.LAPSE_HOLD: _FREED,
     EntryKind.PARK_REFUND: frozenset(),
+    EntryKind.MERGE_OUT: frozenset({PostingKind.TRANSFER_OUT, PostingKind.DEBT_OUT}),
+    EntryKind.MERGE_IN: frozenset({PostingKind.TRANSFER_IN, PostingKind.DEBT_IN, PostingKind.DEBT_PAID}),
+    EntryKind.DONATE: frozenset({PostingKind.REDEEM}),
 }
 _OF_THE_LOT = frozenset(
     {
@@ -49,13 +60,14 @@ _OF_THE_LOT = frozenset(
     }
 )
 _OF_THE_REDEEMER = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
-_WITHOUT_LOT = frozenset({PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD})
-_WITH_CAUSE = TAKEN | {PostingKind.DEBT_PAID, PostingKind.TRANSFER_IN}
+_MOVED_ON = frozenset({PostingKind.DEBT_OUT, PostingKind.DEBT_IN})
+_WITHOUT_LOT = _MOVED_ON | {PostingKind.CLAWBACK_TO_DEBT, PostingKind.WITHHOLD}
+_WITH_CAUSE = TAKEN | _MOVED_ON | {PostingKind.DEBT_PAID, PostingKind.TRANSFER_IN}
 
 
 def differences(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     """All that is wrong with an entry by itself and what it points to."""
-    kinds, points = _KINDS[entry.kind], 0
+    kinds, points = _KINDS.get(entry.kind, frozenset()), 0
     for ordinal, posting in enumerate(entry.postings):
         points += BALANCE_EFFECT[posting.kind] * posting.points
         if posting.ordinal != ordinal:
@@ -66,8 +78,8 @@ def differences(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     yield "points", points, entry.points
     yield "bucket", bucket_of(entry.member_id), entry.bucket
     yield "occurrence in the future", False, entry.occurred_at_ms > entry.booked_at_ms + _AHEAD_MS
-    yield "partner is the operator", entry.kind in SYSTEM, entry.partner_id == OPERATOR
-    if entry.kind not in SYSTEM:
+    yield "partner is the operator", is_system(entry), entry.partner_id == OPERATOR
+    if not is_system(entry):
         yield "business date", local_date(facts.zone_of(entry.partner_id), entry.occurred_at_ms), entry.business_date
     yield from _RULES[entry.kind](entry, near, facts)
 
@@ -88,7 +100,8 @@ def _posting(entry: Entry, posting: Posting, near: Near) -> Iterator[Difference]
     if lot is not None and (lot.member_id, lot.bucket) != (entry.member_id, entry.bucket):
         yield f"lot {lot.lot_id}: member and bucket", (entry.member_id, entry.bucket), (lot.member_id, lot.bucket)
     if kind in _OF_THE_REDEEMER:
-        expected = (owner.issuer_id, entry.partner_id, entry.rate_card_version)
+        taker = entry.postings[0].counterparty_id if entry.kind is EntryKind.DONATE else entry.partner_id
+        expected = (owner.issuer_id, taker, entry.rate_card_version)
     else:
         other = owner if kind in _OF_THE_LOT else cause
         assert other is not None, "what has a cause, has a lot that caused it"
@@ -96,7 +109,7 @@ def _posting(entry: Entry, posting: Posting, near: Near) -> Iterator[Difference]
     found = (posting.issuer_id, posting.counterparty_id, posting.rate_card_version)
     if found != expected:
         yield f"parties and card of posting {posting.ordinal}", expected, found
-    if kind is PostingKind.CLAWBACK_TO_DEBT:
+    if kind in INCURRED:
         yield from _new_debt(entry, posting, near)
 
 
@@ -116,7 +129,7 @@ def _enrol(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference]:
     member = near.members.get(entry.member_id)
     yield "member", member_id(entry.partner_id, entry.idempotency_key), entry.member_id
     yield "enrolled by", entry.partner_id, member.enrolled_by if member else "no member"
-    yield "amount, unit, card", (0, "", 0), (entry.amount, entry.unit, entry.rate_card_version)
+    yield from plain(entry, near, _facts)
 
 
 def _issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -210,10 +223,10 @@ def _reverse_issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Differenc
     going = bonus - (bonus * remaining // original.amount if original.amount else bonus)
     yield "taken back of the bonus", going, sum(taken.get(lot_id, 0) for lot_id in issued)
     yield "lots taken back beyond what they issued", [], [i for i, points in issued.items() if taken.get(i, 0) > points]
-    yield from _clawed_back(entry, facts)
+    yield from _clawed_back(entry, near, facts)
 
 
-def _clawed_back(entry: Entry, facts: Facts) -> Iterator[Difference]:
+def _clawed_back(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     undone: dict[str, int] = {}
     for posting in entry.postings:
         if posting.kind is PostingKind.EXPIRY_UNDONE:
@@ -223,6 +236,10 @@ def _clawed_back(entry: Entry, facts: Facts) -> Iterator[Difference]:
     yield "expiry undone but not taken back", [], [lot_id for lot_id, points in undone.items() if points > 0]
     today = date.fromisoformat(local_date(facts.network.time_zone, entry.booked_at_ms))
     allowed = {_SHORTFALL[terms.debt_policy] for terms in facts.terms_possible(today, entry.booked_at_ms)}
+    member = near.members.get(entry.member_id)
+    if member is not None and member.merged_into:
+        # What the member that it was merged into can pay moves on as a debt, whatever the policy.
+        allowed.add(PostingKind.CLAWBACK_TO_DEBT)
     shortfall = {posting.kind for posting in entry.postings if posting.kind in _SHORTFALL.values()}
     yield "what became of a shortfall", set(), {kind.name for kind in shortfall - allowed}
 
@@ -267,26 +284,7 @@ def _transfer_in(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference
         (EntryKind.TRANSFER_OUT.name, entry.business_date, entry.occurred_at_ms),
         (given.kind.name, given.business_date, given.occurred_at_ms),
     )
-    received = [posting for posting in entry.postings if posting.kind is PostingKind.TRANSFER_IN]
-    yield "points given", [(p.lot_id, p.points) for p in given.postings], [(p.cause_lot_id, p.points) for p in received]
-    for number, posting in enumerate(received):
-        yield "lot", f"{entry.entry_id}-{number}", posting.lot_id
-        lot, source = near.lots.get(posting.lot_id), near.lots.get(posting.cause_lot_id)
-        if lot is not None and source is not None:
-            yield f"lot {lot.lot_id}: points", posting.points, lot.points
-            yield f"lot {lot.lot_id} keeps what {source.lot_id} says", _kept(source), _kept(lot)
-
-
-def _kept(lot: Any) -> tuple[object, ...]:
-    return (
-        lot.issuer_id,
-        lot.price_micros,
-        lot.currency,
-        lot.rate_card_version,
-        lot.business_date,
-        lot.expires_on,
-        lot.origin_entry_id,
-    )
+    yield from received(entry, given, near)
 
 
 def _expire(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -336,4 +334,13 @@ _RULES: dict[EntryKind, Callable[[Entry, Near, Facts], Iterator[Difference]]] = 
     EntryKind.VOID_HOLD: let_go,
     EntryKind.LAPSE_HOLD: let_go,
     EntryKind.PARK_REFUND: parked,
+    EntryKind.ADD_IDENTIFIER: identifier_added,
+    EntryKind.REMOVE_IDENTIFIER: identifier_removed,
+    EntryKind.CONFIRM_MEMBER: confirmed,
+    EntryKind.PAUSE_SPENDING: plain,
+    EntryKind.RESUME_SPENDING: plain,
+    EntryKind.MERGE_OUT: merged_out,
+    EntryKind.MERGE_IN: merged_in,
+    EntryKind.ERASE_MEMBER: plain,
+    EntryKind.DONATE: donated,
 }

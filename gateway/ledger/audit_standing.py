@@ -8,10 +8,12 @@ from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
 
+_OF_MEMBERS = frozenset({EntryKind.ENROL, EntryKind.ADD_IDENTIFIER, EntryKind.CONFIRM_MEMBER})
+
 
 def is_of_a_till(entry: Entry) -> bool:
     """Whether the receipt of a command that began with this entry tells how the member stands."""
-    return bool(entry.facts) or entry.kind is EntryKind.VOID_HOLD
+    return (bool(entry.facts) and entry.kind not in _OF_MEMBERS) or entry.kind is EntryKind.VOID_HOLD
 
 
 def standing(

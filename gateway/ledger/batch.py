@@ -13,6 +13,7 @@ from gateway.domain.lanes import Deferred, Misrouted, lane_of
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
 from gateway.ledger.figures import BatchTimes, WatchTimes
+from gateway.ledger.pace import Pace
 from gateway.storage.booking import save_book
 from gateway.storage.books import load_book, load_book_for_expiry, lock_heads
 from gateway.storage.engine import writing_on
@@ -55,28 +56,51 @@ def run_batch(
 
 
 def expire_lots(
-    connection: Connection, overdue: Sequence[tuple[str, str]], *, now_ms: int, load_terms: Callable[[Connection], Terms]
+    connection: Connection,
+    overdue: Sequence[tuple[str, str]],
+    *,
+    now_ms: int,
+    load_terms: Callable[[Connection], Terms],
+    pace: Pace | None = None,
 ) -> int:
-    """Expires overdue lots, given as (member id, lot id), and commits, lane by lane; returns the points.
+    """Expires overdue lots, given as (member id, lot id), lane by lane, in writes of the pace's size; returns the points.
 
     Safe to repeat. Raises StoreError; then what came before may have been written.
     """
+    pace = pace or Pace()
     points, lanes, waiting = 0, 1, list(overdue)
     while waiting:
         lane = lane_of(bucket_of(waiting[0][0]), lanes)
+        here, elsewhere = _part_of(waiting, lane, lanes, rows_max=pace.rows)
+        began_ns = 0
         try:
             with writing_on(connection):
                 locked = lock_heads(connection, (lane,))
+                began_ns = time.perf_counter_ns()
                 if locked.lanes == lanes:
-                    here = [lot for lot in waiting if lane_of(bucket_of(lot[0]), lanes) == lane]
                     book = load_book_for_expiry(connection, here, locked=locked, now_ms=now_ms, terms=load_terms(connection))
                     points += sum(book.expire(member_id=member_id, lot_id=lot_id) for member_id, lot_id in here)
                     save_book(connection, book)
-                    waiting = [lot for lot in waiting if lane_of(bucket_of(lot[0]), lanes) != lane]
-                lanes = locked.lanes
+                    waiting = elsewhere
         except DBAPIError as error:
             raise translate(error) from error
+        if locked.lanes == lanes:
+            pace.took(len(here), time.perf_counter_ns() - began_ns)
+            pace.rest(connection)
+        lanes = locked.lanes
     return points
+
+
+def _part_of(
+    lots: Sequence[tuple[str, str]], lane: int, lanes: int, *, rows_max: int
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The first so many of a lane, and all others, in their order."""
+    here: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for lot in lots:
+        is_here = len(here) < rows_max and lane_of(bucket_of(lot[0]), lanes) == lane
+        (here if is_here else others).append(lot)
+    return here, others
 
 
 def _run(

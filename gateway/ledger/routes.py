@@ -1,18 +1,18 @@
 """Guesses the lane of a command, and learns from lanes that give commands back. A wrong guess costs a second trip, no more.
 
-A member's id gives its bucket. Cards and original entries do not: where they were found is remembered, for a number of them.
+A member's id gives its bucket. Identifiers and original entries do not: where they were found is remembered, for a number.
 """
 
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.command import Command, Enrol, MemberRef, entry_named, member_refs
+from gateway.domain.command import Command, Enrol, MemberRef, entry_named, identifier_claimed, member_refs
 from gateway.domain.ids import bucket_of, member_id
 from gateway.domain.lanes import Misrouted, lane_of
 from gateway.domain.receipt import Answer, Result
 
-REMEMBERED_MAX = 100_000  # cards and entries; the oldest are forgotten first
+REMEMBERED_MAX = 100_000  # identifiers and entries; the oldest are forgotten first
 
 
 class Routes:
@@ -69,7 +69,7 @@ class Routes:
             self._remember(dict.fromkeys((command.entry_id, *_names(command)), result.lanes[0]))
 
     def unknown(self, commands: Sequence[Command]) -> list[str]:
-        """The cards (by hash) and entries that the commands name, as far as nobody knows where they are."""
+        """The identifiers (by hash) and entries that the commands name, as far as nobody knows where they are."""
         return sorted({name for command in commands for name in _names(command)} - self._found.keys())
 
     def found(self, buckets: Mapping[str, int]) -> None:
@@ -77,7 +77,8 @@ class Routes:
         self._remember({name: lane_of(bucket, self.lanes) for name, bucket in buckets.items()})
 
     def _of_member(self, member: MemberRef, near: Mapping[str, int]) -> int:
-        return self._of_id(member.member_id or "") if member.card_hash is None else self._of_name(member.card_hash, near)
+        name = member.named_hash
+        return self._of_id(member.member_id or "") if name is None else self._of_name(name, near)
 
     def _of_id(self, member: str) -> int:
         return lane_of(bucket_of(member), self.lanes)
@@ -93,11 +94,6 @@ class Routes:
 
 
 def _names(command: Command) -> list[str]:
-    """What the command names that does not say its bucket by itself: cards, and the entry that it is about."""
-    names = [member.card_hash for member in member_refs(command) if member.card_hash is not None]
-    named = entry_named(command)
-    if named is not None:
-        names.append(named)
-    elif isinstance(command, Enrol):
-        names.append(command.card_hash)
-    return names
+    """What the command names that does not say its bucket by itself: cards and the like, and the entry that it is about."""
+    named = (entry_named(command), identifier_claimed(command), *(member.named_hash for member in member_refs(command)))
+    return [name for name in named if name is not None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from gateway.domain.command import Command, Transfer
+from gateway.domain.command import ON_TWO_MEMBERS, Command
 from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
@@ -182,10 +182,10 @@ class Writer:
 
 
 def _stages(commands: Sequence[Command]) -> Iterator[range]:
-    """A transfer may move points from lane to lane: what follows it waits for it, and it for what comes before."""
+    """A transfer or a merge may move points from lane to lane: what follows it waits for it, and it for what comes before."""
     start = 0
     for index, command in enumerate(commands):
-        if isinstance(command, Transfer):
+        if isinstance(command, ON_TWO_MEMBERS):
             yield range(start, index)
             yield range(index, index + 1)
             start = index + 1

@@ -26,7 +26,8 @@ from gateway.services.directory import Directory
 from gateway.storage.books import load_member
 from gateway.storage.engine import reading
 from gateway.storage.errors import translate
-from gateway.storage.journal import Place, PlacedAnswer, is_member, load_answer, load_member_id, load_own_answers
+from gateway.storage.journal import EntryFilter, Place, PlacedAnswer, load_answer, load_own_answers
+from gateway.storage.member_reads import MemberRecord, find_member, former_ids, load_record
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
 from gateway.storage.windows import load_window
 
@@ -58,14 +59,19 @@ class ReadingService:
         return found if found is not None else Refusal(Reason.ENTRY_NOT_FOUND)
 
     async def standing(self, partner_id: str, member: MemberRef, *, now_ms: int) -> Standing | Refusal:
-        """How a member stands, as the partner sees it. MEMBER_NOT_FOUND."""
+        """How a member stands, as the partner sees it. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
 
         def read(connection: Connection) -> Standing | Refusal:
-            work, account = self._member(connection, member, now_ms)
-            if account is None:
-                return Refusal(Reason.MEMBER_NOT_FOUND)
-            card = work.terms.card_in_force(partner_id, work.today(partner_id))
-            return standing_of(account, work.network_date, card)
+            return self._standing(connection, partner_id, member, now_ms)
+
+        return await self._read(read)
+
+    async def look_up(self, partner_id: str, member: MemberRef, *, now_ms: int) -> tuple[MemberRecord, Standing] | Refusal:
+        """Who a member is, and how it stands. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
+
+        def read(connection: Connection) -> tuple[MemberRecord, Standing] | Refusal:
+            standing = self._standing(connection, partner_id, member, now_ms)
+            return standing if isinstance(standing, Refusal) else (load_record(connection, standing.member_id), standing)
 
         return await self._read(read)
 
@@ -79,7 +85,7 @@ class ReadingService:
         offer_id: str | None,
         now_ms: int,
     ) -> Quote | Refusal:
-        """What a checkout would do. RATE_CARD_MISSING, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED."""
+        """What a checkout would do. RATE_CARD_MISSING, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, UNIT_UNSUPPORTED."""
 
         def read(connection: Connection) -> Quote | Refusal:
             work, account = self._member(connection, member, now_ms)
@@ -87,17 +93,25 @@ class ReadingService:
 
         return await self._read(read)
 
-    async def entries(self, partner_id: str, member: MemberRef, *, after: Place, limit: int) -> Sequence[PlacedAnswer] | Refusal:
-        """The partner's own entries of a member, oldest first. MEMBER_NOT_FOUND."""
+    async def entries(
+        self, partner_id: str, member: MemberRef, *, wanted: EntryFilter, after: Place, limit: int, now_ms: int
+    ) -> Sequence[PlacedAnswer] | Refusal:
+        """The partner's own entries of a member, oldest first. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
 
-        def read(connection: Connection) -> Sequence[PlacedAnswer] | None:
-            member_id = load_member_id(connection, member)
-            if member_id is None or not is_member(connection, member_id):
-                return None
-            return load_own_answers(connection, member_id, partner_id, after=after, limit=limit)
+        def read(connection: Connection, found: str) -> Sequence[PlacedAnswer]:
+            ids = [found, *former_ids(connection, found)]
+            return load_own_answers(connection, ids, partner_id, wanted=wanted, after=after, limit=limit)
 
-        found = await self._read(read)
-        return found if found is not None else Refusal(Reason.MEMBER_NOT_FOUND)
+        return await self.of_member(member, read, now_ms=now_ms)
+
+    async def of_member(self, member: MemberRef, question: Callable[[Connection, str], _T], *, now_ms: int) -> _T | Refusal:
+        """Asks a question of the member that is named, by its present id. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
+
+        def read(connection: Connection) -> _T | Refusal:
+            found = find_member(connection, member, at_ms=now_ms)
+            return found if isinstance(found, Refusal) else question(connection, found)
+
+        return await self._read(read)
 
     async def windows(self, partner_id: str, *, before: int | None, limit: int) -> Sequence[Window]:
         """Windows in which the partner has a published statement, newest first, with an id below `before`."""
@@ -139,10 +153,16 @@ class ReadingService:
         """Waits for the reads that run, and ends the threads."""
         self._threads.shutdown()
 
-    def _member(self, connection: Connection, member: MemberRef, now_ms: int) -> tuple[WorkingSet, MemberAccount | None]:
+    def _standing(self, connection: Connection, partner_id: str, member: MemberRef, now_ms: int) -> Standing | Refusal:
+        work, account = self._member(connection, member, now_ms)
+        if isinstance(account, Refusal):
+            return account
+        return standing_of(account, work.network_date, work.terms.card_in_force(partner_id, work.today(partner_id)))
+
+    def _member(self, connection: Connection, member: MemberRef, now_ms: int) -> tuple[WorkingSet, MemberAccount | Refusal]:
         """With its holds that are over let go: whoever books next will do the same."""
         work, account = load_member(connection, member, now_ms=now_ms, terms=self._directory.terms)
-        for hold in account.lapsed_holds(work.at_ms) if account is not None else ():
+        for hold in account.lapsed_holds(work.at_ms) if isinstance(account, MemberAccount) else ():
             lapse(work, hold)
         return work, account
 

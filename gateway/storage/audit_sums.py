@@ -15,7 +15,6 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Table,
-    and_,
     case,
     func,
     literal,
@@ -30,7 +29,6 @@ from gateway.storage.tables import (
     debts,
     entries,
     lots,
-    member_identifiers,
     members,
     postings,
     refusals,
@@ -148,22 +146,14 @@ def stream_arrivals(connection: Connection) -> Iterator[Any]:
 
 
 def stream_debts_paid(connection: Connection) -> Iterator[Any]:
-    """By member, in the same order: points that paid debt, by the lot whose reversal had made it."""
+    """By member, in the same order: points of debt that were paid or moved on, by the lot whose reversal had made it."""
     query = (
         select(entries.c.member_id, postings.c.cause_lot_id, func.sum(postings.c.points))
         .join(postings, postings.c.entry_id == entries.c.entry_id)
-        .where(postings.c.kind == PostingKind.DEBT_PAID.value)
+        .where(postings.c.kind.in_((PostingKind.DEBT_PAID.value, PostingKind.DEBT_OUT.value)))
         .group_by(entries.c.member_id, postings.c.cause_lot_id)
     )
     return _stream(connection, query.order_by(entries.c.member_id))
-
-
-def stream_cards(connection: Connection) -> Iterator[Any]:
-    """Card hashes, each with the fingerprint of its member's enrolment; None where there is none."""
-    enrolment = and_(entries.c.member_id == member_identifiers.c.member_id, entries.c.kind == EntryKind.ENROL.value)
-    query = select(member_identifiers.c.identifier_hash, member_identifiers.c.member_id, entries.c.fingerprint)
-    query = query.select_from(member_identifiers).join(entries, enrolment, isouter=True)
-    return _stream(connection, query.where(member_identifiers.c.kind == "card"))
 
 
 def open_values(connection: Connection) -> dict[tuple[str, str], tuple[int, int]]:

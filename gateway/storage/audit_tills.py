@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Table, bindparam, func, select
 
+from gateway.domain.checkout import BASKET_MARK
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.storage.audit_reads import Rows, named
 from gateway.storage.tables import entries, postings
@@ -53,7 +54,8 @@ def ranges_of(connection: Connection, table: Table) -> Iterator[Rows]:
 
 def first_entries(connection: Connection) -> dict[str, int]:
     """How many entries should have a hold, a checkout and a parked refund."""
-    of_checkouts = (entries.c.kind.in_((EntryKind.ISSUE.value, EntryKind.REDEEM.value)), entries.c.facts != "")
+    is_basket = entries.c.facts.like(f"%{BASKET_MARK}%")
+    of_checkouts = (entries.c.kind.in_((EntryKind.ISSUE.value, EntryKind.REDEEM.value)), is_basket)
     wanted = {
         "holds": (entries.c.kind == EntryKind.PLACE_HOLD.value,),
         checkouts.name: of_checkouts,

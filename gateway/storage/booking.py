@@ -32,10 +32,14 @@ _INSERT_POSTINGS = BulkWrite.insert(postings)
 _INSERT_OUTCOMES = BulkWrite.insert(outcomes)
 _INSERT_REFUSALS = BulkWrite.insert(refusals)
 _INSERT_MEMBERS = BulkWrite.insert(members)
-_INSERT_CARDS = BulkWrite.insert(member_identifiers)
+_INSERT_IDENTIFIERS = BulkWrite.insert(member_identifiers)
+_UPDATE_IDENTIFIERS = BulkWrite.update(member_identifiers, ("member_id", "used_by"))
+_DELETE_IDENTIFIERS = BulkWrite.delete(member_identifiers)
 _INSERT_LOTS = BulkWrite.insert(lots)
 _INSERT_DEBTS = BulkWrite.insert(debts)
-_UPDATE_MEMBERS = BulkWrite.update(members, ("open_points", "debt_points", "next_arrival", "entries", "held_points"))
+_MEMBER_KEY = ("bucket", "member_id", "enrolled_by")
+_RUNNING = tuple(column.name for column in members.columns if column.name not in _MEMBER_KEY)
+_UPDATE_MEMBERS = BulkWrite.update(members, _RUNNING)
 _UPDATE_LOTS = BulkWrite.update(lots, ("open_points", "expired_points", "held_points"))
 _UPDATE_DEBTS = BulkWrite.update(debts, ("open_points",))
 _UPDATE_HEADS = BulkWrite.update(heads, ("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash"))
@@ -46,6 +50,8 @@ _ADD_POSITIONS = BulkWrite.add(positions, ("open_value_micros", "net_debit_micro
 _head_values = attrgetter("last_sequence", "last_commit_ms", "chain_hash", "refusals", "refusals_hash", "lane")
 _BEFORE_HASH = [column.name for column in entries.columns].index("entry_hash")
 _entry_fields = attrgetter(*(column.name for column in entries.columns if column.name != "entry_hash"))
+_identifier_fields = attrgetter(*(column.name for column in member_identifiers.columns))
+_running_fields = attrgetter(*_RUNNING)
 _lot_fields = attrgetter(*(column.name for column in lots.columns))
 _debt_fields = attrgetter(*(column.name for column in debts.columns))
 
@@ -61,9 +67,7 @@ def save_book(connection: Connection, book: Book) -> bool:
         # Keys that another lane may claim at the same time come first, and sorted: so nobody waits in a circle.
         _INSERT_OUTCOMES(connection, sorted(_outcome_row(book, entry, receipt) for entry, receipt in book.new_answers))
         _INSERT_REFUSALS(connection, sorted(_refusal_row(book, stored) for stored in book.new_refusals))
-        _INSERT_CARDS(
-            connection, [(card_hash, "card", member_id) for card_hash, member_id in sorted(book.work.new_cards.items())]
-        )
+        _save_identifiers(connection, book.work)
         save_sales(connection, book.work)
         _INSERT_ENTRIES(connection, [_entry_row(entry, entry_hash) for entry, entry_hash in book.new_entries])
         _INSERT_POSTINGS(connection, [row for entry, _ in book.new_entries for row in _posting_rows(entry)])
@@ -78,6 +82,14 @@ def save_book(connection: Connection, book: Book) -> bool:
 def _entry_row(entry: Entry, entry_hash: bytes) -> Row:
     values: Row = _entry_fields(entry)
     return (*values[:_BEFORE_HASH], entry_hash, *values[_BEFORE_HASH:])
+
+
+def _save_identifiers(connection: Connection, work: WorkingSet) -> None:
+    """What is gone first: it may have a new owner in the same batch."""
+    _DELETE_IDENTIFIERS(connection, [(gone,) for gone in sorted(work.gone_identifiers)])
+    _INSERT_IDENTIFIERS(connection, [_identifier_fields(work.identifiers[new]) for new in sorted(work.new_identifiers)])
+    changed = (work.identifiers[name] for name in sorted(work.changed_identifiers))
+    _UPDATE_IDENTIFIERS(connection, [(known.member_id, known.used_by, known.identifier_hash) for known in changed])
 
 
 def _posting_rows(entry: Entry) -> list[Row]:
@@ -131,7 +143,7 @@ def _save_accounts(connection: Connection, work: WorkingSet) -> None:
     new, changed = [], []
     for member_id in sorted(work.changed_accounts):
         account = work.accounts[member_id]
-        running = (account.open_points, account.debt_points, account.next_arrival, account.entries, account.held_points)
+        running = _running_fields(account)
         if member_id in work.new_accounts:
             new.append((account.bucket, member_id, account.enrolled_by, *running))
         else:

@@ -11,12 +11,26 @@ from sqlalchemy import Column, Connection, Table, func, or_, select
 
 from gateway.domain.book import Book, Head, KnownAnswer
 from gateway.domain.caps import share_micros
-from gateway.domain.command import Command, Enrol, Issue, MemberRef, Reverse, member_refs
+from gateway.domain.command import (
+    AddIdentifier,
+    Command,
+    Erase,
+    Issue,
+    MemberRef,
+    Merge,
+    RemoveIdentifier,
+    Reverse,
+    identifier_claimed,
+    member_refs,
+)
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.errors import BooksBroken
+from gateway.domain.identifiers import IdentifierKind
 from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.member import KnownIdentifier
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
+from gateway.domain.rules_standing import named_member
 from gateway.domain.terms import Terms
 from gateway.domain.units import MICROS
 from gateway.domain.working import Original, WorkingSet
@@ -55,9 +69,9 @@ _REFUSALS = Lookup(
     select(refusals.c.entry_id, refusals.c.fingerprint, refusals.c.reason, refusals.c.receipt, refusals.c.receipt_key_id),
     refusals.c.entry_id,
 )
-_CARDS = Lookup(
-    select(member_identifiers.c.identifier_hash, member_identifiers.c.member_id), member_identifiers.c.identifier_hash
-)
+_IDENTIFIER_COLUMNS = _columns(member_identifiers, KnownIdentifier)
+_IDENTIFIERS = Lookup(select(*_IDENTIFIER_COLUMNS), member_identifiers.c.identifier_hash)
+_IDENTIFIERS_OF = Lookup(select(*_IDENTIFIER_COLUMNS), member_identifiers.c.member_id)
 _MEMBERS = Lookup(select(*_columns(members, MemberAccount)), members.c.member_id)
 _LOTS = Lookup(select(*_columns(lots, Lot)), lots.c.lot_id)
 _OPEN_LOTS = Lookup(select(*_columns(lots, Lot)).where(lots.c.open_points > 0), lots.c.member_id)
@@ -83,6 +97,10 @@ _EXPOSURES = Lookup(
     ).group_by(positions.c.partner_id, positions.c.currency),
     positions.c.partner_id,
 )
+
+
+_CHANGING = AddIdentifier | RemoveIdentifier | Erase | Merge
+_LEADING_ELSEWHERE = AddIdentifier | Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,7 @@ def load_book(
     """
     work = _working_set(locked, now_ms, terms)
     book = Book(heads=locked.heads, work=work, encode=encode, receipt_key_id=receipt_key_id)
-    _load_answers_and_cards(connection, book, commands)
+    _load_answers_and_identifiers(connection, book, commands)
     fresh = [command for command in commands if command.entry_id not in book.known]
     if fresh:
         named = [command.original_entry_id for command in fresh if isinstance(command, Reverse)]
@@ -133,18 +151,26 @@ def load_book(
         # Whoever holds all heads is alone without asking.
         is_shared = len(locked.heads) < locked.lanes and lock_caps(connection, _capped(terms, issuers), alone=alone)
         _load_accounts(connection, work, _members_named(work, refs), issuers, is_shared=is_shared)
+        _load_present_accounts(connection, work)
+        _hold_identifiers(work, _IDENTIFIERS_OF(connection, _members_changing(work, fresh)))
         _load_lots_and_debts(connection, work, _members_spending(work, fresh))
     return book
 
 
-def load_member(connection: Connection, ref: MemberRef, *, now_ms: int, terms: Terms) -> tuple[WorkingSet, MemberAccount | None]:
-    """A member's account with its open lots, debts and holds, for somebody who only looks; None if there is no such member."""
+def load_member(
+    connection: Connection, ref: MemberRef, *, now_ms: int, terms: Terms
+) -> tuple[WorkingSet, MemberAccount | Refusal]:
+    """A member's account with its open lots, debts and holds, for somebody who only looks.
+
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED.
+    """
     work = _working_set(LockedHeads({}, 1), now_ms, terms)
-    if ref.card_hash is not None:
-        work.cards.update(_CARDS(connection, {ref.card_hash}))
+    if ref.named_hash is not None:
+        _hold_identifiers(work, _IDENTIFIERS(connection, {ref.named_hash}))
     _load_accounts(connection, work, _members_named(work, [ref]), set(), is_shared=False)
+    _load_present_accounts(connection, work)
     _load_lots_and_debts(connection, work, set(work.accounts))
-    return work, work.member(ref)
+    return work, named_member(work, ref)
 
 
 def load_book_for_expiry(
@@ -172,16 +198,22 @@ def read_entries(connection: Connection, entry_ids: Iterable[str]) -> list[tuple
     return _entries_of(connection, _ENTRIES(connection, set(entry_ids)))
 
 
-def _load_answers_and_cards(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
+def _load_answers_and_identifiers(connection: Connection, book: Book, commands: Sequence[Command]) -> None:
     wanted = {command.entry_id for command in commands}
-    hashes = {ref.card_hash for command in commands for ref in member_refs(command) if ref.card_hash is not None}
-    hashes |= {command.card_hash for command in commands if isinstance(command, Enrol)}
-    known, known_refusals, cards = look_up(connection, (_OUTCOMES, wanted), (_REFUSALS, wanted), (_CARDS, hashes))
+    hashes = {ref.named_hash for command in commands for ref in member_refs(command)}
+    hashes |= {identifier_claimed(command) for command in commands}
+    named = {one for one in hashes if one is not None}
+    known, known_refusals, identifiers = look_up(connection, (_OUTCOMES, wanted), (_REFUSALS, wanted), (_IDENTIFIERS, named))
     for entry_id, fingerprint, receipt, key_id in known:
         book.known[entry_id] = KnownAnswer(fingerprint, Answer(receipt, key_id))
     for entry_id, fingerprint, reason, receipt, key_id in known_refusals:
         book.known_refusals[entry_id, fingerprint] = Answer(receipt, key_id, Refusal(Reason(reason)))
-    book.work.cards.update(cards)
+    _hold_identifiers(book.work, identifiers)
+
+
+def _hold_identifiers(work: WorkingSet, rows: Iterable[Row]) -> None:
+    for identifier_hash, kind, *rest in rows:
+        work.identifiers[identifier_hash] = KnownIdentifier(identifier_hash, IdentifierKind(kind), *rest)
 
 
 def _load_originals(connection: Connection, work: WorkingSet, entry_ids: Sequence[str]) -> None:
@@ -207,6 +239,17 @@ def _load_accounts(connection: Connection, work: WorkingSet, member_ids: set[str
             exposure_micros=work.exposure_micros(partner.partner_id, partner.settlement_currency),
             lanes=work.lanes,
         )
+
+
+def _load_present_accounts(connection: Connection, work: WorkingSet) -> None:
+    """Of members that were merged, those that they lead to: one look-up a step of the longest chain, mostly none."""
+    while missing := {account.merged_into for account in work.accounts.values()} - {"", *work.accounts}:
+        found = _MEMBERS(connection, missing)
+        if not found:
+            raise BooksBroken(f"member {min(missing)} is missing, and merged ones lead there")
+        for row in found:
+            account = MemberAccount(*row)
+            work.accounts[account.member_id] = account
 
 
 def _load_lots_and_debts(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
@@ -244,11 +287,18 @@ def _capped(terms: Terms, issuers: set[str]) -> list[str]:
 def _members_named(work: WorkingSet, refs: Sequence[MemberRef]) -> set[str]:
     named = {hold.member_id for hold in work.holds.values()} | {state.member_id for state in work.checkouts.values()}
     named |= {original.entry.member_id for original in work.originals.values()}
+    named |= {parked.member_id for some in work.parked.values() for parked in some}
     for ref in refs:
         member_id = work.member_id(ref)
         if member_id is not None:
             named.add(member_id)
     return named
+
+
+def _members_changing(work: WorkingSet, commands: Sequence[Command]) -> set[str]:
+    """Members all of whose identifiers a command must know."""
+    refs = (ref for command in commands if isinstance(command, _CHANGING) for ref in member_refs(command))
+    return {account.member_id for ref in refs if (account := work.member(ref)) is not None}
 
 
 def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]:
@@ -261,10 +311,13 @@ def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]
             account = work.member(ref)
             if account is not None:
                 spending.add(account.member_id)
-        if isinstance(command, Reverse) and command.original_entry_id not in work.originals:
-            # It may reverse what an earlier command of this batch books; whose, that command says.
-            spending |= set(work.accounts)
-    return spending
+        # It may reverse what an earlier command of this batch books: whose, that command says. Or a later one may name its
+        # member by an identifier that it gets here, or lead to another one by a merge.
+        is_of_this_batch = isinstance(command, Reverse) and command.original_entry_id not in work.originals
+        if is_of_this_batch or isinstance(command, _LEADING_ELSEWHERE):
+            return set(work.accounts)
+    present = (work.present_account(member_id) for member_id in spending)
+    return spending | {account.member_id for account in present if account is not None}
 
 
 def _entries_of(connection: Connection, rows: Sequence[Row]) -> list[tuple[Entry, bytes]]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Delete,
     Insert,
     Integer,
     LargeBinary,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     Update,
     bindparam,
+    delete,
     func,
     select,
     update,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Row = tuple[Any, ...]
+_Write = Insert | Update | Delete
 
 
 class Lookup:
@@ -99,9 +102,7 @@ def look_up(connection: Connection, *asked: tuple[Lookup, Collection[str] | Coll
 class BulkWrite:
     """Writes many rows by one statement. Rows are tuples in the order of the columns that it was made with."""
 
-    def __init__(
-        self, on_sqlite: Insert | Update, on_postgresql: Insert | Update, columns: Sequence[tuple[str, Column[Any]]]
-    ) -> None:
+    def __init__(self, on_sqlite: _Write, on_postgresql: _Write, columns: Sequence[tuple[str, Column[Any]]]) -> None:
         """Both statements bind the names of `columns`; that of PostgreSQL, each to an array."""
         self._on_sqlite = on_sqlite
         self._on_postgresql = on_postgresql
@@ -132,6 +133,17 @@ class BulkWrite:
             on_sqlite = on_sqlite.where(key == bindparam(f"key_{key.name}"))
             on_postgresql = on_postgresql.where(key == given.c[f"key_{key.name}"])
         return cls(on_sqlite, on_postgresql, columns_and_keys)
+
+    @classmethod
+    def delete(cls, table: Table) -> "BulkWrite":
+        """Deletes the rows whose primary keys are given."""
+        keys = [(f"key_{key.name}", key) for key in table.primary_key.columns]
+        given = _given(keys)
+        on_sqlite, on_postgresql = delete(table), delete(table)
+        for name, key in keys:
+            on_sqlite = on_sqlite.where(key == bindparam(name))
+            on_postgresql = on_postgresql.where(key == given.c[name])
+        return cls(on_sqlite, on_postgresql, keys)
 
     @classmethod
     def add(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":
@@ -192,7 +204,7 @@ def _with_constants(statement: Select[Any]) -> Select[Any]:
     return cloned_traverse(statement, {}, {"bindparam": write_out})
 
 
-def _compiled(statement: Select[Any] | Insert | Update, connection: Connection) -> SQLCompiler:
+def _compiled(statement: Select[Any] | _Write, connection: Connection) -> SQLCompiler:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     return compiled

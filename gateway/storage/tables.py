@@ -108,7 +108,7 @@ postings = Table(
     Column("cause_lot_id", chars(48), nullable=False),
     PrimaryKeyConstraint("entry_id", "ordinal", "bucket"),
     CheckConstraint("points > 0", name="points"),
-    CheckConstraint("kind BETWEEN 1 AND 13", name="kind"),
+    CheckConstraint("kind BETWEEN 1 AND 15", name="kind"),
     sqlite_with_rowid=False,
     info=LEDGER,
 )
@@ -124,9 +124,21 @@ members = Table(
     Column("next_arrival", Integer, nullable=False),
     Column("entries", BigInteger, nullable=False),
     Column("held_points", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("is_paused", Integer, nullable=False),
+    Column("language", chars(2), nullable=False),
+    Column("merged_into", chars(64), nullable=False),
     PrimaryKeyConstraint("member_id", "bucket"),
     CheckConstraint("open_points >= 0 AND debt_points >= 0", name="not_negative"),
     CheckConstraint("held_points BETWEEN 0 AND open_points", name="held"),
+    CheckConstraint("status BETWEEN 1 AND 4 AND is_paused BETWEEN 0 AND 1", name="status"),
+    CheckConstraint("(status = 4) = (merged_into <> '')", name="merged"),
+    Index(
+        "ix_members_merged",
+        "merged_into",
+        sqlite_where=text("merged_into <> ''"),
+        postgresql_where=text("merged_into <> ''"),
+    ),
     sqlite_with_rowid=False,
     info=LEDGER,
 )
@@ -222,7 +234,15 @@ member_identifiers = Table(
     Column("identifier_hash", chars(64), nullable=False),
     Column("kind", chars(16), nullable=False),
     Column("member_id", chars(64), nullable=False),
+    Column("tail", chars(4), nullable=False),  # what may be shown of it
+    Column("valid_until_ms", BigInteger, nullable=False),
+    Column("entry_id", chars(40), nullable=False),  # that gave it to the member
+    Column("used_by", chars(40), nullable=False),
     PrimaryKeyConstraint("identifier_hash"),
+    CheckConstraint("kind IN ('card', 'phone', 'email', 'qr', 'token')", name="kind"),
+    CheckConstraint("kind = 'token' OR (valid_until_ms = 0 AND used_by = '')", name="token"),
+    Index("ix_member_identifiers_member", "member_id"),
+    info=LEDGER,
 )
 
 # Running sums of postings, so that closing and netting a window costs pairs of partners, not entries.

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from google.protobuf.message import Message
 
-from partners.pos import requests
+from partners.pos import requests, requests_members
 from partners.pos.answers import Booked, Desk, receipts_in
 from partners.pos.errors import ReceiptError, Refused
 from partners.pos.failures import Failure
@@ -89,6 +89,37 @@ def asking(make: Callable[_P, _Q], method: Method[_Q, _A]) -> Callable[Concatena
         return call(desk, method, make(*args, **kwargs))
 
     return _signed_like(make, steps)
+
+
+def listing(make: Callable[_P, _Q], method: Method[_Q, _A]) -> Callable[Concatenate[Desk, _P], Steps[_A]]:
+    """Makes a question that is answered by pages as `make` does, and asks for all of them."""
+
+    @functools.wraps(make)
+    def steps(desk: Desk, /, *args: _P.args, **kwargs: _P.kwargs) -> Steps[_A]:
+        return pages(desk, method, make(*args, **kwargs))
+
+    return _signed_like(make, steps)
+
+
+def entries(desk: Desk, /, who: types_pb2.MemberRef, **filters: Any) -> Steps[list[types_pb2.Receipt]]:
+    """The partner's own entries of a member, verified, oldest first; filters as in `requests_members.entries`."""
+    listed = yield from pages(desk, requests.LIST_ENTRIES, requests_members.entries(who, **filters))
+    found: list[types_pb2.Receipt] = []
+    for signed in listed.receipts:
+        found.append((yield from verify(desk, signed)))  # noqa: PERF401 - a generator cannot yield out of a comprehension
+    return found
+
+
+def export(desk: Desk, who: types_pb2.MemberRef) -> Steps[list[bytes]]:
+    """What is stored about a member, as documents in canonical JSON; needs a key with the scope `office`."""
+    found: list[bytes] = []
+    token = ""
+    while True:
+        page = yield from call(desk, requests.EXPORT, requests_members.export(who, page_token=token))
+        found.append(page.document)
+        token = page.next_page_token
+        if not token:
+            return found
 
 
 def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Receipt]:

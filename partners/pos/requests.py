@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from gateway.domain.identifiers import LANGUAGES
 from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
 from gateway.domain.units import check_unit, parse_amount
 from partners.pos.errors import PosError
@@ -17,6 +18,14 @@ Booking = (
     | points_pb2.ReverseEntryRequest
     | member_pb2.EnrolMemberRequest
     | member_pb2.TransferPointsRequest
+    | member_pb2.ConfirmMemberRequest
+    | member_pb2.AddIdentifierRequest
+    | member_pb2.RemoveIdentifierRequest
+    | member_pb2.DonatePointsRequest
+    | member_pb2.PauseSpendingRequest
+    | member_pb2.ResumeSpendingRequest
+    | member_pb2.MergeMembersRequest
+    | member_pb2.EraseMemberRequest
     | till_pb2.PlaceHoldRequest
     | till_pb2.VoidHoldRequest
     | till_pb2.CheckoutRequest
@@ -64,6 +73,23 @@ TRANSFER = Method(
 )
 GET_BALANCE = Method("/tallystick.v1.MemberService/GetBalance", member_pb2.GetBalanceRequest, member_pb2.GetBalanceResponse)
 LIST_ENTRIES = Method("/tallystick.v1.MemberService/ListEntries", member_pb2.ListEntriesRequest, member_pb2.ListEntriesResponse)
+CONFIRM = Method("/tallystick.v1.MemberService/ConfirmMember", member_pb2.ConfirmMemberRequest, member_pb2.ConfirmMemberResponse)
+ADD_IDENTIFIER = Method(
+    "/tallystick.v1.MemberService/AddIdentifier", member_pb2.AddIdentifierRequest, member_pb2.AddIdentifierResponse
+)
+REMOVE_IDENTIFIER = Method(
+    "/tallystick.v1.MemberService/RemoveIdentifier", member_pb2.RemoveIdentifierRequest, member_pb2.RemoveIdentifierResponse
+)
+DONATE = Method("/tallystick.v1.MemberService/DonatePoints", member_pb2.DonatePointsRequest, member_pb2.DonatePointsResponse)
+PAUSE = Method("/tallystick.v1.MemberService/PauseSpending", member_pb2.PauseSpendingRequest, member_pb2.PauseSpendingResponse)
+RESUME = Method(
+    "/tallystick.v1.MemberService/ResumeSpending", member_pb2.ResumeSpendingRequest, member_pb2.ResumeSpendingResponse
+)
+MERGE = Method("/tallystick.v1.MemberService/MergeMembers", member_pb2.MergeMembersRequest, member_pb2.MergeMembersResponse)
+ERASE = Method("/tallystick.v1.MemberService/EraseMember", member_pb2.EraseMemberRequest, member_pb2.EraseMemberResponse)
+LOOK_UP = Method("/tallystick.v1.MemberService/LookUpMember", member_pb2.LookUpMemberRequest, member_pb2.LookUpMemberResponse)
+LIST_LOTS = Method("/tallystick.v1.MemberService/ListLots", member_pb2.ListLotsRequest, member_pb2.ListLotsResponse)
+EXPORT = Method("/tallystick.v1.MemberService/ExportMember", member_pb2.ExportMemberRequest, member_pb2.ExportMemberResponse)
 QUOTE = Method("/tallystick.v1.TillService/Quote", till_pb2.QuoteRequest, till_pb2.QuoteResponse)
 PLACE_HOLD = Method("/tallystick.v1.TillService/PlaceHold", till_pb2.PlaceHoldRequest, till_pb2.PlaceHoldResponse)
 VOID_HOLD = Method("/tallystick.v1.TillService/VoidHold", till_pb2.VoidHoldRequest, till_pb2.VoidHoldResponse)
@@ -86,6 +112,7 @@ LIST_STATEMENT_LINES = Method(
 METHODS: tuple[Method[Any, Any], ...] = (
     GET_NETWORK, ISSUE, REDEEM, REVERSE, GET_ENTRY, SUBMIT_BATCH, ENROL, TRANSFER, GET_BALANCE, LIST_ENTRIES, GET_PARTNER,
     LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES, QUOTE, PLACE_HOLD, VOID_HOLD, CHECKOUT, REFUND, CLAIM_RECEIPT,
+    CONFIRM, ADD_IDENTIFIER, REMOVE_IDENTIFIER, DONATE, PAUSE, RESUME, MERGE, ERASE, LOOK_UP, LIST_LOTS, EXPORT,
 )  # fmt: skip
 
 # The method of each booking, and the field of `Command` that carries it in a batch; None: it goes by itself.
@@ -95,6 +122,14 @@ BOOKINGS: Mapping[type[Message], tuple[Method[Any, Any], str | None]] = {
     points_pb2.ReverseEntryRequest: (REVERSE, "reverse"),
     member_pb2.EnrolMemberRequest: (ENROL, "enrol"),
     member_pb2.TransferPointsRequest: (TRANSFER, "transfer"),
+    member_pb2.DonatePointsRequest: (DONATE, "donate"),
+    member_pb2.ConfirmMemberRequest: (CONFIRM, None),
+    member_pb2.AddIdentifierRequest: (ADD_IDENTIFIER, None),
+    member_pb2.RemoveIdentifierRequest: (REMOVE_IDENTIFIER, None),
+    member_pb2.PauseSpendingRequest: (PAUSE, None),
+    member_pb2.ResumeSpendingRequest: (RESUME, None),
+    member_pb2.MergeMembersRequest: (MERGE, None),
+    member_pb2.EraseMemberRequest: (ERASE, None),
     till_pb2.PlaceHoldRequest: (PLACE_HOLD, None),
     till_pb2.VoidHoldRequest: (VOID_HOLD, None),
     till_pb2.CheckoutRequest: (CHECKOUT, "checkout"),
@@ -203,9 +238,23 @@ def reverse(
     return request
 
 
-def enrol(card_number: str, *, key: str) -> member_pb2.EnrolMemberRequest:
-    """Enrol a member under a card."""
-    return member_pb2.EnrolMemberRequest(idempotency_key=key, card_number=card(card_number).card_number)
+def enrol(
+    under: str | types_pb2.Identifier, *, key: str, provisional: bool = False, language: str = ""
+) -> member_pb2.EnrolMemberRequest:
+    """Enrol a member under a card number or another identifier; `provisional`: no points are taken until it is confirmed."""
+    request = member_pb2.EnrolMemberRequest(idempotency_key=key, provisional=provisional, language=check_language(language))
+    if isinstance(under, str):
+        request.card_number = card(under).card_number
+    else:
+        request.identifier.CopyFrom(under)
+    return request
+
+
+def check_language(language: str) -> str:
+    """Returns it; raises PosError unless there are texts in it. Empty for none."""
+    if language and language not in LANGUAGES:
+        raise PosError(f"language {language!r}: must be one of {', '.join(LANGUAGES)}")
+    return language
 
 
 def transfer(
@@ -241,11 +290,11 @@ def balance(who: types_pb2.MemberRef) -> member_pb2.GetBalanceRequest:
 
 
 def batch(commands: "list[Booking]") -> points_pb2.SubmitBatchRequest:
-    """Several commands under one signature, carried out in this order, each by itself. Raises PosError for a hold."""
+    """Several commands under one signature, carried out in this order, each by itself. Raises PosError for others."""
     request = points_pb2.SubmitBatchRequest()
     for command in commands:
         method, field = BOOKINGS[type(command)]
         if field is None:
-            raise PosError(f"{method.name} does not go by batch: somebody waits for it")
+            raise PosError(f"{method.name} does not go by batch: send it by itself")
         getattr(request.commands.add(), field).CopyFrom(command)
     return request

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from partners.pos import calls, requests, requests_till
+from partners.pos import calls, requests, requests_members, requests_till
 from partners.pos.answers import Desk
 from partners.pos.attempts import Clock, RetryPolicy, Spread, system_clock
 from partners.pos.calls import Send, Steps
@@ -90,6 +90,18 @@ class Till:
     checkout = _does(calls.booking(requests_till.checkout))
     refund = _does(calls.booking(requests_till.refund))
     claim_receipt = _does(calls.booking(requests_till.claim_receipt))
+    confirm = _does(calls.booking(requests_members.confirm))
+    add_identifier = _does(calls.booking(requests_members.add_identifier))
+    remove_identifier = _does(calls.booking(requests_members.remove_identifier))
+    donate = _does(calls.booking(requests_members.donate))
+    pause = _does(calls.booking(requests_members.pause))
+    resume = _does(calls.booking(requests_members.resume))
+    merge = _does(calls.booking(requests_members.merge))
+    erase = _does(calls.booking(requests_members.erase))
+    look_up = _does(calls.asking(requests_members.look_up, requests.LOOK_UP))
+    lots = _does(calls.listing(requests_members.lots, requests.LIST_LOTS))
+    entries = _does(calls.entries)
+    export = _does(calls.export)
     book = _does(calls.book)
     submit_batch = _does(calls.submit_batch)
     get_entry = _does(calls.get_entry)
@@ -176,6 +188,18 @@ class AsyncTill:
     checkout = _awaits(calls.booking(requests_till.checkout))
     refund = _awaits(calls.booking(requests_till.refund))
     claim_receipt = _awaits(calls.booking(requests_till.claim_receipt))
+    confirm = _awaits(calls.booking(requests_members.confirm))
+    add_identifier = _awaits(calls.booking(requests_members.add_identifier))
+    remove_identifier = _awaits(calls.booking(requests_members.remove_identifier))
+    donate = _awaits(calls.booking(requests_members.donate))
+    pause = _awaits(calls.booking(requests_members.pause))
+    resume = _awaits(calls.booking(requests_members.resume))
+    merge = _awaits(calls.booking(requests_members.merge))
+    erase = _awaits(calls.booking(requests_members.erase))
+    look_up = _awaits(calls.asking(requests_members.look_up, requests.LOOK_UP))
+    lots = _awaits(calls.listing(requests_members.lots, requests.LIST_LOTS))
+    entries = _awaits(calls.entries)
+    export = _awaits(calls.export)
     book = _awaits(calls.book)
     submit_batch = _awaits(calls.submit_batch)
     get_entry = _awaits(calls.get_entry)

@@ -10,7 +10,6 @@ from gateway.domain.ids import (
     IDEMPOTENCY_KEY,
     MEMBER_ID,
     bucket_of,
-    card_hash,
     check_key_id,
     check_partner_id,
     counter_entry_id,
@@ -109,13 +108,3 @@ def test_buckets_are_used_evenly() -> None:
 
     assert min(counts) > 0
     assert max(counts) < 2 * 100_000 // BUCKETS
-
-
-def test_a_card_hash_never_changes() -> None:
-    """Members are found by it; without the network's own key the number cannot be found again."""
-    assert card_hash(bytes(range(32)), "4000-1234").hex() == "5acf7a37d183b34c6cfbc6bc7ca291ecfae78ee02dbf643de589fd13fcf5e288"
-
-
-def test_a_card_hash_depends_on_the_networks_key() -> None:
-    """Two networks cannot compare their members."""
-    assert card_hash(bytes(32), "4000-1234") != card_hash(bytes(range(32)), "4000-1234")

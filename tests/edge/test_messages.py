@@ -8,7 +8,19 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from partners.pos.requests import ENROL, GET_BALANCE, GET_ENTRY, ISSUE, METHODS, REDEEM, REVERSE, SUBMIT_BATCH, TRANSFER, Method
+from partners.pos.requests import (
+    ENROL,
+    GET_BALANCE,
+    GET_ENTRY,
+    ISSUE,
+    LIST_ENTRIES,
+    METHODS,
+    REDEEM,
+    REVERSE,
+    SUBMIT_BATCH,
+    TRANSFER,
+    Method,
+)
 from tallystick.v1 import errors_pb2, member_pb2, points_pb2, types_pb2
 from tests.edge.running import Caller, Seen, issue_request, receipt_of, refusal
 
@@ -131,11 +143,18 @@ def test_a_card_number_of_another_form_is_refused(acme: Caller, card: str) -> No
     assert got == {"card_number": "INVALID_FORMAT: 4 to 32 characters of [A-Za-z0-9-]"}
 
 
-def test_requests_have_no_enum_whose_value_could_be_unknown() -> None:
-    """Once one has, UNKNOWN_ENUM needs its check."""
-    enums = [field.full_name for method in METHODS for field in fields_within(method.request.DESCRIPTOR)]
+def test_an_unknown_value_of_an_enum_is_refused(acme: Caller) -> None:
+    """By its field, in each of the two places in which requests have one."""
+    enums = {field.full_name for method in METHODS for field in fields_within(method.request.DESCRIPTOR)}
+    assert enums == {"tallystick.v1.Identifier.kind", "tallystick.v1.ListEntriesRequest.kinds"}
+    identifier = types_pb2.Identifier(value="x")
+    setattr(identifier, "kind", 99)  # noqa: B010 - a number that the type checker knows to be none
+    asked = member_pb2.ListEntriesRequest(member=MEMBER)
+    asked.kinds.extend([99])  # type: ignore[list-item] # as above
 
-    assert enums == []
+    named = invalid(acme, GET_BALANCE, member_pb2.GetBalanceRequest(member=types_pb2.MemberRef(identifier=identifier)))
+    assert named == {"member.identifier.kind": "UNSUPPORTED: card, phone, email, QR or token"}
+    assert invalid(acme, LIST_ENTRIES, asked) == {"kinds[0]": "UNSUPPORTED: a kind of entry"}
 
 
 def fields_within(descriptor: Descriptor) -> Iterable[FieldDescriptor]:

@@ -13,24 +13,36 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from gateway.domain.command import (
+    AddIdentifier,
     AmountAsked,
     Checkout,
     ClaimReceipt,
     Command,
+    Confirm,
+    Donate,
     Enrol,
+    Erase,
     Issue,
     MemberRef,
+    Merge,
+    Pause,
     PlaceHold,
     Redeem,
     Refund,
+    RemoveIdentifier,
+    Resume,
     Reverse,
     Transfer,
     VoidHold,
 )
+from gateway.domain.identifiers import Identifier, IdentifierKind
+from gateway.domain.ids import member_id
 from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Receipt, Result
 from gateway.domain.units import parse_amount
+from gateway.ledger.audit import audit
+from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.ledger.batch import BatchSettings, expire_lots, run_batch
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import reading
@@ -131,6 +143,43 @@ class Books:
         caller = self._caller(partner)
         return ClaimReceipt(**caller, member=card(member), total=euros(total), receipt_number=receipt_number, **asked)
 
+    def donate(self, member: str, points: int, *, charity: str = "hope", partner: str = "alpha") -> Donate:
+        """The command to give points to a charity."""
+        return Donate(**self._caller(partner), member=card(member), charity_id=charity, points=points)
+
+    def confirm(self, member: str, language: str | None = None) -> Confirm:
+        """The command to confirm a member."""
+        return Confirm(**self._caller("alpha"), member=card(member), language=language)
+
+    def add(self, member: str, kind: IdentifierKind, name: str, *, valid_until_ms: int = 0, tail: str = "") -> AddIdentifier:
+        """The command to add an identifier; `name` stands for its hash."""
+        identifier = Identifier(kind, name, tail, valid_until_ms)
+        return AddIdentifier(**self._caller("alpha"), member=card(member), identifier=identifier)
+
+    def remove(self, member: str, name: str) -> RemoveIdentifier:
+        """The command to remove an identifier."""
+        return RemoveIdentifier(**self._caller("alpha"), member=card(member), identifier_hash=name)
+
+    def pause(self, member: str) -> Pause:
+        """The command to pause a member."""
+        return Pause(**self._caller("alpha"), member=card(member))
+
+    def resume(self, member: str) -> Resume:
+        """The command to end a pause."""
+        return Resume(**self._caller("alpha"), member=card(member))
+
+    def merge(self, source: str | MemberRef, target: str | MemberRef) -> Merge:
+        """The command to make one member of two, named by cards or otherwise."""
+        return Merge(**self._caller("alpha"), source=_ref(source), target=_ref(target))
+
+    def erase(self, member: str | MemberRef) -> Erase:
+        """The command to erase who a member is."""
+        return Erase(**self._caller("alpha"), member=_ref(member))
+
+    def id_of(self, name: str, *, partner: str = "alpha") -> MemberRef:
+        """A member by the id that the enrolment of the name's card gave, whoever has the card now."""
+        return MemberRef(member_id=member_id(partner, f"enrol-{name}"))
+
     def expire(self, day: str) -> int:
         """The night's expiry at noon of a day."""
         self.now_ms = at(day)
@@ -185,6 +234,16 @@ def run_everywhere(connection: Connection, commands: Sequence[Command], *, now_m
 def euros(amount: str) -> AmountAsked:
     """An amount of EUR in major units."""
     return AmountAsked("EUR", parse_amount(amount, "EUR"))
+
+
+def audited(books: Books) -> tuple[object, ...]:
+    """What a full audit finds wrong, receipts included."""
+    form = ReceiptForm(books.receipts.encode, books.receipts.by_bytes.__getitem__)
+    return audit(books.network.engine, full=True, now_ms=books.now_ms, receipts=form).failures
+
+
+def _ref(member: str | MemberRef) -> MemberRef:
+    return card(member) if isinstance(member, str) else member
 
 
 def card(name: str) -> MemberRef:

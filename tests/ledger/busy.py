@@ -3,9 +3,11 @@
 Built by the code that the gateway, the operator and the night use, with receipts in the form of the wire.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from gateway.domain.command import AmountAsked, BasketLine, Command, LineReturned
+from gateway.domain.command import AmountAsked, BasketLine, Command, Enrol, LineReturned, MemberRef
+from gateway.domain.identifiers import Identifier, IdentifierKind
 from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer
@@ -71,6 +73,7 @@ class BusyBooks(Books):
 def busy_network(folder: Path, *, lanes: int = 1, lanes_then: int | None = None) -> GivenNetwork:
     """Books of June and some days of July 2026, the last window open. `lanes_then`: from the third week on."""
     network = month(folder, lanes=lanes)
+    network.onboard("hope", {}, roles="charity", face_value="0.50", reimbursement_rate="0.80", issue_price="0")
     _decide(network)
     books = BusyBooks(network)
     first, redemption, basket = _first_window(books)
@@ -172,7 +175,32 @@ def _third_window(books: BusyBooks, first: Command, redemption: Command) -> None
     books.do("2026-06-25", books.transfer("ann", "ben", 120), books.transfer("ann", "dan", 5))
     books.do("2026-06-26", books.redeem("ben", partner="alpha", up_to_value=AmountAsked("EUR", 150)))
     books.do("2026-06-26", books.issue("ben", "8.50"))
+    _members(books)
     books.night("2026-06-30", "partner-to-partner")
+
+
+def _members(books: BusyBooks) -> None:
+    """Identifiers of all kinds, some gone or used up; a donation; members that are provisional, paused, merged and erased."""
+    books.enrol("fay", "gus", "hal", "ida")
+    pat = Enrol(
+        partner_id="alpha",
+        key_id="alpha/till-1/1",
+        idempotency_key="enrol-pat",
+        identifier=Identifier(IdentifierKind.PHONE, "phone-pat", "678"),
+        provisional=True,
+        language="fr",
+    )
+    token = replace(books.issue("fay", "40.00"), member=MemberRef(identifier_hash="token-fay"))
+    bought, paid = books.issue("gus", "100.00"), books.redeem("gus", 30)
+    books.do("2026-06-27", pat, books.add("fay", IdentifierKind.EMAIL, "mail-fay", tail="na"), books.confirm("fay", "de"))
+    books.do("2026-06-27", books.add("gus", IdentifierKind.QR, "qr-gus", tail="wxyz"), books.remove("gus", "qr-gus"))
+    for number in range(2):
+        name = ("token-old", "token-fay")[number]
+        books.do("2026-06-27", books.add("fay", IdentifierKind.TOKEN, name, valid_until_ms=at("2026-06-28") + number))
+    books.do("2026-06-27", token, books.donate("fay", 6), books.pause("hal"), books.resume("hal"), books.pause("fay"))
+    books.do("2026-06-28", bought, paid, books.issue("hal", "80.00", partner="bravo"), books.reverse(bought, amount="90.00"))
+    books.do("2026-06-28", books.issue("ida", "20.00"), books.merge("gus", "hal"), books.erase("ida"))
+    books.do("2026-06-28", books.reverse(paid, points=10), books.reverse(bought), books.issue("gus", "30.00"))
 
 
 def _open_window(books: BusyBooks, basket: Command) -> None:

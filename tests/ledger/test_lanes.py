@@ -44,7 +44,7 @@ def names(books: Books) -> tuple[str, str, str]:
     found: dict[int, list[str]] = {0: [], 1: []}
     for number in range(100):
         enrolment = books.enrolment(f"m{number}", "alpha")
-        found[lane_of(bucket_of(member_id(enrolment.partner_id, enrolment.idempotency_key)), 2)].append(enrolment.card_hash)
+        found[lane_of(bucket_of(member_id(enrolment.partner_id, enrolment.idempotency_key)), 2)].append(f"m{number}")
     return found[0][0], found[0][1], found[1][0]
 
 

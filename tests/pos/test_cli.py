@@ -106,7 +106,7 @@ def test_a_refusal_is_a_sentence_or_json_and_exits_with_one(pos: Command, capsys
         (("redeem", "--card", "ALICE-1"), 2, "say how much by one of --points and --up-to"),
         (("reverse",), 1, "name the entry to reverse in one way"),
         (("entry",), 2, "name the entry by one of --id and --key"),
-        (("sign", "IssueCoins", "{}"), 1, "no method 'IssueCoins'; there are: C"),
+        (("sign", "IssueCoins", "{}"), 1, "no method 'IssueCoins'; there are: A"),
         (("sign", "GetBalance", "{"), 1, "BODY is no GetBalanceRequest as JSON"),
         (("sign", "GetBalance", "{}", "--nonce", "x"), 1, "tally-nonce must be 16 bytes in base64url"),
     ],

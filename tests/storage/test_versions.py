@@ -49,3 +49,27 @@ def test_windows_that_the_first_version_closed_cannot_be_upgraded(empty_engine: 
         migrate.upgrade(empty_engine)
     with reading(empty_engine) as connection:
         assert migrate.schema_version(connection) == "0001"
+
+
+def test_cards_of_before_belong_to_the_enrolments_of_their_members(empty_engine: Engine) -> None:
+    """Members are confirmed, in no language; what they have shows nothing of itself, and says which entry gave it."""
+    entry = (5, "e1", 0, 1, 1, 1, "acme", "acme/till-1/1", "k1", "m1", "2026-06-01", 1, 1, 0, "", 0, 0, "", "", "")
+    names = (
+        "bucket, entry_id, lane, sequence, window_id, kind, partner_id, key_id, idempotency_key, member_id, business_date, "
+        "occurred_at_ms, booked_at_ms, points, unit, amount, rate_card_version, original_entry_id, offer_id, receipt_number"
+    )
+    with writing(empty_engine) as connection:
+        _upgrade_to(connection, "0002")
+        hashes = {"none": bytes(32)}
+        insert = f"INSERT INTO entries ({names}, fingerprint, entry_hash) VALUES ({repr(entry)[1:-1]}, :none, :none)"
+        connection.execute(text(insert), hashes)
+        connection.exec_driver_sql("INSERT INTO members VALUES (5, 'm1', 'acme', 7, 0, 1, 1)")
+        connection.exec_driver_sql("INSERT INTO member_identifiers VALUES ('hash', 'card', 'm1')")
+        connection.exec_driver_sql("INSERT INTO postings VALUES (5, 'e1', 0, 1, 'l1', 'acme', 'acme', 1, 7, '')")
+    migrate.upgrade(empty_engine)
+
+    assert _rows(empty_engine, "members") == [(5, "m1", "acme", 7, 0, 1, 1, 0, 1, 0, "", "")]
+    assert _rows(empty_engine, "member_identifiers") == [("hash", "card", "m1", "", 0, "e1", "")]
+    assert len(_rows(empty_engine, "postings")) == 1
+    with reading(empty_engine) as connection:
+        assert connection.execute(text("SELECT facts, head_entry_id FROM entries")).all() == [("", "")]

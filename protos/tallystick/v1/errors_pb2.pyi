@@ -67,7 +67,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
     ERROR_REASON_PARTNER_NOT_ACTIVE: _ErrorReason.ValueType  # 22
-    """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
+    """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
     ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 23
     """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
     ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 24
@@ -93,7 +93,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
     ERROR_REASON_BALANCE_LIMIT: _ErrorReason.ValueType  # 35
-    """FAILED_PRECONDITION. The sum would exceed what an account can hold."""
+    """FAILED_PRECONDITION. The sum would exceed what an account can hold. Of identifiers, `identifiers_max` says how many."""
     ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: _ErrorReason.ValueType  # 36
     """RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 37
@@ -114,8 +114,30 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
     ERROR_REASON_RECEIPT_ALREADY_CLAIMED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+    ERROR_REASON_SPENDING_PAUSED: _ErrorReason.ValueType  # 52
+    """PERMISSION_DENIED. The member has stopped that points are taken, and may resume; issues and refunds go on. Not remembered."""
+    ERROR_REASON_MEMBER_MERGED: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION. Both are one member already. Whoever names a merged member is led to the one it was merged into, without an error."""
+    ERROR_REASON_IDENTIFIER_TAKEN: _ErrorReason.ValueType  # 54
+    """ALREADY_EXISTS. The identifier belongs to a member already."""
+    ERROR_REASON_IDENTIFIER_NOT_FOUND: _ErrorReason.ValueType  # 55
+    """NOT_FOUND. The member has no such identifier."""
+    ERROR_REASON_LAST_IDENTIFIER: _ErrorReason.ValueType  # 56
+    """FAILED_PRECONDITION. A member's last lasting identifier cannot be removed."""
+    ERROR_REASON_MEMBER_NOT_PROVISIONAL: _ErrorReason.ValueType  # 57
+    """FAILED_PRECONDITION. The member is confirmed already, and no language was named."""
+    ERROR_REASON_NOT_A_CHARITY: _ErrorReason.ValueType  # 58
+    """FAILED_PRECONDITION. The partner named is none, or no charity."""
+    ERROR_REASON_TOKEN_USED_OR_EXPIRED: _ErrorReason.ValueType  # 59
+    """FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over. `server_time_ms` with a new token."""
+    ERROR_REASON_MEMBER_ERASED: _ErrorReason.ValueType  # 67
+    """FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
+    ERROR_REASON_MEMBER_PROVISIONAL: _ErrorReason.ValueType  # 68
+    """PERMISSION_DENIED. The member gets points, but none may be taken until it is confirmed. Not remembered."""
     ERROR_REASON_MORE_THAN_TOTAL: _ErrorReason.ValueType  # 69
     """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
+    ERROR_REASON_MEMBER_HAS_HOLDS: _ErrorReason.ValueType  # 70
+    """PERMISSION_DENIED. A member that goes into another one has points set aside by open holds. Not remembered."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a command was not carried out. The name without its prefix is ErrorInfo.reason (domain "tallystick")."""
@@ -165,7 +187,7 @@ ERROR_REASON_PARTNER_MISMATCH: ErrorReason.ValueType  # 20
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS. The idempotency key belongs to another command that was booked."""
 ERROR_REASON_PARTNER_NOT_ACTIVE: ErrorReason.ValueType  # 22
-"""PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, is; `status` says which."""
+"""PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
 ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
 ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 24
@@ -191,7 +213,7 @@ ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 33
 ERROR_REASON_INSUFFICIENT_POINTS: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. Fewer usable points than asked for; of a hold, `held` says how many it has set aside."""
 ERROR_REASON_BALANCE_LIMIT: ErrorReason.ValueType  # 35
-"""FAILED_PRECONDITION. The sum would exceed what an account can hold."""
+"""FAILED_PRECONDITION. The sum would exceed what an account can hold. Of identifiers, `identifiers_max` says how many."""
 ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: ErrorReason.ValueType  # 36
 """RESOURCE_EXHAUSTED with QuotaFailure. The net debit cap of `issuer_id` would be exceeded; people must act."""
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 37
@@ -212,6 +234,28 @@ ERROR_REASON_REFUND_EXCEEDS_REST: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
 ERROR_REASON_RECEIPT_ALREADY_CLAIMED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+ERROR_REASON_SPENDING_PAUSED: ErrorReason.ValueType  # 52
+"""PERMISSION_DENIED. The member has stopped that points are taken, and may resume; issues and refunds go on. Not remembered."""
+ERROR_REASON_MEMBER_MERGED: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION. Both are one member already. Whoever names a merged member is led to the one it was merged into, without an error."""
+ERROR_REASON_IDENTIFIER_TAKEN: ErrorReason.ValueType  # 54
+"""ALREADY_EXISTS. The identifier belongs to a member already."""
+ERROR_REASON_IDENTIFIER_NOT_FOUND: ErrorReason.ValueType  # 55
+"""NOT_FOUND. The member has no such identifier."""
+ERROR_REASON_LAST_IDENTIFIER: ErrorReason.ValueType  # 56
+"""FAILED_PRECONDITION. A member's last lasting identifier cannot be removed."""
+ERROR_REASON_MEMBER_NOT_PROVISIONAL: ErrorReason.ValueType  # 57
+"""FAILED_PRECONDITION. The member is confirmed already, and no language was named."""
+ERROR_REASON_NOT_A_CHARITY: ErrorReason.ValueType  # 58
+"""FAILED_PRECONDITION. The partner named is none, or no charity."""
+ERROR_REASON_TOKEN_USED_OR_EXPIRED: ErrorReason.ValueType  # 59
+"""FAILED_PRECONDITION. The one-time token was used by another booking, or its time is over. `server_time_ms` with a new token."""
+ERROR_REASON_MEMBER_ERASED: ErrorReason.ValueType  # 67
+"""FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
+ERROR_REASON_MEMBER_PROVISIONAL: ErrorReason.ValueType  # 68
+"""PERMISSION_DENIED. The member gets points, but none may be taken until it is confirmed. Not remembered."""
 ERROR_REASON_MORE_THAN_TOTAL: ErrorReason.ValueType  # 69
 """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
+ERROR_REASON_MEMBER_HAS_HOLDS: ErrorReason.ValueType  # 70
+"""PERMISSION_DENIED. A member that goes into another one has points set aside by open holds. Not remembered."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

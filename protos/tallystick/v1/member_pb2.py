@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tallystick.v1 import types_pb2 as tallystick_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/member.proto\x12\rtallystick.v1\x1a\x19tallystick/v1/types.proto\"V\n\x12\x45nrolMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\"<\n\x13\x45nrolMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"=\n\x11GetBalanceRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\"\xc2\x01\n\x12GetBalanceResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x02 \x01(\x03\x12\x18\n\x10\x61vailable_points\x18\x03 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\x12)\n\x08standing\x18\x07 \x01(\x0b\x32\x17.tallystick.v1.Standing\"e\n\x12ListEntriesRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x13ListEntriesResponse\x12.\n\x08receipts\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x15TransferPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12(\n\x06target\x18\x03 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x0e\n\x06points\x18\x04 \x01(\x03\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x12\n\npartner_id\x18\x07 \x01(\tB\x11\n\x0f_occurred_at_ms\"?\n\x16TransferPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer2\xed\x02\n\rMemberService\x12T\n\x0b\x45nrolMember\x12!.tallystick.v1.EnrolMemberRequest\x1a\".tallystick.v1.EnrolMemberResponse\x12Q\n\nGetBalance\x12 .tallystick.v1.GetBalanceRequest\x1a!.tallystick.v1.GetBalanceResponse\x12T\n\x0bListEntries\x12!.tallystick.v1.ListEntriesRequest\x1a\".tallystick.v1.ListEntriesResponse\x12]\n\x0eTransferPoints\x12$.tallystick.v1.TransferPointsRequest\x1a%.tallystick.v1.TransferPointsResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atallystick/v1/member.proto\x12\rtallystick.v1\x1a\x19tallystick/v1/types.proto\"\xac\x01\n\x12\x45nrolMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61rd_number\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\x12-\n\nidentifier\x18\x04 \x01(\x0b\x32\x19.tallystick.v1.Identifier\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x10\n\x08language\x18\x06 \x01(\t\"<\n\x13\x45nrolMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\x7f\n\x14\x43onfirmMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x12\n\npartner_id\x18\x04 \x01(\t\">\n\x15\x43onfirmMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xb4\x01\n\x14\x41\x64\x64IdentifierRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12-\n\nidentifier\x18\x03 \x01(\x0b\x32\x19.tallystick.v1.Identifier\x12\x16\n\x0evalid_until_ms\x18\x04 \x01(\x03\x12\x12\n\npartner_id\x18\x05 \x01(\t\">\n\x15\x41\x64\x64IdentifierResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xc0\x01\n\x17RemoveIdentifierRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12/\n\nidentifier\x18\x03 \x01(\x0b\x32\x19.tallystick.v1.IdentifierH\x00\x12\x17\n\ridentifier_id\x18\x04 \x01(\tH\x00\x12\x12\n\npartner_id\x18\x05 \x01(\tB\x04\n\x02\x62y\"A\n\x18RemoveIdentifierResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"?\n\x13LookUpMemberRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\"\x8c\x01\n\x10MaskedIdentifier\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.tallystick.v1.IdentifierKind\x12\x0e\n\x06masked\x18\x02 \x01(\t\x12\x15\n\ridentifier_id\x18\x03 \x01(\t\x12\x16\n\x0evalid_until_ms\x18\x04 \x01(\x03\x12\x0c\n\x04used\x18\x05 \x01(\x08\"\xad\x02\n\x14LookUpMemberResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.tallystick.v1.MemberStatus\x12\x17\n\x0fspending_paused\x18\x03 \x01(\x08\x12\x10\n\x08language\x18\x04 \x01(\t\x12\x34\n\x0bidentifiers\x18\x05 \x03(\x0b\x32\x1f.tallystick.v1.MaskedIdentifier\x12\x19\n\x11\x66ormer_member_ids\x18\x06 \x03(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x07 \x01(\x03\x12)\n\x08standing\x18\x08 \x01(\x0b\x32\x17.tallystick.v1.Standing\x12\x16\n\x0eserver_time_ms\x18\t \x01(\x03\"=\n\x11GetBalanceRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\"\xc2\x01\n\x12GetBalanceResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x02 \x01(\x03\x12\x18\n\x10\x61vailable_points\x18\x03 \x01(\x03\x12\x13\n\x0b\x64\x65\x62t_points\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x06 \x01(\x03\x12)\n\x08standing\x18\x07 \x01(\x0b\x32\x17.tallystick.v1.Standing\"b\n\x0fListLotsRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"@\n\x07OpenLot\x12\x11\n\tissuer_id\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x12\n\nexpires_on\x18\x03 \x01(\t\"i\n\x10ListLotsResponse\x12$\n\x04lots\x18\x01 \x03(\x0b\x32\x16.tallystick.v1.OpenLot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x61lance_points\x18\x03 \x01(\x03\"\xdf\x01\n\x12ListEntriesRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\'\n\x05kinds\x18\x04 \x03(\x0e\x32\x18.tallystick.v1.EntryKind\x12\x1b\n\x13\x66irst_business_date\x18\x05 \x01(\t\x12\x1a\n\x12last_business_date\x18\x06 \x01(\t\x12\x16\n\x0ereceipt_number\x18\x07 \x01(\t\"^\n\x13ListEntriesResponse\x12.\n\x08receipts\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.SignedReceipt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x15TransferPointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12(\n\x06target\x18\x03 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x0e\n\x06points\x18\x04 \x01(\x03\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x12\n\npartner_id\x18\x07 \x01(\tB\x11\n\x0f_occurred_at_ms\"?\n\x16TransferPointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\xd8\x01\n\x13\x44onatePointsRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\ncharity_id\x18\x03 \x01(\t\x12\x0e\n\x06points\x18\x04 \x01(\x03\x12\x1b\n\x0eoccurred_at_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0ereceipt_number\x18\x06 \x01(\t\x12\x12\n\npartner_id\x18\x07 \x01(\tB\x11\n\x0f_occurred_at_ms\"=\n\x14\x44onatePointsResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"m\n\x14PauseSpendingRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\npartner_id\x18\x03 \x01(\t\">\n\x15PauseSpendingResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"n\n\x15ResumeSpendingRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\npartner_id\x18\x03 \x01(\t\"?\n\x16ResumeSpendingResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"\x96\x01\n\x13MergeMembersRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12(\n\x06target\x18\x03 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\npartner_id\x18\x04 \x01(\t\"=\n\x14MergeMembersResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer\"S\n\x13\x45xportMemberRequest\x12(\n\x06member\x18\x01 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x14\x45xportMemberResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x12\x45raseMemberRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12(\n\x06member\x18\x02 \x01(\x0b\x32\x18.tallystick.v1.MemberRef\x12\x12\n\npartner_id\x18\x03 \x01(\t\"<\n\x13\x45raseMemberResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Answer*\x80\x01\n\x0cMemberStatus\x12\x1d\n\x19MEMBER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14MEMBER_STATUS_ACTIVE\x10\x01\x12\x1d\n\x19MEMBER_STATUS_PROVISIONAL\x10\x02\x12\x18\n\x14MEMBER_STATUS_ERASED\x10\x03\x32\xcc\n\n\rMemberService\x12T\n\x0b\x45nrolMember\x12!.tallystick.v1.EnrolMemberRequest\x1a\".tallystick.v1.EnrolMemberResponse\x12Z\n\rConfirmMember\x12#.tallystick.v1.ConfirmMemberRequest\x1a$.tallystick.v1.ConfirmMemberResponse\x12Z\n\rAddIdentifier\x12#.tallystick.v1.AddIdentifierRequest\x1a$.tallystick.v1.AddIdentifierResponse\x12\x63\n\x10RemoveIdentifier\x12&.tallystick.v1.RemoveIdentifierRequest\x1a\'.tallystick.v1.RemoveIdentifierResponse\x12W\n\x0cLookUpMember\x12\".tallystick.v1.LookUpMemberRequest\x1a#.tallystick.v1.LookUpMemberResponse\x12Q\n\nGetBalance\x12 .tallystick.v1.GetBalanceRequest\x1a!.tallystick.v1.GetBalanceResponse\x12K\n\x08ListLots\x12\x1e.tallystick.v1.ListLotsRequest\x1a\x1f.tallystick.v1.ListLotsResponse\x12T\n\x0bListEntries\x12!.tallystick.v1.ListEntriesRequest\x1a\".tallystick.v1.ListEntriesResponse\x12]\n\x0eTransferPoints\x12$.tallystick.v1.TransferPointsRequest\x1a%.tallystick.v1.TransferPointsResponse\x12W\n\x0c\x44onatePoints\x12\".tallystick.v1.DonatePointsRequest\x1a#.tallystick.v1.DonatePointsResponse\x12Z\n\rPauseSpending\x12#.tallystick.v1.PauseSpendingRequest\x1a$.tallystick.v1.PauseSpendingResponse\x12]\n\x0eResumeSpending\x12$.tallystick.v1.ResumeSpendingRequest\x1a%.tallystick.v1.ResumeSpendingResponse\x12W\n\x0cMergeMembers\x12\".tallystick.v1.MergeMembersRequest\x1a#.tallystick.v1.MergeMembersResponse\x12W\n\x0c\x45xportMember\x12\".tallystick.v1.ExportMemberRequest\x1a#.tallystick.v1.ExportMemberResponse\x12T\n\x0b\x45raseMember\x12!.tallystick.v1.EraseMemberRequest\x1a\".tallystick.v1.EraseMemberResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,72 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallystick.v1.member_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021org.tallystick.v1P\001Z-tallystick.example/tallystick/v1;tallystickv1\252\002\rTallystick.V1'
-  _globals['_ENROLMEMBERREQUEST']._serialized_start=72
-  _globals['_ENROLMEMBERREQUEST']._serialized_end=158
-  _globals['_ENROLMEMBERRESPONSE']._serialized_start=160
-  _globals['_ENROLMEMBERRESPONSE']._serialized_end=220
-  _globals['_GETBALANCEREQUEST']._serialized_start=222
-  _globals['_GETBALANCEREQUEST']._serialized_end=283
-  _globals['_GETBALANCERESPONSE']._serialized_start=286
-  _globals['_GETBALANCERESPONSE']._serialized_end=480
-  _globals['_LISTENTRIESREQUEST']._serialized_start=482
-  _globals['_LISTENTRIESREQUEST']._serialized_end=583
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=585
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=679
-  _globals['_TRANSFERPOINTSREQUEST']._serialized_start=682
-  _globals['_TRANSFERPOINTSREQUEST']._serialized_end=922
-  _globals['_TRANSFERPOINTSRESPONSE']._serialized_start=924
-  _globals['_TRANSFERPOINTSRESPONSE']._serialized_end=987
-  _globals['_MEMBERSERVICE']._serialized_start=990
-  _globals['_MEMBERSERVICE']._serialized_end=1355
+  _globals['_MEMBERSTATUS']._serialized_start=3860
+  _globals['_MEMBERSTATUS']._serialized_end=3988
+  _globals['_ENROLMEMBERREQUEST']._serialized_start=73
+  _globals['_ENROLMEMBERREQUEST']._serialized_end=245
+  _globals['_ENROLMEMBERRESPONSE']._serialized_start=247
+  _globals['_ENROLMEMBERRESPONSE']._serialized_end=307
+  _globals['_CONFIRMMEMBERREQUEST']._serialized_start=309
+  _globals['_CONFIRMMEMBERREQUEST']._serialized_end=436
+  _globals['_CONFIRMMEMBERRESPONSE']._serialized_start=438
+  _globals['_CONFIRMMEMBERRESPONSE']._serialized_end=500
+  _globals['_ADDIDENTIFIERREQUEST']._serialized_start=503
+  _globals['_ADDIDENTIFIERREQUEST']._serialized_end=683
+  _globals['_ADDIDENTIFIERRESPONSE']._serialized_start=685
+  _globals['_ADDIDENTIFIERRESPONSE']._serialized_end=747
+  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_start=750
+  _globals['_REMOVEIDENTIFIERREQUEST']._serialized_end=942
+  _globals['_REMOVEIDENTIFIERRESPONSE']._serialized_start=944
+  _globals['_REMOVEIDENTIFIERRESPONSE']._serialized_end=1009
+  _globals['_LOOKUPMEMBERREQUEST']._serialized_start=1011
+  _globals['_LOOKUPMEMBERREQUEST']._serialized_end=1074
+  _globals['_MASKEDIDENTIFIER']._serialized_start=1077
+  _globals['_MASKEDIDENTIFIER']._serialized_end=1217
+  _globals['_LOOKUPMEMBERRESPONSE']._serialized_start=1220
+  _globals['_LOOKUPMEMBERRESPONSE']._serialized_end=1521
+  _globals['_GETBALANCEREQUEST']._serialized_start=1523
+  _globals['_GETBALANCEREQUEST']._serialized_end=1584
+  _globals['_GETBALANCERESPONSE']._serialized_start=1587
+  _globals['_GETBALANCERESPONSE']._serialized_end=1781
+  _globals['_LISTLOTSREQUEST']._serialized_start=1783
+  _globals['_LISTLOTSREQUEST']._serialized_end=1881
+  _globals['_OPENLOT']._serialized_start=1883
+  _globals['_OPENLOT']._serialized_end=1947
+  _globals['_LISTLOTSRESPONSE']._serialized_start=1949
+  _globals['_LISTLOTSRESPONSE']._serialized_end=2054
+  _globals['_LISTENTRIESREQUEST']._serialized_start=2057
+  _globals['_LISTENTRIESREQUEST']._serialized_end=2280
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=2282
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=2376
+  _globals['_TRANSFERPOINTSREQUEST']._serialized_start=2379
+  _globals['_TRANSFERPOINTSREQUEST']._serialized_end=2619
+  _globals['_TRANSFERPOINTSRESPONSE']._serialized_start=2621
+  _globals['_TRANSFERPOINTSRESPONSE']._serialized_end=2684
+  _globals['_DONATEPOINTSREQUEST']._serialized_start=2687
+  _globals['_DONATEPOINTSREQUEST']._serialized_end=2903
+  _globals['_DONATEPOINTSRESPONSE']._serialized_start=2905
+  _globals['_DONATEPOINTSRESPONSE']._serialized_end=2966
+  _globals['_PAUSESPENDINGREQUEST']._serialized_start=2968
+  _globals['_PAUSESPENDINGREQUEST']._serialized_end=3077
+  _globals['_PAUSESPENDINGRESPONSE']._serialized_start=3079
+  _globals['_PAUSESPENDINGRESPONSE']._serialized_end=3141
+  _globals['_RESUMESPENDINGREQUEST']._serialized_start=3143
+  _globals['_RESUMESPENDINGREQUEST']._serialized_end=3253
+  _globals['_RESUMESPENDINGRESPONSE']._serialized_start=3255
+  _globals['_RESUMESPENDINGRESPONSE']._serialized_end=3318
+  _globals['_MERGEMEMBERSREQUEST']._serialized_start=3321
+  _globals['_MERGEMEMBERSREQUEST']._serialized_end=3471
+  _globals['_MERGEMEMBERSRESPONSE']._serialized_start=3473
+  _globals['_MERGEMEMBERSRESPONSE']._serialized_end=3534
+  _globals['_EXPORTMEMBERREQUEST']._serialized_start=3536
+  _globals['_EXPORTMEMBERREQUEST']._serialized_end=3619
+  _globals['_EXPORTMEMBERRESPONSE']._serialized_start=3621
+  _globals['_EXPORTMEMBERRESPONSE']._serialized_end=3686
+  _globals['_ERASEMEMBERREQUEST']._serialized_start=3688
+  _globals['_ERASEMEMBERREQUEST']._serialized_end=3795
+  _globals['_ERASEMEMBERRESPONSE']._serialized_start=3797
+  _globals['_ERASEMEMBERRESPONSE']._serialized_end=3857
+  _globals['_MEMBERSERVICE']._serialized_start=3991
+  _globals['_MEMBERSERVICE']._serialized_end=5347
 # @@protoc_insertion_point(module_scope)

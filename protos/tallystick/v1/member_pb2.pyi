@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tallystick.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -19,31 +20,73 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MemberStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemberStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMBER_STATUS_UNSPECIFIED: _MemberStatus.ValueType  # 0
+    """Never sent."""
+    MEMBER_STATUS_ACTIVE: _MemberStatus.ValueType  # 1
+    """Confirmed."""
+    MEMBER_STATUS_PROVISIONAL: _MemberStatus.ValueType  # 2
+    """Enrolled at a till and not confirmed yet."""
+    MEMBER_STATUS_ERASED: _MemberStatus.ValueType  # 3
+    """The identity was erased."""
+
+class MemberStatus(_MemberStatus, metaclass=_MemberStatusEnumTypeWrapper):
+    """Where a member stands."""
+
+MEMBER_STATUS_UNSPECIFIED: MemberStatus.ValueType  # 0
+"""Never sent."""
+MEMBER_STATUS_ACTIVE: MemberStatus.ValueType  # 1
+"""Confirmed."""
+MEMBER_STATUS_PROVISIONAL: MemberStatus.ValueType  # 2
+"""Enrolled at a till and not confirmed yet."""
+MEMBER_STATUS_ERASED: MemberStatus.ValueType  # 3
+"""The identity was erased."""
+Global___MemberStatus: _TypeAlias = MemberStatus  # noqa: Y015
+
 @_typing.final
 class EnrolMemberRequest(_message.Message):
-    """Asks to enrol a member."""
+    """Asks to enrol a member, under exactly one of `card_number` and `identifier`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    PROVISIONAL_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     card_number: _builtins.str
     """The number on the card: 4 to 32 characters of [A-Za-z0-9-]. Only a keyed hash of it is stored."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    provisional: _builtins.bool
+    """Enrolled at the till, without the member's data: gets points, but none are taken until ConfirmMember."""
+    language: _builtins.str
+    """The language of the member's receipts: "en", "de" or "fr"; empty for none."""
+    @_builtins.property
+    def identifier(self) -> _types_pb2.Identifier:
+        """An identifier of any kind but a one-time token."""
+
     def __init__(
         self,
         *,
         idempotency_key: _builtins.str = ...,
         card_number: _builtins.str = ...,
         partner_id: _builtins.str = ...,
+        identifier: _types_pb2.Identifier | None = ...,
+        provisional: _builtins.bool = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "idempotency_key", b"idempotency_key", "partner_id", b"partner_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "idempotency_key", b"idempotency_key", "identifier", b"identifier", "language", b"language", "partner_id", b"partner_id", "provisional", b"provisional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -72,6 +115,322 @@ class EnrolMemberResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrolMemberResponse: _TypeAlias = EnrolMemberResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmMemberRequest(_message.Message):
+    """Asks to confirm a provisional member, or to change a member's language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    language: _builtins.str
+    """The language of the member's receipts from now on: "en", "de" or "fr"; empty: as it is."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        language: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "language", b"language", "member", b"member", "partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmMemberRequest: _TypeAlias = ConfirmMemberRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmMemberResponse(_message.Message):
+    """The member is confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmMemberResponse: _TypeAlias = ConfirmMemberResponse  # noqa: Y015
+
+@_typing.final
+class AddIdentifierRequest(_message.Message):
+    """Asks to give a member another identifier. A new one-time token takes the place of the oldest one that the member has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    valid_until_ms: _builtins.int
+    """Until when a one-time token may be used, unix milliseconds; needed for a token, and for nothing else."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    @_builtins.property
+    def identifier(self) -> _types_pb2.Identifier:
+        """What names the member from now on. A member has at most 20."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        identifier: _types_pb2.Identifier | None = ...,
+        valid_until_ms: _builtins.int = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identifier", b"identifier", "member", b"member", "partner_id", b"partner_id", "valid_until_ms", b"valid_until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddIdentifierRequest: _TypeAlias = AddIdentifierRequest  # noqa: Y015
+
+@_typing.final
+class AddIdentifierResponse(_message.Message):
+    """The identifier was added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddIdentifierResponse: _TypeAlias = AddIdentifierResponse  # noqa: Y015
+
+@_typing.final
+class RemoveIdentifierRequest(_message.Message):
+    """Asks to take an identifier from a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_ID_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    identifier_id: _builtins.str
+    """By the id that LookUpMember gives it, such as for a card that was lost."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    @_builtins.property
+    def identifier(self) -> _types_pb2.Identifier:
+        """By itself."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        identifier: _types_pb2.Identifier | None = ...,
+        identifier_id: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "identifier", b"identifier", "identifier_id", b"identifier_id", "member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "idempotency_key", b"idempotency_key", "identifier", b"identifier", "identifier_id", b"identifier_id", "member", b"member", "partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_by: _TypeAlias = _typing.Literal["identifier", "identifier_id"]  # noqa: Y015
+    _WhichOneofArgType_by: _TypeAlias = _typing.Literal["by", b"by"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_by) -> _WhichOneofReturnType_by | None: ...
+
+Global___RemoveIdentifierRequest: _TypeAlias = RemoveIdentifierRequest  # noqa: Y015
+
+@_typing.final
+class RemoveIdentifierResponse(_message.Message):
+    """The identifier was removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveIdentifierResponse: _TypeAlias = RemoveIdentifierResponse  # noqa: Y015
+
+@_typing.final
+class LookUpMemberRequest(_message.Message):
+    """Asks who somebody is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member. Looking up does not use up a one-time token."""
+
+    def __init__(
+        self,
+        *,
+        member: _types_pb2.MemberRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookUpMemberRequest: _TypeAlias = LookUpMemberRequest  # noqa: Y015
+
+@_typing.final
+class MaskedIdentifier(_message.Message):
+    """An identifier as it may be shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_ID_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    kind: _types_pb2.IdentifierKind.ValueType
+    """What it is."""
+    masked: _builtins.str
+    """Such as "…678", or "…na@…" of an e-mail address."""
+    identifier_id: _builtins.str
+    """Names the identifier, for RemoveIdentifier: 16 characters of [0-9a-f]."""
+    valid_until_ms: _builtins.int
+    """Until when a one-time token may be used, unix milliseconds; 0 for all others."""
+    used: _builtins.bool
+    """Whether a booking has used the one-time token up."""
+    def __init__(
+        self,
+        *,
+        kind: _types_pb2.IdentifierKind.ValueType = ...,
+        masked: _builtins.str = ...,
+        identifier_id: _builtins.str = ...,
+        valid_until_ms: _builtins.int = ...,
+        used: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier_id", b"identifier_id", "kind", b"kind", "masked", b"masked", "used", b"used", "valid_until_ms", b"valid_until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaskedIdentifier: _TypeAlias = MaskedIdentifier  # noqa: Y015
+
+@_typing.final
+class LookUpMemberResponse(_message.Message):
+    """Who somebody is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    SPENDING_PAUSED_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    FORMER_MEMBER_IDS_FIELD_NUMBER: _builtins.int
+    BALANCE_POINTS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_MS_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    """The member's id; that of the member it was merged into, if it was."""
+    status: Global___MemberStatus.ValueType
+    """Where the member stands."""
+    spending_paused: _builtins.bool
+    """Whether points may not be taken for the time being, because somebody has asked for that."""
+    language: _builtins.str
+    """"en", "de", "fr", or empty."""
+    balance_points: _builtins.int
+    """Open lots less debt, in points; negative while in debt."""
+    server_time_ms: _builtins.int
+    """The gateway's clock when it answered, unix milliseconds."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaskedIdentifier]:
+        """In the order of their kinds."""
+
+    @_builtins.property
+    def former_member_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of members that were merged into this one."""
+
+    @_builtins.property
+    def standing(self) -> _types_pb2.Standing:
+        """What can be taken (nothing while the member is provisional or paused), what is set aside, owed, and expires next."""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        status: Global___MemberStatus.ValueType = ...,
+        spending_paused: _builtins.bool = ...,
+        language: _builtins.str = ...,
+        identifiers: _abc.Iterable[Global___MaskedIdentifier] | None = ...,
+        former_member_ids: _abc.Iterable[_builtins.str] | None = ...,
+        balance_points: _builtins.int = ...,
+        standing: _types_pb2.Standing | None = ...,
+        server_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["standing", b"standing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_points", b"balance_points", "former_member_ids", b"former_member_ids", "identifiers", b"identifiers", "language", b"language", "member_id", b"member_id", "server_time_ms", b"server_time_ms", "spending_paused", b"spending_paused", "standing", b"standing", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookUpMemberResponse: _TypeAlias = LookUpMemberResponse  # noqa: Y015
 
 @_typing.final
 class GetBalanceRequest(_message.Message):
@@ -146,8 +505,8 @@ class GetBalanceResponse(_message.Message):
 Global___GetBalanceResponse: _TypeAlias = GetBalanceResponse  # noqa: Y015
 
 @_typing.final
-class ListEntriesRequest(_message.Message):
-    """Asks for a page of entries."""
+class ListLotsRequest(_message.Message):
+    """Asks for a page of lots."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -155,7 +514,7 @@ class ListEntriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most entries to answer, 1 to 200; 0: 50."""
+    """Most lots to answer, 1 to 200; 0: 50."""
     page_token: _builtins.str
     """From the page before; empty for the first."""
     @_builtins.property
@@ -175,6 +534,118 @@ class ListEntriesRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+Global___ListLotsRequest: _TypeAlias = ListLotsRequest  # noqa: Y015
+
+@_typing.final
+class OpenLot(_message.Message):
+    """Points of one issue that are still open. Which purchase they come from is its partner's affair."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_ID_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_ON_FIELD_NUMBER: _builtins.int
+    issuer_id: _builtins.str
+    """The partner that issued them."""
+    points: _builtins.int
+    """Open points."""
+    expires_on: _builtins.str
+    """Last date on which they can be used, as YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        issuer_id: _builtins.str = ...,
+        points: _builtins.int = ...,
+        expires_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_on", b"expires_on", "issuer_id", b"issuer_id", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenLot: _TypeAlias = OpenLot  # noqa: Y015
+
+@_typing.final
+class ListLotsResponse(_message.Message):
+    """A page of lots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    BALANCE_POINTS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty after the last."""
+    balance_points: _builtins.int
+    """All open lots less debt, in points; negative while in debt."""
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenLot]:
+        """In the order in which they are taken: by expiry, then arrival. Lots that are overdue come first, and are not taken."""
+
+    def __init__(
+        self,
+        *,
+        lots: _abc.Iterable[Global___OpenLot] | None = ...,
+        next_page_token: _builtins.str = ...,
+        balance_points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_points", b"balance_points", "lots", b"lots", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLotsResponse: _TypeAlias = ListLotsResponse  # noqa: Y015
+
+@_typing.final
+class ListEntriesRequest(_message.Message):
+    """Asks for a page of entries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    FIRST_BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    LAST_BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    RECEIPT_NUMBER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries to answer, 1 to 200; 0: 50."""
+    page_token: _builtins.str
+    """From the page before, with the same filters; empty for the first."""
+    first_business_date: _builtins.str
+    """Only entries with this business date or a later one, as YYYY-MM-DD; empty: all."""
+    last_business_date: _builtins.str
+    """Only entries with this business date or an earlier one, as YYYY-MM-DD; empty: all."""
+    receipt_number: _builtins.str
+    """Only entries with exactly this number of the till's; empty: all."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.EntryKind.ValueType]:
+        """Only entries of these kinds; none: all."""
+
+    def __init__(
+        self,
+        *,
+        member: _types_pb2.MemberRef | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[_types_pb2.EntryKind.ValueType] | None = ...,
+        first_business_date: _builtins.str = ...,
+        last_business_date: _builtins.str = ...,
+        receipt_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_business_date", b"first_business_date", "kinds", b"kinds", "last_business_date", b"last_business_date", "member", b"member", "page_size", b"page_size", "page_token", b"page_token", "receipt_number", b"receipt_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 Global___ListEntriesRequest: _TypeAlias = ListEntriesRequest  # noqa: Y015
 
 @_typing.final
@@ -189,7 +660,7 @@ class ListEntriesResponse(_message.Message):
     """For the next page; empty after the last."""
     @_builtins.property
     def receipts(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedReceipt]:
-        """The receipts of the caller's own entries, in the order of their booking."""
+        """The receipts of the caller's own entries, in the order of their booking; those of members that were merged into this one as well."""
 
     def __init__(
         self,
@@ -280,3 +751,364 @@ class TransferPointsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransferPointsResponse: _TypeAlias = TransferPointsResponse  # noqa: Y015
+
+@_typing.final
+class DonatePointsRequest(_message.Message):
+    """Asks to give points to a charity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    CHARITY_ID_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    RECEIPT_NUMBER_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    charity_id: _builtins.str
+    """The charity: a partner with the role `charity`."""
+    points: _builtins.int
+    """How many points, 1 to 1,000,000,000."""
+    occurred_at_ms: _builtins.int
+    """When it happened, unix milliseconds; absent: now. At most `late_days_max` business days back."""
+    receipt_number: _builtins.str
+    """The till's number of the donation, for people: up to 64 printable characters."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """Whose points."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        charity_id: _builtins.str = ...,
+        points: _builtins.int = ...,
+        occurred_at_ms: _builtins.int | None = ...,
+        receipt_number: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms", "member", b"member", "occurred_at_ms", b"occurred_at_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms", "charity_id", b"charity_id", "idempotency_key", b"idempotency_key", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "partner_id", b"partner_id", "points", b"points", "receipt_number", b"receipt_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__occurred_at_ms: _TypeAlias = _typing.Literal["occurred_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__occurred_at_ms: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__occurred_at_ms) -> _WhichOneofReturnType__occurred_at_ms | None: ...
+
+Global___DonatePointsRequest: _TypeAlias = DonatePointsRequest  # noqa: Y015
+
+@_typing.final
+class DonatePointsResponse(_message.Message):
+    """The points were given; the receipt's amount is what they are worth at the charity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DonatePointsResponse: _TypeAlias = DonatePointsResponse  # noqa: Y015
+
+@_typing.final
+class PauseSpendingRequest(_message.Message):
+    """Asks to stop that points of a member are taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "member", b"member", "partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSpendingRequest: _TypeAlias = PauseSpendingRequest  # noqa: Y015
+
+@_typing.final
+class PauseSpendingResponse(_message.Message):
+    """No points are taken until ResumeSpending."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSpendingResponse: _TypeAlias = PauseSpendingResponse  # noqa: Y015
+
+@_typing.final
+class ResumeSpendingRequest(_message.Message):
+    """Asks to end what PauseSpending began."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "member", b"member", "partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeSpendingRequest: _TypeAlias = ResumeSpendingRequest  # noqa: Y015
+
+@_typing.final
+class ResumeSpendingResponse(_message.Message):
+    """Points can be taken again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeSpendingResponse: _TypeAlias = ResumeSpendingResponse  # noqa: Y015
+
+@_typing.final
+class MergeMembersRequest(_message.Message):
+    """Asks to make one member of two."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def source(self) -> _types_pb2.MemberRef:
+        """The member that goes into the other; its id leads there afterwards."""
+
+    @_builtins.property
+    def target(self) -> _types_pb2.MemberRef:
+        """The member that stays; another one than the source."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        source: _types_pb2.MemberRef | None = ...,
+        target: _types_pb2.MemberRef | None = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "partner_id", b"partner_id", "source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeMembersRequest: _TypeAlias = MergeMembersRequest  # noqa: Y015
+
+@_typing.final
+class MergeMembersResponse(_message.Message):
+    """The members are one; the receipt is that of the source's account, which is empty now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeMembersResponse: _TypeAlias = MergeMembersResponse  # noqa: Y015
+
+@_typing.final
+class ExportMemberRequest(_message.Message):
+    """Asks for what is stored about a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_token: _builtins.str
+    """From the page before; empty for the first."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    def __init__(
+        self,
+        *,
+        member: _types_pb2.MemberRef | None = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMemberRequest: _TypeAlias = ExportMemberRequest  # noqa: Y015
+
+@_typing.final
+class ExportMemberResponse(_message.Message):
+    """A page of what is stored about a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """Canonical JSON. The first page has "member" (with its identifiers, masked, and its debts), then come pages with "lots", then
+    pages with "entries": the caller's own, in the order of their booking. Of others' entries "member" has the number only.
+    A page has at most 200 lots or entries.
+    """
+    next_page_token: _builtins.str
+    """For the next page; empty after the last."""
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMemberResponse: _TypeAlias = ExportMemberResponse  # noqa: Y015
+
+@_typing.final
+class EraseMemberRequest(_message.Message):
+    """Asks to erase who a member is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
+    partner_id: _builtins.str
+    """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    @_builtins.property
+    def member(self) -> _types_pb2.MemberRef:
+        """The member."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member: _types_pb2.MemberRef | None = ...,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "member", b"member", "partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMemberRequest: _TypeAlias = EraseMemberRequest  # noqa: Y015
+
+@_typing.final
+class EraseMemberResponse(_message.Message):
+    """The identity is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _types_pb2.Answer:
+        """The signed receipt."""
+
+    def __init__(
+        self,
+        *,
+        answer: _types_pb2.Answer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMemberResponse: _TypeAlias = EraseMemberResponse  # noqa: Y015

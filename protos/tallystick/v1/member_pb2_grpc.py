@@ -27,6 +27,8 @@ if _version_not_supported:
 
 class MemberServiceStub:
     """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
     """
 
     def __init__(self, channel):
@@ -40,10 +42,35 @@ class MemberServiceStub:
                 request_serializer=tallystick_dot_v1_dot_member__pb2.EnrolMemberRequest.SerializeToString,
                 response_deserializer=tallystick_dot_v1_dot_member__pb2.EnrolMemberResponse.FromString,
                 _registered_method=True)
+        self.ConfirmMember = channel.unary_unary(
+                '/tallystick.v1.MemberService/ConfirmMember',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.ConfirmMemberRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.ConfirmMemberResponse.FromString,
+                _registered_method=True)
+        self.AddIdentifier = channel.unary_unary(
+                '/tallystick.v1.MemberService/AddIdentifier',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.AddIdentifierRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.AddIdentifierResponse.FromString,
+                _registered_method=True)
+        self.RemoveIdentifier = channel.unary_unary(
+                '/tallystick.v1.MemberService/RemoveIdentifier',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.RemoveIdentifierRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.RemoveIdentifierResponse.FromString,
+                _registered_method=True)
+        self.LookUpMember = channel.unary_unary(
+                '/tallystick.v1.MemberService/LookUpMember',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.LookUpMemberRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.LookUpMemberResponse.FromString,
+                _registered_method=True)
         self.GetBalance = channel.unary_unary(
                 '/tallystick.v1.MemberService/GetBalance',
                 request_serializer=tallystick_dot_v1_dot_member__pb2.GetBalanceRequest.SerializeToString,
                 response_deserializer=tallystick_dot_v1_dot_member__pb2.GetBalanceResponse.FromString,
+                _registered_method=True)
+        self.ListLots = channel.unary_unary(
+                '/tallystick.v1.MemberService/ListLots',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.ListLotsRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.ListLotsResponse.FromString,
                 _registered_method=True)
         self.ListEntries = channel.unary_unary(
                 '/tallystick.v1.MemberService/ListEntries',
@@ -55,29 +82,102 @@ class MemberServiceStub:
                 request_serializer=tallystick_dot_v1_dot_member__pb2.TransferPointsRequest.SerializeToString,
                 response_deserializer=tallystick_dot_v1_dot_member__pb2.TransferPointsResponse.FromString,
                 _registered_method=True)
+        self.DonatePoints = channel.unary_unary(
+                '/tallystick.v1.MemberService/DonatePoints',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.DonatePointsRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.DonatePointsResponse.FromString,
+                _registered_method=True)
+        self.PauseSpending = channel.unary_unary(
+                '/tallystick.v1.MemberService/PauseSpending',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.PauseSpendingRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.PauseSpendingResponse.FromString,
+                _registered_method=True)
+        self.ResumeSpending = channel.unary_unary(
+                '/tallystick.v1.MemberService/ResumeSpending',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.ResumeSpendingRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.ResumeSpendingResponse.FromString,
+                _registered_method=True)
+        self.MergeMembers = channel.unary_unary(
+                '/tallystick.v1.MemberService/MergeMembers',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.MergeMembersResponse.FromString,
+                _registered_method=True)
+        self.ExportMember = channel.unary_unary(
+                '/tallystick.v1.MemberService/ExportMember',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.ExportMemberRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.ExportMemberResponse.FromString,
+                _registered_method=True)
+        self.EraseMember = channel.unary_unary(
+                '/tallystick.v1.MemberService/EraseMember',
+                request_serializer=tallystick_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
+                response_deserializer=tallystick_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer:
     """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
     """
 
     def EnrolMember(self, request, context):
-        """Enrols a member under a card number. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
-        CARD_ALREADY_ENROLLED.
+        """Enrols a member under an identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+        CARD_ALREADY_ENROLLED (of a card), IDENTIFIER_TAKEN (of any other).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmMember(self, request, context):
+        """Confirms a provisional member, or changes a member's language. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+        PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_NOT_PROVISIONAL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddIdentifier(self, request, context):
+        """Gives a member another identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED (also if the new token's time is over), MEMBER_ERASED, IDENTIFIER_TAKEN,
+        BALANCE_LIMIT (more than `identifiers_max`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveIdentifier(self, request, context):
+        """Takes an identifier from a member: it may be given to another one from then on. Refused with, in this order:
+        IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED,
+        IDENTIFIER_NOT_FOUND, LAST_IDENTIFIER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LookUpMember(self, request, context):
+        """Who somebody at the till is: status, language, masked identifiers, points. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """The member's points. MEMBER_NOT_FOUND if there is none.
+        """The member's points. MEMBER_NOT_FOUND if there is none, TOKEN_USED_OR_EXPIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLots(self, request, context):
+        """The member's open lots, in the order in which they are taken, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+        PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, PAGE_TOKEN_INVALID.
+        """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,7 +186,60 @@ class MemberServiceServicer:
     def TransferPoints(self, request, context):
         """Moves points to another member; each lot keeps its issuer, price and expiry. Refused with, in this order:
         IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND,
-        INSUFFICIENT_POINTS, BALANCE_LIMIT.
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DonatePoints(self, request, context):
+        """Gives a member's points to a charity: settled like a redemption there, at its face value and its reimbursement rate.
+        Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
+        NOT_A_CHARITY (PARTNER_NOT_ACTIVE with `charity_id` while it is suspended), RATE_CARD_MISSING, MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSpending(self, request, context):
+        """Stops that points of a member are taken; issues and refunds go on. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+        PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSpending(self, request, context):
+        """Ends that. Refused as PauseSpending. Needs a key with the scope `office`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeMembers(self, request, context):
+        """Makes one member of two: points (each lot keeps its issuer, price and expiry), debts and identifiers of the source go to
+        the target, which then pays its debts; the source's id leads to the target from then on. Refused with, in this order:
+        IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_MERGED (both are one already), MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, SPENDING_PAUSED (of the source), MEMBER_HAS_HOLDS (of the source), BALANCE_LIMIT.
+        Needs a key with the scope `office`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportMember(self, request, context):
+        """Everything that is stored about a member and that the caller may see, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+        PAGE_TOKEN_INVALID. Needs a key with the scope `office`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseMember(self, request, context):
+        """Erases who a member is: identifiers with what is shown of them, and the language. Entries stay, and prove the books; open
+        points stay and expire. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED. Needs a key with the scope `office`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,10 +253,35 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=tallystick_dot_v1_dot_member__pb2.EnrolMemberRequest.FromString,
                     response_serializer=tallystick_dot_v1_dot_member__pb2.EnrolMemberResponse.SerializeToString,
             ),
+            'ConfirmMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmMember,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.ConfirmMemberRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.ConfirmMemberResponse.SerializeToString,
+            ),
+            'AddIdentifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddIdentifier,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.AddIdentifierRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.AddIdentifierResponse.SerializeToString,
+            ),
+            'RemoveIdentifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveIdentifier,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.RemoveIdentifierRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.RemoveIdentifierResponse.SerializeToString,
+            ),
+            'LookUpMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookUpMember,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.LookUpMemberRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.LookUpMemberResponse.SerializeToString,
+            ),
             'GetBalance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBalance,
                     request_deserializer=tallystick_dot_v1_dot_member__pb2.GetBalanceRequest.FromString,
                     response_serializer=tallystick_dot_v1_dot_member__pb2.GetBalanceResponse.SerializeToString,
+            ),
+            'ListLots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLots,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.ListLotsRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.ListLotsResponse.SerializeToString,
             ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
@@ -115,6 +293,36 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=tallystick_dot_v1_dot_member__pb2.TransferPointsRequest.FromString,
                     response_serializer=tallystick_dot_v1_dot_member__pb2.TransferPointsResponse.SerializeToString,
             ),
+            'DonatePoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.DonatePoints,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.DonatePointsRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.DonatePointsResponse.SerializeToString,
+            ),
+            'PauseSpending': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSpending,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.PauseSpendingRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.PauseSpendingResponse.SerializeToString,
+            ),
+            'ResumeSpending': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSpending,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.ResumeSpendingRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.ResumeSpendingResponse.SerializeToString,
+            ),
+            'MergeMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeMembers,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.MergeMembersRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.MergeMembersResponse.SerializeToString,
+            ),
+            'ExportMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportMember,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.ExportMemberRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.ExportMemberResponse.SerializeToString,
+            ),
+            'EraseMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseMember,
+                    request_deserializer=tallystick_dot_v1_dot_member__pb2.EraseMemberRequest.FromString,
+                    response_serializer=tallystick_dot_v1_dot_member__pb2.EraseMemberResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tallystick.v1.MemberService', rpc_method_handlers)
@@ -125,6 +333,8 @@ def add_MemberServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class MemberService:
     """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
     """
 
     @staticmethod
@@ -155,6 +365,114 @@ class MemberService:
             _registered_method=True)
 
     @staticmethod
+    def ConfirmMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/ConfirmMember',
+            tallystick_dot_v1_dot_member__pb2.ConfirmMemberRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.ConfirmMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddIdentifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/AddIdentifier',
+            tallystick_dot_v1_dot_member__pb2.AddIdentifierRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.AddIdentifierResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveIdentifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/RemoveIdentifier',
+            tallystick_dot_v1_dot_member__pb2.RemoveIdentifierRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.RemoveIdentifierResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookUpMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/LookUpMember',
+            tallystick_dot_v1_dot_member__pb2.LookUpMemberRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.LookUpMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetBalance(request,
             target,
             options=(),
@@ -171,6 +489,33 @@ class MemberService:
             '/tallystick.v1.MemberService/GetBalance',
             tallystick_dot_v1_dot_member__pb2.GetBalanceRequest.SerializeToString,
             tallystick_dot_v1_dot_member__pb2.GetBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/ListLots',
+            tallystick_dot_v1_dot_member__pb2.ListLotsRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.ListLotsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -225,6 +570,168 @@ class MemberService:
             '/tallystick.v1.MemberService/TransferPoints',
             tallystick_dot_v1_dot_member__pb2.TransferPointsRequest.SerializeToString,
             tallystick_dot_v1_dot_member__pb2.TransferPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DonatePoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/DonatePoints',
+            tallystick_dot_v1_dot_member__pb2.DonatePointsRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.DonatePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSpending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/PauseSpending',
+            tallystick_dot_v1_dot_member__pb2.PauseSpendingRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.PauseSpendingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSpending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/ResumeSpending',
+            tallystick_dot_v1_dot_member__pb2.ResumeSpendingRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.ResumeSpendingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/MergeMembers',
+            tallystick_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.MergeMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/ExportMember',
+            tallystick_dot_v1_dot_member__pb2.ExportMemberRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.ExportMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.MemberService/EraseMember',
+            tallystick_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
+            tallystick_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,

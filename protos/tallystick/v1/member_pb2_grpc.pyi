@@ -27,47 +27,152 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MemberServiceStub:
-    """What tills and service desks do with members."""
+    """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MemberServiceAsyncStub: ...
     EnrolMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.EnrolMemberRequest, _member_pb2.EnrolMemberResponse]
-    """Enrols a member under a card number. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
-    CARD_ALREADY_ENROLLED.
+    """Enrols a member under an identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+    CARD_ALREADY_ENROLLED (of a card), IDENTIFIER_TAKEN (of any other).
     """
+    ConfirmMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.ConfirmMemberRequest, _member_pb2.ConfirmMemberResponse]
+    """Confirms a provisional member, or changes a member's language. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+    PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_NOT_PROVISIONAL.
+    """
+    AddIdentifier: _grpc.UnaryUnaryMultiCallable[_member_pb2.AddIdentifierRequest, _member_pb2.AddIdentifierResponse]
+    """Gives a member another identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED (also if the new token's time is over), MEMBER_ERASED, IDENTIFIER_TAKEN,
+    BALANCE_LIMIT (more than `identifiers_max`).
+    """
+    RemoveIdentifier: _grpc.UnaryUnaryMultiCallable[_member_pb2.RemoveIdentifierRequest, _member_pb2.RemoveIdentifierResponse]
+    """Takes an identifier from a member: it may be given to another one from then on. Refused with, in this order:
+    IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED,
+    IDENTIFIER_NOT_FOUND, LAST_IDENTIFIER.
+    """
+    LookUpMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.LookUpMemberRequest, _member_pb2.LookUpMemberResponse]
+    """Who somebody at the till is: status, language, masked identifiers, points. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
     GetBalance: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetBalanceRequest, _member_pb2.GetBalanceResponse]
-    """The member's points. MEMBER_NOT_FOUND if there is none."""
+    """The member's points. MEMBER_NOT_FOUND if there is none, TOKEN_USED_OR_EXPIRED."""
+    ListLots: _grpc.UnaryUnaryMultiCallable[_member_pb2.ListLotsRequest, _member_pb2.ListLotsResponse]
+    """The member's open lots, in the order in which they are taken, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+    PAGE_TOKEN_INVALID.
+    """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_member_pb2.ListEntriesRequest, _member_pb2.ListEntriesResponse]
-    """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, PAGE_TOKEN_INVALID."""
+    """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, PAGE_TOKEN_INVALID."""
     TransferPoints: _grpc.UnaryUnaryMultiCallable[_member_pb2.TransferPointsRequest, _member_pb2.TransferPointsResponse]
     """Moves points to another member; each lot keeps its issuer, price and expiry. Refused with, in this order:
     IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND,
-    INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    """
+    DonatePoints: _grpc.UnaryUnaryMultiCallable[_member_pb2.DonatePointsRequest, _member_pb2.DonatePointsResponse]
+    """Gives a member's points to a charity: settled like a redemption there, at its face value and its reimbursement rate.
+    Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
+    NOT_A_CHARITY (PARTNER_NOT_ACTIVE with `charity_id` while it is suspended), RATE_CARD_MISSING, MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+    """
+    PauseSpending: _grpc.UnaryUnaryMultiCallable[_member_pb2.PauseSpendingRequest, _member_pb2.PauseSpendingResponse]
+    """Stops that points of a member are taken; issues and refunds go on. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+    PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED.
+    """
+    ResumeSpending: _grpc.UnaryUnaryMultiCallable[_member_pb2.ResumeSpendingRequest, _member_pb2.ResumeSpendingResponse]
+    """Ends that. Refused as PauseSpending. Needs a key with the scope `office`."""
+    MergeMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]
+    """Makes one member of two: points (each lot keeps its issuer, price and expiry), debts and identifiers of the source go to
+    the target, which then pays its debts; the source's id leads to the target from then on. Refused with, in this order:
+    IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_MERGED (both are one already), MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, SPENDING_PAUSED (of the source), MEMBER_HAS_HOLDS (of the source), BALANCE_LIMIT.
+    Needs a key with the scope `office`.
+    """
+    ExportMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.ExportMemberRequest, _member_pb2.ExportMemberResponse]
+    """Everything that is stored about a member and that the caller may see, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+    PAGE_TOKEN_INVALID. Needs a key with the scope `office`.
+    """
+    EraseMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]
+    """Erases who a member is: identifiers with what is shown of them, and the language. Entries stay, and prove the books; open
+    points stay and expire. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED. Needs a key with the scope `office`.
     """
 
 @_typing.type_check_only
 class MemberServiceAsyncStub(MemberServiceStub):
-    """What tills and service desks do with members."""
+    """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnrolMember: _aio.UnaryUnaryMultiCallable[_member_pb2.EnrolMemberRequest, _member_pb2.EnrolMemberResponse]  # type: ignore[assignment]
-    """Enrols a member under a card number. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
-    CARD_ALREADY_ENROLLED.
+    """Enrols a member under an identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+    CARD_ALREADY_ENROLLED (of a card), IDENTIFIER_TAKEN (of any other).
     """
+    ConfirmMember: _aio.UnaryUnaryMultiCallable[_member_pb2.ConfirmMemberRequest, _member_pb2.ConfirmMemberResponse]  # type: ignore[assignment]
+    """Confirms a provisional member, or changes a member's language. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+    PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_NOT_PROVISIONAL.
+    """
+    AddIdentifier: _aio.UnaryUnaryMultiCallable[_member_pb2.AddIdentifierRequest, _member_pb2.AddIdentifierResponse]  # type: ignore[assignment]
+    """Gives a member another identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED (also if the new token's time is over), MEMBER_ERASED, IDENTIFIER_TAKEN,
+    BALANCE_LIMIT (more than `identifiers_max`).
+    """
+    RemoveIdentifier: _aio.UnaryUnaryMultiCallable[_member_pb2.RemoveIdentifierRequest, _member_pb2.RemoveIdentifierResponse]  # type: ignore[assignment]
+    """Takes an identifier from a member: it may be given to another one from then on. Refused with, in this order:
+    IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED,
+    IDENTIFIER_NOT_FOUND, LAST_IDENTIFIER.
+    """
+    LookUpMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LookUpMemberRequest, _member_pb2.LookUpMemberResponse]  # type: ignore[assignment]
+    """Who somebody at the till is: status, language, masked identifiers, points. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
     GetBalance: _aio.UnaryUnaryMultiCallable[_member_pb2.GetBalanceRequest, _member_pb2.GetBalanceResponse]  # type: ignore[assignment]
-    """The member's points. MEMBER_NOT_FOUND if there is none."""
+    """The member's points. MEMBER_NOT_FOUND if there is none, TOKEN_USED_OR_EXPIRED."""
+    ListLots: _aio.UnaryUnaryMultiCallable[_member_pb2.ListLotsRequest, _member_pb2.ListLotsResponse]  # type: ignore[assignment]
+    """The member's open lots, in the order in which they are taken, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+    PAGE_TOKEN_INVALID.
+    """
     ListEntries: _aio.UnaryUnaryMultiCallable[_member_pb2.ListEntriesRequest, _member_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, PAGE_TOKEN_INVALID."""
+    """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, PAGE_TOKEN_INVALID."""
     TransferPoints: _aio.UnaryUnaryMultiCallable[_member_pb2.TransferPointsRequest, _member_pb2.TransferPointsResponse]  # type: ignore[assignment]
     """Moves points to another member; each lot keeps its issuer, price and expiry. Refused with, in this order:
     IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND,
-    INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+    """
+    DonatePoints: _aio.UnaryUnaryMultiCallable[_member_pb2.DonatePointsRequest, _member_pb2.DonatePointsResponse]  # type: ignore[assignment]
+    """Gives a member's points to a charity: settled like a redemption there, at its face value and its reimbursement rate.
+    Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
+    NOT_A_CHARITY (PARTNER_NOT_ACTIVE with `charity_id` while it is suspended), RATE_CARD_MISSING, MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+    """
+    PauseSpending: _aio.UnaryUnaryMultiCallable[_member_pb2.PauseSpendingRequest, _member_pb2.PauseSpendingResponse]  # type: ignore[assignment]
+    """Stops that points of a member are taken; issues and refunds go on. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+    PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED.
+    """
+    ResumeSpending: _aio.UnaryUnaryMultiCallable[_member_pb2.ResumeSpendingRequest, _member_pb2.ResumeSpendingResponse]  # type: ignore[assignment]
+    """Ends that. Refused as PauseSpending. Needs a key with the scope `office`."""
+    MergeMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]  # type: ignore[assignment]
+    """Makes one member of two: points (each lot keeps its issuer, price and expiry), debts and identifiers of the source go to
+    the target, which then pays its debts; the source's id leads to the target from then on. Refused with, in this order:
+    IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_MERGED (both are one already), MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, SPENDING_PAUSED (of the source), MEMBER_HAS_HOLDS (of the source), BALANCE_LIMIT.
+    Needs a key with the scope `office`.
+    """
+    ExportMember: _aio.UnaryUnaryMultiCallable[_member_pb2.ExportMemberRequest, _member_pb2.ExportMemberResponse]  # type: ignore[assignment]
+    """Everything that is stored about a member and that the caller may see, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+    PAGE_TOKEN_INVALID. Needs a key with the scope `office`.
+    """
+    EraseMember: _aio.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]  # type: ignore[assignment]
+    """Erases who a member is: identifiers with what is shown of them, and the language. Entries stay, and prove the books; open
+    points stay and expire. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED. Needs a key with the scope `office`.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What tills and service desks do with members."""
+    """What tills and service desks do with members.
+
+    Whatever books something is refused with IDEMPOTENCY_KEY_REUSED and PARTNER_NOT_ACTIVE first, then as its call says.
+    """
 
     @_abc_1.abstractmethod
     def EnrolMember(
@@ -75,9 +180,49 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.EnrolMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.EnrolMemberResponse, _abc.Awaitable[_member_pb2.EnrolMemberResponse]]:
-        """Enrols a member under a card number. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
-        CARD_ALREADY_ENROLLED.
+        """Enrols a member under an identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+        CARD_ALREADY_ENROLLED (of a card), IDENTIFIER_TAKEN (of any other).
         """
+
+    @_abc_1.abstractmethod
+    def ConfirmMember(
+        self,
+        request: _member_pb2.ConfirmMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ConfirmMemberResponse, _abc.Awaitable[_member_pb2.ConfirmMemberResponse]]:
+        """Confirms a provisional member, or changes a member's language. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+        PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_NOT_PROVISIONAL.
+        """
+
+    @_abc_1.abstractmethod
+    def AddIdentifier(
+        self,
+        request: _member_pb2.AddIdentifierRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.AddIdentifierResponse, _abc.Awaitable[_member_pb2.AddIdentifierResponse]]:
+        """Gives a member another identifier. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
+        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED (also if the new token's time is over), MEMBER_ERASED, IDENTIFIER_TAKEN,
+        BALANCE_LIMIT (more than `identifiers_max`).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveIdentifier(
+        self,
+        request: _member_pb2.RemoveIdentifierRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.RemoveIdentifierResponse, _abc.Awaitable[_member_pb2.RemoveIdentifierResponse]]:
+        """Takes an identifier from a member: it may be given to another one from then on. Refused with, in this order:
+        IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED,
+        IDENTIFIER_NOT_FOUND, LAST_IDENTIFIER.
+        """
+
+    @_abc_1.abstractmethod
+    def LookUpMember(
+        self,
+        request: _member_pb2.LookUpMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.LookUpMemberResponse, _abc.Awaitable[_member_pb2.LookUpMemberResponse]]:
+        """Who somebody at the till is: status, language, masked identifiers, points. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
 
     @_abc_1.abstractmethod
     def GetBalance(
@@ -85,7 +230,17 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.GetBalanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.GetBalanceResponse, _abc.Awaitable[_member_pb2.GetBalanceResponse]]:
-        """The member's points. MEMBER_NOT_FOUND if there is none."""
+        """The member's points. MEMBER_NOT_FOUND if there is none, TOKEN_USED_OR_EXPIRED."""
+
+    @_abc_1.abstractmethod
+    def ListLots(
+        self,
+        request: _member_pb2.ListLotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ListLotsResponse, _abc.Awaitable[_member_pb2.ListLotsResponse]]:
+        """The member's open lots, in the order in which they are taken, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+        PAGE_TOKEN_INVALID.
+        """
 
     @_abc_1.abstractmethod
     def ListEntries(
@@ -93,7 +248,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.ListEntriesResponse, _abc.Awaitable[_member_pb2.ListEntriesResponse]]:
-        """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, PAGE_TOKEN_INVALID."""
+        """The caller's own entries of a member, oldest first, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, PAGE_TOKEN_INVALID."""
 
     @_abc_1.abstractmethod
     def TransferPoints(
@@ -103,7 +258,71 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_member_pb2.TransferPointsResponse, _abc.Awaitable[_member_pb2.TransferPointsResponse]]:
         """Moves points to another member; each lot keeps its issuer, price and expiry. Refused with, in this order:
         IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, MEMBER_NOT_FOUND,
-        INSUFFICIENT_POINTS, BALANCE_LIMIT.
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS, BALANCE_LIMIT.
+        """
+
+    @_abc_1.abstractmethod
+    def DonatePoints(
+        self,
+        request: _member_pb2.DonatePointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.DonatePointsResponse, _abc.Awaitable[_member_pb2.DonatePointsResponse]]:
+        """Gives a member's points to a charity: settled like a redemption there, at its face value and its reimbursement rate.
+        Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
+        NOT_A_CHARITY (PARTNER_NOT_ACTIVE with `charity_id` while it is suspended), RATE_CARD_MISSING, MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseSpending(
+        self,
+        request: _member_pb2.PauseSpendingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.PauseSpendingResponse, _abc.Awaitable[_member_pb2.PauseSpendingResponse]]:
+        """Stops that points of a member are taken; issues and refunds go on. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
+        PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeSpending(
+        self,
+        request: _member_pb2.ResumeSpendingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ResumeSpendingResponse, _abc.Awaitable[_member_pb2.ResumeSpendingResponse]]:
+        """Ends that. Refused as PauseSpending. Needs a key with the scope `office`."""
+
+    @_abc_1.abstractmethod
+    def MergeMembers(
+        self,
+        request: _member_pb2.MergeMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.MergeMembersResponse, _abc.Awaitable[_member_pb2.MergeMembersResponse]]:
+        """Makes one member of two: points (each lot keeps its issuer, price and expiry), debts and identifiers of the source go to
+        the target, which then pays its debts; the source's id leads to the target from then on. Refused with, in this order:
+        IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_MERGED (both are one already), MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, SPENDING_PAUSED (of the source), MEMBER_HAS_HOLDS (of the source), BALANCE_LIMIT.
+        Needs a key with the scope `office`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportMember(
+        self,
+        request: _member_pb2.ExportMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ExportMemberResponse, _abc.Awaitable[_member_pb2.ExportMemberResponse]]:
+        """Everything that is stored about a member and that the caller may see, by pages. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED,
+        PAGE_TOKEN_INVALID. Needs a key with the scope `office`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseMember(
+        self,
+        request: _member_pb2.EraseMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.EraseMemberResponse, _abc.Awaitable[_member_pb2.EraseMemberResponse]]:
+        """Erases who a member is: identifiers with what is shown of them, and the language. Entries stay, and prove the books; open
+        points stay and expire. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, MEMBER_NOT_FOUND,
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED. Needs a key with the scope `office`.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -349,6 +349,7 @@ class Command(_message.Message):
     CHECKOUT_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
+    DONATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def issue(self) -> Global___IssuePointsRequest:
         """As IssuePoints."""
@@ -381,6 +382,10 @@ class Command(_message.Message):
     def claim(self) -> _till_pb2.ClaimReceiptRequest:
         """As TillService.ClaimReceipt."""
 
+    @_builtins.property
+    def donate(self) -> _member_pb2.DonatePointsRequest:
+        """As MemberService.DonatePoints."""
+
     def __init__(
         self,
         *,
@@ -392,12 +397,13 @@ class Command(_message.Message):
         checkout: _till_pb2.CheckoutRequest | None = ...,
         refund: _till_pb2.RefundRequest | None = ...,
         claim: _till_pb2.ClaimReceiptRequest | None = ...,
+        donate: _member_pb2.DonatePointsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "donate", b"donate", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "claim", b"claim", "command", b"command", "donate", b"donate", "enrol", b"enrol", "issue", b"issue", "redeem", b"redeem", "refund", b"refund", "reverse", b"reverse", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["issue", "redeem", "reverse", "enrol", "transfer", "checkout", "refund", "claim"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["issue", "redeem", "reverse", "enrol", "transfer", "checkout", "refund", "claim", "donate"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

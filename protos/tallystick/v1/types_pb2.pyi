@@ -20,6 +20,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _IdentifierKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IdentifierKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IdentifierKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IDENTIFIER_KIND_UNSPECIFIED: _IdentifierKind.ValueType  # 0
+    """Never sent."""
+    IDENTIFIER_KIND_CARD: _IdentifierKind.ValueType  # 1
+    """The number on a card: 4 to 32 characters of [A-Za-z0-9-], taken as it is."""
+    IDENTIFIER_KIND_PHONE: _IdentifierKind.ValueType  # 2
+    """A phone number in E.164: "+", then 7 to 15 digits of which the first is not 0."""
+    IDENTIFIER_KIND_EMAIL: _IdentifierKind.ValueType  # 3
+    """An e-mail address of up to 254 characters; capitals count like small letters."""
+    IDENTIFIER_KIND_QR: _IdentifierKind.ValueType  # 4
+    """What a member's lasting QR code says: 8 to 256 printable ASCII characters, taken as they are."""
+    IDENTIFIER_KIND_TOKEN: _IdentifierKind.ValueType  # 5
+    """A one-time token, such as an app shows: 16 to 128 characters of [A-Za-z0-9._~-]. The first booking that names it uses it up."""
+
+class IdentifierKind(_IdentifierKind, metaclass=_IdentifierKindEnumTypeWrapper):
+    """What kind of identifier names a member."""
+
+IDENTIFIER_KIND_UNSPECIFIED: IdentifierKind.ValueType  # 0
+"""Never sent."""
+IDENTIFIER_KIND_CARD: IdentifierKind.ValueType  # 1
+"""The number on a card: 4 to 32 characters of [A-Za-z0-9-], taken as it is."""
+IDENTIFIER_KIND_PHONE: IdentifierKind.ValueType  # 2
+"""A phone number in E.164: "+", then 7 to 15 digits of which the first is not 0."""
+IDENTIFIER_KIND_EMAIL: IdentifierKind.ValueType  # 3
+"""An e-mail address of up to 254 characters; capitals count like small letters."""
+IDENTIFIER_KIND_QR: IdentifierKind.ValueType  # 4
+"""What a member's lasting QR code says: 8 to 256 printable ASCII characters, taken as they are."""
+IDENTIFIER_KIND_TOKEN: IdentifierKind.ValueType  # 5
+"""A one-time token, such as an app shows: 16 to 128 characters of [A-Za-z0-9._~-]. The first booking that names it uses it up."""
+Global___IdentifierKind: _TypeAlias = IdentifierKind  # noqa: Y015
+
 class _EntryKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -52,6 +88,24 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A hold's time was over."""
     ENTRY_KIND_PARK_REFUND: _EntryKind.ValueType  # 12
     """A refund waits for its sale."""
+    ENTRY_KIND_ADD_IDENTIFIER: _EntryKind.ValueType  # 13
+    """A member got another identifier."""
+    ENTRY_KIND_REMOVE_IDENTIFIER: _EntryKind.ValueType  # 14
+    """A member lost an identifier."""
+    ENTRY_KIND_CONFIRM_MEMBER: _EntryKind.ValueType  # 15
+    """A provisional member was confirmed, or a member's language was set."""
+    ENTRY_KIND_PAUSE_SPENDING: _EntryKind.ValueType  # 16
+    """A member's points were locked against being taken."""
+    ENTRY_KIND_RESUME_SPENDING: _EntryKind.ValueType  # 17
+    """They were unlocked."""
+    ENTRY_KIND_MERGE_OUT: _EntryKind.ValueType  # 18
+    """A member went into another one: points and debts left the old account."""
+    ENTRY_KIND_MERGE_IN: _EntryKind.ValueType  # 19
+    """Points and debts of a member that was merged came into this account."""
+    ENTRY_KIND_ERASE_MEMBER: _EntryKind.ValueType  # 20
+    """Everything that tells who a member is was erased."""
+    ENTRY_KIND_DONATE: _EntryKind.ValueType  # 21
+    """Points were given to a charity."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What a booked entry is."""
@@ -82,6 +136,24 @@ ENTRY_KIND_LAPSE_HOLD: EntryKind.ValueType  # 11
 """A hold's time was over."""
 ENTRY_KIND_PARK_REFUND: EntryKind.ValueType  # 12
 """A refund waits for its sale."""
+ENTRY_KIND_ADD_IDENTIFIER: EntryKind.ValueType  # 13
+"""A member got another identifier."""
+ENTRY_KIND_REMOVE_IDENTIFIER: EntryKind.ValueType  # 14
+"""A member lost an identifier."""
+ENTRY_KIND_CONFIRM_MEMBER: EntryKind.ValueType  # 15
+"""A provisional member was confirmed, or a member's language was set."""
+ENTRY_KIND_PAUSE_SPENDING: EntryKind.ValueType  # 16
+"""A member's points were locked against being taken."""
+ENTRY_KIND_RESUME_SPENDING: EntryKind.ValueType  # 17
+"""They were unlocked."""
+ENTRY_KIND_MERGE_OUT: EntryKind.ValueType  # 18
+"""A member went into another one: points and debts left the old account."""
+ENTRY_KIND_MERGE_IN: EntryKind.ValueType  # 19
+"""Points and debts of a member that was merged came into this account."""
+ENTRY_KIND_ERASE_MEMBER: EntryKind.ValueType  # 20
+"""Everything that tells who a member is was erased."""
+ENTRY_KIND_DONATE: EntryKind.ValueType  # 21
+"""Points were given to a charity."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 @_typing.final
@@ -113,28 +185,64 @@ class Amount(_message.Message):
 Global___Amount: _TypeAlias = Amount  # noqa: Y015
 
 @_typing.final
+class Identifier(_message.Message):
+    """Something that names a member and that the member has or knows. Only a keyed hash of it is stored, and of its end at most
+    four characters, never more than a quarter of it, to show it masked.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    kind: Global___IdentifierKind.ValueType
+    """What it is."""
+    value: _builtins.str
+    """As its kind says, else INVALID_FIELDS."""
+    def __init__(
+        self,
+        *,
+        kind: Global___IdentifierKind.ValueType = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Identifier: _TypeAlias = Identifier  # noqa: Y015
+
+@_typing.final
 class MemberRef(_message.Message):
-    """Names a member, in exactly one of two ways; none is INVALID_FIELDS."""
+    """Names a member, in exactly one of three ways; none is INVALID_FIELDS. The id and the identifiers of a member that was merged
+    lead to the one it was merged into.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """The id that EnrolMember gave: 1 to 64 characters of [a-z0-9_-]."""
     card_number: _builtins.str
     """The number on the member's card: 4 to 32 characters of [A-Za-z0-9-]. Only a keyed hash of it is stored."""
+    @_builtins.property
+    def identifier(self) -> Global___Identifier:
+        """By an identifier of any kind. A card named here is the card named by its number above."""
+
     def __init__(
         self,
         *,
         member_id: _builtins.str = ...,
         card_number: _builtins.str = ...,
+        identifier: Global___Identifier | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "card_number", b"card_number", "member_id", b"member_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "card_number", b"card_number", "identifier", b"identifier", "member_id", b"member_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "card_number", b"card_number", "member_id", b"member_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "card_number", b"card_number", "identifier", b"identifier", "member_id", b"member_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_by: _TypeAlias = _typing.Literal["member_id", "card_number"]  # noqa: Y015
+    _WhichOneofReturnType_by: _TypeAlias = _typing.Literal["member_id", "card_number", "identifier"]  # noqa: Y015
     _WhichOneofArgType_by: _TypeAlias = _typing.Literal["by", b"by"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_by) -> _WhichOneofReturnType_by | None: ...
 
@@ -386,7 +494,7 @@ class Receipt(_message.Message):
     rate_card_version: _builtins.int
     """Version of the partner's rate card that priced the entry; 0 where none applies."""
     original_entry_id: _builtins.str
-    """The entry that this one reverses, or of which it is the other side; empty otherwise."""
+    """The entry that this one reverses, or of which it is the other side, or that added the identifier that this one ends; empty otherwise."""
     receipt_number: _builtins.str
     """The till's own number of the sale."""
     balance_points: _builtins.int
