@@ -95,6 +95,7 @@ def _receiving_side(work: WorkingSet, command: Transfer, given: Draft) -> Draft:
             points=posting.points,
             open_points=0,
             expired_points=0,
+            held_points=0,
         )
         draft.open_lot(lot, PostingKind.TRANSFER_IN, cause_lot_id=source.lot_id)
     return draft
