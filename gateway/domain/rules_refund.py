@@ -72,8 +72,9 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
     They are further entries of the checkout's command. A refund of another member stays parked: somebody mistook a receipt.
     """
     number = len(sale)
-    for parked in work.parked.get(state.entry_id, ()):
-        asked = json.loads(work.originals[parked.entry_id].entry.facts)
+    waiting = [(work.originals[parked.entry_id].entry, parked) for parked in work.parked.get(state.entry_id, ())]
+    for entry, parked in sorted(waiting, key=lambda pair: (pair[0].booked_at_ms, pair[0].sequence)):
+        asked = json.loads(entry.facts)
         is_meant = (parked.partner_id, parked.member_id, asked["unit"]) == (state.partner_id, state.member_id, state.unit)
         if parked.is_open and is_meant and state.rest:
             base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")

@@ -8,6 +8,7 @@ from gateway.domain.command import BasketLine, Command
 from gateway.domain.entry import EntryKind
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
+from gateway.storage.tables_till import parked_refunds
 from tests.given import GivenNetwork, at
 from tests.ledger.books import Books, card, refusal_of
 
@@ -155,3 +156,31 @@ def test_a_batch_of_till_calls_is_the_fold_of_them_where_a_hold_is_over(
         found.append(books.contents())
 
     assert found[0] == found[1]
+
+
+def test_another_members_hold_is_not_found_whether_it_is_open_or_not(books: Books) -> None:
+    """Not found comes before not open: who names a stranger's hold learns nothing of it."""
+    books.book(books.issue("ann", "200.00"))
+    hold = books.place("ann", 10, partner="alpha")
+    books.book(hold)
+
+    assert books.refused(books.checkout("ben", "5.00", hold=hold)) is Reason.HOLD_NOT_FOUND
+    books.book(books.void(hold))
+    assert books.refused(books.checkout("ben", "5.00", hold=hold)) is Reason.HOLD_NOT_FOUND
+    assert books.refused(books.checkout("ann", "5.00", hold=hold)) is Reason.HOLD_NOT_OPEN
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_refunds_that_waited_are_completed_in_the_order_in_which_they_came(books: Books, *, is_batch: bool) -> None:
+    """In one batch or in many: the last of six finds nothing left."""
+    sale = books.checkout("ann", "10.00")
+    waiting = [books.refund(sale, amount="2.00", member=card("ann")) for _ in range(6)]
+    if is_batch:
+        books.run(*waiting)
+    else:
+        for command in waiting:
+            books.book(command)
+    books.book(sale)
+    still_open = {row.entry_id for row in books.rows(parked_refunds.select()) if row.is_open}
+
+    assert still_open == {waiting[-1].entry_id}
