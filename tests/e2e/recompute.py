@@ -68,4 +68,5 @@ def _owed(redeemer: str, issuer: str, version: int, net: int, card: Mapping[str,
 
 def _entries(receipt: types_pb2.Receipt) -> list[types_pb2.Receipt | types_pb2.ReceiptLeg]:
     """Those of the command that redeem or give back: a checkout has further ones in its legs."""
-    return [entry for entry in (receipt, *receipt.legs) if entry.kind in REDEMPTIONS]
+    entries: list[types_pb2.Receipt | types_pb2.ReceiptLeg] = [receipt, *receipt.legs]
+    return [entry for entry in entries if entry.kind in REDEMPTIONS]
