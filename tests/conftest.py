@@ -52,19 +52,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(params=ENGINES)
 def new_network_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
     """Runs the test on both engines. Each call gives another network's URL, as `network_url`."""
-    if request.param == "sqlite":
-        yield lambda: None
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(server.new_database())
-        return made[-1]
-
-    yield make
-    for url in made:
-        server.drop_database(url)
+    yield from _new_urls(request)
 
 
 @pytest.fixture
@@ -77,15 +65,15 @@ def network_url(new_network_url: Callable[[], str | None]) -> str | None:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def module_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """The same for a network that all tests of a module share."""
-    if request.param == "sqlite":
-        yield None
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.new_database()
-    yield url
-    server.drop_database(url)
+def new_module_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
+    """The same for networks that tests of a module share."""
+    yield from _new_urls(request)
+
+
+@pytest.fixture(scope="module")
+def module_url(new_module_url: Callable[[], str | None]) -> str | None:
+    """The URL of a network that all tests of a module share, as `network_url`."""
+    return new_module_url()
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +91,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("postgres") is not None:
                 item.add_marker(pytest.mark.skip(reason=MISSING))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _new_urls(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
+    if request.param == "sqlite":
+        yield lambda: None
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(server.new_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        server.drop_database(url)

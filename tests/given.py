@@ -106,9 +106,11 @@ class GivenNetwork:
         with writing(self.engine) as connection:
             return approve(connection, RULINGS, decision.decision_id, hand=self.hands[1], now_ms=self.now_ms)
 
-    def onboard(self, partner_id: str, issue_rates: Mapping[str, str], **wanted: str) -> PrivateKey:
+    def onboard(
+        self, partner_id: str, issue_rates: Mapping[str, str], *, key: PrivateKey | None = None, **wanted: str
+    ) -> PrivateKey:
         """An active partner; `wanted` as in `application`. Answers its private key, of id `<partner>/till-1/1`."""
-        key, _ = new_key()
+        key = key or new_key()[0]
         applied = application(partner_id, issue_rates, key, **wanted)
         with writing(self.engine) as connection:
             decision = onboard(connection, applied, hand=self.hands[0], now_ms=self.now_ms)

@@ -273,9 +273,9 @@ class Book:
             yield account.member_id if account is not None else self.work.member_id(ref) or ref.named_hash or ""
 
     def _account_named(self, command: Command) -> MemberAccount | None:
-        """Of the entry that the command is about, as far as there is one."""
+        """Of the entry that the command is about, as far as there is one and it is its partner's own."""
         of_entry = entry_named(command)
-        return self.work.account_of_entry(of_entry) if of_entry is not None else None
+        return self.work.account_of_entry(of_entry, command.partner_id) if of_entry is not None else None
 
     def _head_of(self, account: MemberAccount | None) -> Head:
         """Of the account's lane; the batch's first if it has none here."""

@@ -1,6 +1,7 @@
 """A checkout after it was booked: what of it came back, and what follows from the rest. Cumulative: n returns give what one does.
 
 redeemed points that stay    ceil(points × rest of the total / total)
+money that stays             floor(money paid × rest of the total / total)
 eligible amount that stays   floor(eligible amount × rest of what earns / what earns)
 """
 
@@ -100,6 +101,11 @@ def points_that_stay(points: int, *, rest: int, total: int) -> int:
     return div_ceil(points * rest, total)
 
 
+def money_that_stays(paid: int, *, rest: int, total: int) -> int:
+    """Money that the till keeps when `rest` of the `total` is left; so it never hands back what nobody has paid."""
+    return div_floor(paid * rest, total)
+
+
 def eligible_that_stays(eligible: int, *, rest: int, earning: int) -> int:
     """The part of the issue's amount that is left when `rest` of what earned is left."""
     return div_floor(eligible * rest, earning) if earning else 0
@@ -128,12 +134,16 @@ def basket_lines(facts: str) -> dict[str, BasketLine]:
     return {line_id: BasketLine(line_id, minor, earns) for line_id, minor, earns in json.loads(facts).get("lines", ())}
 
 
-def refund_facts(state: CheckoutState, part: Part, parked_id: str) -> str:
-    """What the first entry of a refund commits to beside its points; `parked_id` is empty for one that did not wait."""
+def refund_facts(state: CheckoutState, part: Part, *, money: int, parked_id: str) -> str:
+    """What the first entry of a refund commits to beside its points; `parked_id` is empty for one that did not wait.
+
+    `money` is what of the part had been paid in money, before anything is withheld.
+    """
     further: dict[str, object] = {"lines": dict(part.lines)} if part.lines else {}
     if parked_id:
         further["parked"] = parked_id
-    return _json({"checkout": state.entry_id, "returned": part.amount, "earning": part.earning, "unit": state.unit, **further})
+    came = {"checkout": state.entry_id, "returned": part.amount, "earning": part.earning, "money": money, "unit": state.unit}
+    return _json({**came, **further})
 
 
 def parked_facts(command: Refund) -> str:

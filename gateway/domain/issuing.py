@@ -89,7 +89,7 @@ def _bonus(work: WorkingSet, partner_id: str, eligible: AmountAsked, on: date, o
         or offer.partner_id != partner_id
         or not offer.first_date <= on <= offer.last_date
         or offer.unit != eligible.unit
-        or eligible.minor_units < offer.minimum_amount
+        or eligible.minor_units < max(offer.minimum_amount, 1)  # goods that earn nothing win nothing: no return could tell
     ):
         return not_in_force
     parts: list[IssuePart] = []

@@ -53,6 +53,8 @@ def _redeemed(original: Original) -> Sequence[tuple[str, int]]:
 
 def _to_take(work: WorkingSet, original: Original, causes: list[Lot], *, remaining: int) -> list[int]:
     """Points that each lot of the issue has to give now: the issuer's own by its rate, the funders' by the bonus."""
+    if not causes:
+        return []
     entry = original.entry
     taken = {lot.lot_id: original.taken_points(lot.lot_id) for lot in causes}
     base_lot_id = f"{entry.entry_id}-0"

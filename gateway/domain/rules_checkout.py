@@ -115,11 +115,9 @@ def _payment(work: WorkingSet, command: Checkout, account: MemberAccount, card: 
 
 
 def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Payment | Refusal:
-    hold = open_hold(work, command.hold_id or "", command.partner_id)
+    hold = open_hold(work, command.hold_id or "", command.partner_id, account.member_id)
     if isinstance(hold, Refusal):
         return hold
-    if hold.member_id != account.member_id:
-        return Refusal(Reason.HOLD_NOT_FOUND)
     points = hold.points if command.points is None else command.points
     if points > hold.points:
         return Refusal(Reason.INSUFFICIENT_POINTS, {"held": str(hold.points)})

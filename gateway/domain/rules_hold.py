@@ -95,10 +95,10 @@ def decide_void(work: WorkingSet, command: VoidHold) -> list[Draft] | Refusal:
     return [draft]
 
 
-def open_hold(work: WorkingSet, hold_id: str, partner_id: str) -> Hold | Refusal:
-    """The partner's hold, if nothing has ended it. HOLD_NOT_FOUND, HOLD_NOT_OPEN."""
+def open_hold(work: WorkingSet, hold_id: str, partner_id: str, member_id: str | None = None) -> Hold | Refusal:
+    """The partner's hold, of the member if one is named, unless something has ended it. HOLD_NOT_FOUND, HOLD_NOT_OPEN."""
     hold = work.holds.get(hold_id)
-    if hold is None or hold.partner_id != partner_id:
+    if hold is None or hold.partner_id != partner_id or member_id not in (None, hold.member_id):
         return Refusal(Reason.HOLD_NOT_FOUND)
     if not hold.is_open:
         return Refusal(Reason.HOLD_NOT_OPEN, {"state": hold.state})

@@ -13,6 +13,7 @@ from gateway.domain.checkout import (
     Part,
     basket_lines,
     eligible_that_stays,
+    money_that_stays,
     parked_facts,
     part_by_amount,
     part_by_lines,
@@ -33,7 +34,8 @@ def decide_refund(work: WorkingSet, command: Refund) -> list[Draft] | Refusal:
     """The reversals of a checkout's entries; or an entry that waits for the checkout.
 
     Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, ENTRY_NOT_REVERSIBLE (no checkout), ENTRY_NOT_FOUND (and no member
-    and amount to park it by), MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, UNIT_UNSUPPORTED, REFUND_EXCEEDS_REST.
+    and amount to park it by; also another partner's, or another member's than the one that is named), MEMBER_NOT_FOUND,
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, UNIT_UNSUPPORTED, REFUND_EXCEEDS_REST.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -41,6 +43,9 @@ def decide_refund(work: WorkingSet, command: Refund) -> list[Draft] | Refusal:
     state = work.checkouts.get(command.checkout_id)
     if state is None:
         return _park(work, command, on.isoformat())
+    stranger = _is_of_somebody_else(work, command, state)
+    if stranger is not None:
+        return stranger
     if command.amount is not None and command.amount.unit != state.unit:
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": command.amount.unit})
     part = _part(work, command, state)
@@ -68,10 +73,12 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
     They are further entries of the checkout's command. A refund of another member stays parked: somebody mistook a receipt.
     """
     number = len(sale)
-    for parked in work.parked.get(state.entry_id, ()):
-        asked = json.loads(work.originals[parked.entry_id].entry.facts)
+    waiting = [(work.originals[parked.entry_id].entry, parked) for parked in work.parked.get(state.entry_id, ())]
+    for entry, parked in sorted(waiting, key=lambda pair: (pair[0].booked_at_ms, pair[0].sequence)):
+        asked = json.loads(entry.facts)
         is_same = work.present_account(parked.member_id) is work.present_account(state.member_id)
-        if parked.is_open and is_same and asked["unit"] == state.unit and state.rest:
+        is_meant = is_same and (parked.partner_id, asked["unit"]) == (state.partner_id, state.unit)
+        if parked.is_open and is_meant and state.rest:
             base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
             part = part_by_lines(state, basket_lines(sale[0].facts), lines) if lines else None
@@ -82,6 +89,18 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
             drafts = _reversals(work, state, part, base, ids=ids, parked_id=parked.entry_id)
             number += len(drafts)
             yield from drafts
+
+
+def _is_of_somebody_else(work: WorkingSet, command: Refund, state: CheckoutState) -> Refusal | None:
+    """Whoever mistakes a receipt hears the same after the sale as before it: nobody's points are touched."""
+    if state.partner_id != command.partner_id:
+        return Refusal(Reason.ENTRY_NOT_FOUND)
+    if command.member is None:
+        return None
+    account = present_member(work, command.member)
+    if isinstance(account, Refusal):
+        return account
+    return None if account is work.present_account(state.member_id) else Refusal(Reason.ENTRY_NOT_FOUND)
 
 
 def _part(work: WorkingSet, command: Refund, state: CheckoutState) -> Part | None:
@@ -103,13 +122,12 @@ def _reversals(
     rest, rest_earning = state.rest - part.amount, state.rest_earning - part.earning
     redeemed, issued = work.originals.get(state.redeem_entry_id), work.originals.get(state.issue_entry_id)
     drafts: list[Draft] = []
-    given_back = 0
     if redeemed is not None:
         points = -redeemed.entry.points
         back = points - points_that_stay(points, rest=rest, total=state.total) - restored_so_far(redeemed)
         if back or issued is None:
-            given_back = value_to_give_back(redeemed, back)
-            drafts.append(_reversal(base, redeemed, EntryKind.REVERSE_REDEMPTION, given_back, ids[0]))
+            value = value_to_give_back(redeemed, back)
+            drafts.append(_reversal(base, redeemed, EntryKind.REVERSE_REDEMPTION, value, ids[0]))
             give_back(drafts[-1], redeemed, back)
     if issued is not None:
         stays = eligible_that_stays(issued.entry.amount, rest=rest_earning, earning=state.earning)
@@ -118,9 +136,11 @@ def _reversals(
             drafts.append(_reversal(base, issued, EntryKind.REVERSE_ISSUE, amount, ids[len(drafts)]))
             take_back(drafts[-1], issued, remaining=stays)
     first = drafts[0]
-    first.facts = refund_facts(state, part, parked_id)
+    paid = state.total - (redeemed.entry.amount if redeemed is not None else 0)
+    kept, keeps = (money_that_stays(paid, rest=left, total=state.total) for left in (state.rest, rest))
+    first.facts = refund_facts(state, part, money=kept - keeps, parked_id=parked_id)
     withheld = sum(draft.withheld[1] for draft in drafts if draft.withheld is not None)
-    first.total, first.to_pay = (state.unit, part.amount), (state.unit, max(part.amount - given_back - withheld, 0))
+    first.total, first.to_pay = (state.unit, part.amount), (state.unit, max(kept - keeps - withheld, 0))
     _note(work, state, part)
     return drafts
 
@@ -153,8 +173,11 @@ def _note(work: WorkingSet, state: CheckoutState, part: Part) -> None:
 
 
 def _park(work: WorkingSet, command: Refund, business_date: str) -> list[Draft] | Refusal:
-    if command.checkout_id in work.originals:
+    original = work.originals.get(command.checkout_id)
+    if original is not None and original.entry.partner_id == command.partner_id:
         return Refusal(Reason.ENTRY_NOT_REVERSIBLE, {"call": "ReverseEntry"})
+    if original is not None:
+        return Refusal(Reason.ENTRY_NOT_FOUND)
     if command.member is None or command.amount is None:
         return Refusal(Reason.ENTRY_NOT_FOUND)
     account = present_member(work, command.member)

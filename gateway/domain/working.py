@@ -166,11 +166,11 @@ class WorkingSet:
         if known.identifier_hash not in self.new_identifiers:
             self.changed_identifiers.add(known.identifier_hash)
 
-    def account_of_entry(self, entry_id: str) -> MemberAccount | None:
-        """The account of an entry, a hold or a checkout that the batch knows."""
+    def account_of_entry(self, entry_id: str, partner_id: str) -> MemberAccount | None:
+        """The account of an entry, a hold or a checkout of the partner's that the batch knows."""
         original = self.originals.get(entry_id)
         known = original.entry if original is not None else self.holds.get(entry_id) or self.checkouts.get(entry_id)
-        return self.accounts.get(known.member_id) if known is not None else None
+        return self.accounts.get(known.member_id) if known is not None and known.partner_id == partner_id else None
 
     def occurred_at_ms(self, command: Command) -> int:
         """When it happened; when it is booked, if the caller did not say."""

@@ -118,9 +118,8 @@ def _money(
     returned = (told["unit"], told["returned"])
     if first.kind is EntryKind.PARK_REFUND:
         return returned, None
-    given_back = first.amount if first.kind is EntryKind.REVERSE_REDEMPTION else 0
     kept = sum(withheld[1] for entry, _ in entries if (withheld := _withheld(entry, facts)) is not None)
-    return returned, (told["unit"], max(told["returned"] - given_back - kept, 0))
+    return returned, (told["unit"], max(told["money"] - kept, 0))
 
 
 def _withheld(entry: Entry, facts: Facts) -> tuple[str, int] | None:

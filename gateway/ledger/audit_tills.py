@@ -95,7 +95,10 @@ def _checkout(row: Any, legs: dict[str, Any], of_leg: dict[str, list[Any]], move
     if issued is not None:
         yield "eligible amount", max(row.earning - value, 0), issued.amount
     returns = [*of_leg.get(row.redeem_entry_id, ()), *of_leg.get(row.issue_entry_id, ())]
-    yield from _returned(row, [json.loads(one.facts) for one in returns if one.facts])
+    refunds = [json.loads(one.facts) for one in returns if one.facts]
+    yield from _returned(row, refunds)
+    paid = row.total - value
+    yield "money handed back", paid - paid * (row.total - row.returned) // row.total, sum(one["money"] for one in refunds)
     yield from _rest(row, redeemed, issued, of_leg, moved)
 
 

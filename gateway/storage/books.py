@@ -13,6 +13,8 @@ from gateway.domain.book import Book, Head, KnownAnswer
 from gateway.domain.caps import share_micros
 from gateway.domain.command import (
     AddIdentifier,
+    Checkout,
+    ClaimReceipt,
     Command,
     Erase,
     Issue,
@@ -274,8 +276,9 @@ def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
 
 
 def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
-    issues = [command for command in commands if isinstance(command, Issue)]
-    offers = [terms.offers[command.offer_id] for command in issues if command.offer_id and command.offer_id in terms.offers]
+    issues = [command for command in commands if isinstance(command, Issue | Checkout | ClaimReceipt)]
+    named = [command.offer_id for command in issues if not isinstance(command, ClaimReceipt)]
+    offers = [terms.offers[offer_id] for offer_id in named if offer_id and offer_id in terms.offers]
     return {command.partner_id for command in issues} | {funder_id for offer in offers for funder_id, _ in offer.shares}
 
 
@@ -302,8 +305,12 @@ def _members_changing(work: WorkingSet, commands: Sequence[Command]) -> set[str]
 
 
 def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]:
-    """Members whose open lots a command may take. Whoever only gets points needs none of them loaded."""
-    spending = {original.entry.member_id for original in work.originals.values()}
+    """Members whose open lots a command may take. Whoever only gets points needs none of them loaded.
+
+    Unless a hold of theirs is over: it is ended first, whichever command comes next.
+    """
+    spending = {account.member_id for account in work.accounts.values() if account.held_points}
+    spending |= {original.entry.member_id for original in work.originals.values()}
     spending |= {hold.member_id for hold in work.holds.values()}
     for command in commands:
         # Who gives comes first; tills also tell what the points are that a member has afterwards.

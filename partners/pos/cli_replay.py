@@ -189,9 +189,10 @@ def _write_balances(path: Path, summary: Summary) -> None:
 
 def _print_summary(file: Path, summary: Summary) -> None:
     counts, points = summary.totals.counts, summary.totals.points
-    rows = [(kind, f"{counts[kind]:,}", f"{points[kind]:+,}") for kind in ("enrolled", "issued", "redeemed", "reversed")]
+    rows = [(kind, f"{counts[kind]:,}", "") for kind in ("enrolled", "checkouts", "refunds")]
+    rows += [(f"points {kind}", "", f"{points[kind]:+,}") for kind in ("issued", "redeemed", "taken back", "given back")]
     rows += [(f"refused: {reason}", f"{count:,}", "") for reason, count in sorted(summary.totals.refused.items())]
-    rows += [(kind, f"{counts[kind]:,}", "") for kind in ("nothing to issue on", "booked before") if counts[kind]]
+    rows += [(kind, f"{counts[kind]:,}", "") for kind in ("nothing to pay", "booked before") if counts[kind]]
     rows += [("calls sent again", f"{summary.retries:,}", ""), ("receipts verified", f"{summary.receipts_verified:,}", "")]
     balances = sum(one.balance_points for one in summary.closings)
     rows.append(("balances in the ledger", f"{len(summary.closings):,}", f"{balances:+,}"))

@@ -7,27 +7,40 @@ from dataclasses import dataclass, field
 from partners.pos.answers import Booked
 from partners.pos.errors import Refused
 from partners.pos.replay_plan import Event, Naming, Stores, redeem_limit, returned_amount
-from partners.pos.requests import Booking, card, enrol, issue, redeem, reverse
+from partners.pos.requests import Booking, card, enrol
+from partners.pos.requests_till import checkout, refund
 from partners.pos.till import AsyncTill
 from tallystick.v1 import types_pb2
 
 # What may happen to a sale on an ordinary day. Any other refusal means that the replay is set up wrongly, and ends it.
 ORDINARY_REFUSALS = frozenset(
     {
-        "ALREADY_REVERSED",
         "BALANCE_LIMIT",
         "ENTRY_NOT_FOUND",
         "INSUFFICIENT_POINTS",
         "NET_DEBIT_CAP_EXCEEDED",
         "PARTNER_NOT_ACTIVE",
         "RATE_CARD_MISSING",
+        "REFUND_EXCEEDS_REST",
     }
 )
+
+# What the points of an entry are called in a summary.
+POINTS_OF = {
+    types_pb2.ENTRY_KIND_ENROL: "enrolled",
+    types_pb2.ENTRY_KIND_ISSUE: "issued",
+    types_pb2.ENTRY_KIND_REDEEM: "redeemed",
+    types_pb2.ENTRY_KIND_REVERSE_ISSUE: "taken back",
+    types_pb2.ENTRY_KIND_REVERSE_REDEMPTION: "given back",
+}
 
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over receipts; `counts` by kind, `points` as they changed balances. Adds up over households and processes."""
+    """Sums over receipts: `counts` by what was asked, `points` by kind of entry, as they changed balances.
+
+    Adds up over households and processes.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
@@ -52,7 +65,7 @@ class Setting:
 
 
 class Household:
-    """Remembers its balance as its receipts tell it, and what each basket was issued points on."""
+    """Remembers its balance as its receipts tell it, and what each basket came to."""
 
     def __init__(self, household_id: str, setting: Setting) -> None:
         self.household_id = household_id
@@ -61,7 +74,7 @@ class Household:
         self._who = card(setting.naming.card(household_id))
         self._till: AsyncTill | None = None  # of the partner that enrolled it
         self._balance = 0
-        self._issued: dict[str, int] = {}
+        self._sold: dict[str, int] = {}
         self._opening_points = 0
         self._opened_at_ms: int | None = None  # None: enrolled in this run, so all receipts count
         self._new_points = 0
@@ -106,34 +119,35 @@ class Household:
 
     async def _sell(self, till: AsyncTill, event: Event) -> None:
         basket, naming = event.basket, self._setting.naming
-        number = f"{basket.occurred_at} {basket.basket_id}"[:64]
-        eligible = basket.eligible
-        if event.redeems and self._balance > 0 and redeem_limit(eligible):
-            limit = types_pb2.Amount(unit=self._setting.unit, minor_units=redeem_limit(eligible))
-            command = redeem(self._who, limit, key=naming.key(basket.basket_id, "redeem"), receipt_number=number)
-            redeemed = await self._try(till, "redeemed", command)
-            eligible -= redeemed.receipt.amount.minor_units if redeemed else 0
-        if eligible <= 0:
-            self.totals.counts["nothing to issue on"] += 1
+        if basket.eligible <= 0:
+            self.totals.counts["nothing to pay"] += 1
             return
-        amount = types_pb2.Amount(unit=self._setting.unit, minor_units=eligible)
-        sale = issue(self._who, amount, key=naming.key(basket.basket_id, "issue"), receipt_number=number)
-        if await self._try(till, "issued", sale):
-            self._issued[basket.basket_id] = eligible
+        limit = redeem_limit(basket.eligible)
+        command = checkout(
+            self._who,
+            self._amount(basket.eligible),
+            key=naming.key(basket.basket_id, "checkout"),
+            points=self._amount(limit) if event.redeems and self._balance > 0 and limit else None,
+            receipt_number=f"{basket.occurred_at} {basket.basket_id}"[:64],
+        )
+        if await self._try(till, "checkouts", command):
+            self._sold[basket.basket_id] = basket.eligible
 
     async def _return(self, till: AsyncTill, event: Event) -> None:
         basket, naming = event.basket, self._setting.naming
-        issued_on = self._issued.get(basket.basket_id)
-        if issued_on is None:
+        total = self._sold.get(basket.basket_id)
+        if total is None:
             return
-        part = types_pb2.Amount(unit=self._setting.unit, minor_units=returned_amount(issued_on, event.quarters_back))
-        command = reverse(
-            key=naming.key(basket.basket_id, "return"),
-            original_key=naming.key(basket.basket_id, "issue"),
-            part=part,
+        command = refund(
+            key=naming.key(basket.basket_id, "refund"),
+            checkout_key=naming.key(basket.basket_id, "checkout"),
+            part=self._amount(returned_amount(total, event.quarters_back)),
             receipt_number=f"return {basket.basket_id}"[:64],
         )
-        await self._try(till, "reversed", command)
+        await self._try(till, "refunds", command)
+
+    def _amount(self, minor_units: int) -> types_pb2.Amount:
+        return types_pb2.Amount(unit=self._setting.unit, minor_units=minor_units)
 
     async def _try(self, till: AsyncTill, kind: str, command: Booking) -> Booked | None:
         try:
@@ -150,8 +164,10 @@ class Household:
         receipt = booked.receipt
         self._balance = receipt.balance_points
         self.totals.counts[kind] += 1
-        self.totals.points[kind] += receipt.points
+        moved = [(receipt.kind, receipt.points), *((leg.kind, leg.points) for leg in receipt.legs)]
+        for its_kind, points in moved:
+            self.totals.points[POINTS_OF[its_kind]] += points
         self.totals.counts["booked before"] += booked.is_replayed
         # A receipt that was booked before may still be new: the repeat of a call of this run whose answer was lost.
         if self._opened_at_ms is None or not booked.is_replayed or receipt.booked_at_ms > self._opened_at_ms:
-            self._new_points += receipt.points
+            self._new_points += sum(points for _, points in moved)

@@ -120,9 +120,9 @@ def redeem_limit(eligible: int) -> int:
     return div_floor(eligible, 2)
 
 
-def returned_amount(issued_on: int, quarters: int) -> int:
-    """Minor units that come back of what points were issued on, rounded up."""
-    return div_ceil(issued_on * quarters, QUARTERS)
+def returned_amount(total: int, quarters: int) -> int:
+    """Minor units that come back of a basket, rounded up."""
+    return div_ceil(total * quarters, QUARTERS)
 
 
 def events_of(baskets: Sequence[Basket], rule: Rule) -> Iterator[Event]:
@@ -200,7 +200,7 @@ def _read_row(row: Mapping[str, str | None], columns: Columns, unit: str, naming
         raise InvalidValue(f"{columns.sales}: more than a basket may cost")
     if CARD_NUMBER.fullmatch(naming.card(basket.household_id)) is None:
         raise InvalidValue(f"card number {naming.card(basket.household_id)!r}: must be 4 to 32 of A-Z, a-z, 0-9 and -")
-    if IDEMPOTENCY_KEY.fullmatch(naming.key(basket.basket_id, "redeem")) is None:
+    if IDEMPOTENCY_KEY.fullmatch(naming.key(basket.basket_id, "checkout")) is None:
         raise InvalidValue(f"basket {basket.basket_id!r}: is too long for an idempotency key")
     if basket.basket_id in seen:
         raise InvalidValue(f"basket {basket.basket_id} stands in the file twice")

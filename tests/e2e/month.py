@@ -4,7 +4,7 @@ Follows the events of coalition_month.json, and notes after each what anybody ca
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from partners.pos import requests
 from partners.pos.answers import Booked
 from partners.pos.channel import Signer
 from partners.pos.till import Till
+from tallystick.v1 import types_pb2
 from tests.e2e.commands import Ran, done, run_command
 from tests.edge.running import RunningGateway
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, at
@@ -28,6 +29,7 @@ UNITS = {"EUR": "EUR", "c:STAR": "charlie:STAR"}
 CARDS = {"M1": "4000-0001", "M2": "4000-0002"}
 CUT_OFF = "2026-06-30T23:59:59+02:00"
 BONUS_OFFER = "bonus-500"
+HELD = "R2"
 
 Event = Mapping[str, Any]
 OpenLots = dict[str, tuple[str, str, int]]
@@ -45,13 +47,19 @@ class Step:
     open_lots: OpenLots
     expired: str = ""
 
+    @property
+    def entries(self) -> list[types_pb2.Receipt | types_pb2.ReceiptLeg]:
+        """All that the receipts tell of, in order."""
+        return entries_of(self.receipts)
+
 
 @dataclass
 class Month:
-    """A network with the tills of its four partners."""
+    """A network with the tills of its four partners. `by_checkout`: they sell by Checkout and take back by Refund."""
 
     network: GivenNetwork
     gateway: RunningGateway
+    by_checkout: bool = False
     tills: dict[str, Till] = field(default_factory=dict)
     members: dict[str, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -98,13 +106,13 @@ class Month:
             self.network.now_ms = at(event["date"], "00:00")
             expired = self.command("settlement", "expire").out
         else:
-            receipts = _DOERS[event["do"]](self, event)
+            receipts = (_BY_CHECKOUT if self.by_checkout else _DOERS)[event["do"]](self, event)
         self._name_lots(event, receipts)
         self.steps.append(
             Step(
                 event=event,
                 receipts=receipts,
-                moved=tuple(map(self._moved, receipts)),
+                moved=tuple(map(self._moved, entries_of(receipts))),
                 balances=(self._balance("M1"), self._balance("M2")),
                 open_lots=self._open_lots(),
                 expired=expired,
@@ -143,6 +151,41 @@ class Month:
         till = self.tills[PARTNERS[redeemed["partner"]]]
         return (till.reverse(key=f"undo-{event['id']}", original_key=event["id"], part=event["points"]),)
 
+    def check_out(self, event: Event) -> tuple[Booked, ...]:
+        """A basket that is paid in money, as `issue`."""
+        booked = self.tills[PARTNERS[event["partner"]]].checkout(
+            self._card(event["member"]),
+            requests.amount(f"{event['amount']} {UNITS[event['unit']]}"),
+            key=event["lot"],
+            occurred_at_ms=at(event["date"]) if "booked" in event else None,
+            offer_id=BONUS_OFFER if "bonus" in event else "",
+        )
+        return (booked,)
+
+    def check_out_with_points(self, event: Event) -> tuple[Booked, ...]:
+        """One call for points and cash; the second time the points had been set aside."""
+        till, who, points = self.tills[PARTNERS[event["partner"]]], self._card(event["member"]), event["points"]
+        total = _worth(points)
+        if "then_issue" in event:
+            total.minor_units += requests.amount(f"{event['then_issue']['amount']} EUR").minor_units
+        if event["id"] != HELD:
+            return (till.checkout(who, total, key=event["id"], points=points),)
+        till.place_hold(who, points, key=f"hold-{event['id']}")
+        return (till.checkout(who, total, key=event["id"], hold_key=f"hold-{event['id']}"),)
+
+    def refund_goods(self, event: Event) -> tuple[Booked, ...]:
+        """As `reverse_issue`."""
+        issued = next(step.event for step in self.steps if step.event.get("lot") == event["lot"])
+        part = requests.amount(f"{event['amount']} {UNITS[issued['unit']]}")
+        till = self.tills[PARTNERS[issued["partner"]]]
+        return (till.refund(key=f"return-{event['lot']}", checkout_key=event["lot"], part=part),)
+
+    def refund_points(self, event: Event) -> tuple[Booked, ...]:
+        """As `reverse_redemption`: of a basket that points alone had paid, so much of it as the points are worth."""
+        redeemed = next(step.event for step in self.steps if step.event.get("id") == event["id"])
+        till = self.tills[PARTNERS[redeemed["partner"]]]
+        return (till.refund(key=f"undo-{event['id']}", checkout_key=event["id"], part=_worth(event["points"])),)
+
     def transfer(self, event: Event) -> tuple[Booked, ...]:
         """From one member to the other, at a service desk of charlie's."""
         source, target = self._card(event["from"]), self._card(event["to"])
@@ -163,11 +206,11 @@ class Month:
         issued = event.get("then_issue", event)
         if event["do"] in ("issue", "redeem") and "lot" in issued:
             names = [issued["lot"], *(lot for _, _, lot in issued.get("bonus", {}).get("funding", ()))]
-            new = [lot.lot_id for lot in receipts[-1].receipt.lots]
+            new = [lot.lot_id for lot in entries_of(receipts)[-1].lots]
             self.lot_names |= dict(zip(new, names, strict=True))
 
-    def _moved(self, booked: Booked) -> tuple[tuple[str, int], ...]:
-        return tuple((self.lot_names[lot.lot_id], lot.points) for lot in booked.receipt.lots)
+    def _moved(self, entry: types_pb2.Receipt | types_pb2.ReceiptLeg) -> tuple[tuple[str, int], ...]:
+        return tuple((self.lot_names[lot.lot_id], lot.points) for lot in entry.lots)
 
     def _open_lots(self) -> OpenLots:
         names = {member_id: name for name, member_id in self.members.items()}
@@ -190,6 +233,26 @@ _DOERS: Mapping[str, Callable[[Month, Event], tuple[Booked, ...]]] = {
     "reverse_redemption": Month.reverse_redemption,
     "transfer": Month.transfer,
 }
+_BY_CHECKOUT = {
+    "issue": Month.check_out,
+    "redeem": Month.check_out_with_points,
+    "reverse_issue": Month.refund_goods,
+    "reverse_redemption": Month.refund_points,
+    "transfer": Month.transfer,
+}
+
+
+def entries_of(receipts: Iterable[Booked]) -> list[types_pb2.Receipt | types_pb2.ReceiptLeg]:
+    """All entries of some commands, in order."""
+    entries: list[types_pb2.Receipt | types_pb2.ReceiptLeg] = []
+    for booked in receipts:
+        entries += [booked.receipt, *booked.receipt.legs]
+    return entries
+
+
+def _worth(points: int) -> types_pb2.Amount:
+    """At a cent a point, which all partners of the month give."""
+    return types_pb2.Amount(unit="EUR", minor_units=points)
 
 
 def open_lots_after(number: int) -> OpenLots:

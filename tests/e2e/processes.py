@@ -126,7 +126,7 @@ def live_network(folder: Path, *partner_ids: str, url: str | None = None) -> Giv
     return network
 
 
-def run_process(folder: Path, *words: str | Path, refused: bool = False) -> str:
+def run_process(folder: Path, *words: str | Path, refused: bool = False, seconds_max: int = END_S_MAX) -> str:
     """Runs `tallystick` in a folder and answers what it printed; `refused`: with exit code 1, on standard error."""
     ended = subprocess.run(
         [COMMAND, *map(str, words)],
@@ -134,7 +134,7 @@ def run_process(folder: Path, *words: str | Path, refused: bool = False) -> str:
         env={name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")},
         capture_output=True,
         text=True,
-        timeout=END_S_MAX,
+        timeout=seconds_max,
         check=False,
     )
     assert ended.returncode == int(refused), f"{words}: {ended.stdout}{ended.stderr}"

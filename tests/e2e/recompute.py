@@ -31,27 +31,28 @@ def recompute_lines(redeemer: str, receipts: Iterable[bytes], statement: Mapping
     points: defaultdict[tuple[str, int], int] = defaultdict(int)
     for encoded in receipts:
         receipt = types_pb2.Receipt.FromString(encoded)
-        if receipt.kind not in REDEMPTIONS or receipt.refused:
-            continue
-        is_restored = receipt.kind == types_pb2.ENTRY_KIND_REVERSE_REDEMPTION
-        card = rates[receipt.rate_card_version]
-        for lot in receipt.lots:
-            moved = lot.points + lot.gone_points if is_restored else -lot.points
-            points[lot.issuer_id, receipt.rate_card_version] += -moved if is_restored else moved
-            lines.append(
-                statement_pb2.StatementLine(
-                    kind="restoration" if is_restored else "redemption",
-                    payer_id=redeemer if is_restored else lot.issuer_id,
-                    payee_id=lot.issuer_id if is_restored else redeemer,
-                    points=moved,
-                    amount_micros=moved * card["reimbursement_rate_micros"],
-                    currency=card["currency"],
-                    business_date=receipt.business_date,
-                    rate_card_version=receipt.rate_card_version,
-                    own_entry_id=receipt.entry_id,
-                    receipt_sha256=hashlib.sha256(encoded).digest(),
+        for entry in () if receipt.refused else _entries(receipt):
+            is_restored = entry.kind == types_pb2.ENTRY_KIND_REVERSE_REDEMPTION
+            card = rates[entry.rate_card_version]
+            for lot in entry.lots:
+                moved = (lot.points + lot.gone_points) * (1 if is_restored else -1)
+                if not moved:
+                    continue  # of a hold, and free again
+                points[lot.issuer_id, entry.rate_card_version] += -moved if is_restored else moved
+                lines.append(
+                    statement_pb2.StatementLine(
+                        kind="restoration" if is_restored else "redemption",
+                        payer_id=redeemer if is_restored else lot.issuer_id,
+                        payee_id=lot.issuer_id if is_restored else redeemer,
+                        points=moved,
+                        amount_micros=moved * card["reimbursement_rate_micros"],
+                        currency=card["currency"],
+                        business_date=receipt.business_date,
+                        rate_card_version=entry.rate_card_version,
+                        own_entry_id=entry.entry_id,
+                        receipt_sha256=hashlib.sha256(encoded).digest(),
+                    )
                 )
-            )
     amounts = dict(_owed(redeemer, issuer, version, net, rates[version]) for (issuer, version), net in points.items() if net)
     return Recomputed(frozenset(line.own_entry_id for line in lines), lines, amounts)
 
@@ -63,3 +64,9 @@ def _owed(redeemer: str, issuer: str, version: int, net: int, card: Mapping[str,
     if net > 0:
         return (issuer, redeemer, "redemption", version), amount
     return (redeemer, issuer, "restoration", version), amount
+
+
+def _entries(receipt: types_pb2.Receipt) -> list[types_pb2.Receipt | types_pb2.ReceiptLeg]:
+    """Those of the command that redeem or give back: a checkout has further ones in its legs."""
+    entries: list[types_pb2.Receipt | types_pb2.ReceiptLeg] = [receipt, *receipt.legs]
+    return [entry for entry in entries if entry.kind in REDEMPTIONS]

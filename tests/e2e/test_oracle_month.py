@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,16 +23,18 @@ from tests.edge.running import RunningGateway
 from tests.given import month
 from tests.shared import shared_path
 
+NewUrl = Callable[[], str | None]
+
 STEPS = [event["step"] for event in ORACLE["events"]]
 LETTERS = {partner_id: letter for letter, partner_id in PARTNERS.items()}
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, module_url: str | None) -> Iterator[Month]:
-    """The month, its window still open; on both engines."""
-    network = month(tmp_path_factory.mktemp("oracle") / "net", url=module_url)
+@pytest.fixture(scope="module", params=[False, True], ids=["points", "tills"])
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_module_url: NewUrl) -> Iterator[Month]:
+    """The month, its window still open; on both engines, by the calls for points, and by those of tills."""
+    network = month(tmp_path_factory.mktemp("oracle") / "net", url=new_module_url())
     with RunningGateway(network) as gateway:
-        story = Month(network, gateway)
+        story = Month(network, gateway, by_checkout=request.param)
         story.play()
         yield story
         story.close()
@@ -81,7 +83,7 @@ def test_each_step_moves_the_points_of_the_oracle(played: Month, number: int) ->
         "expire": [],
     }[event["do"]]
 
-    assert [booked.points for booked in step.receipts] == expected
+    assert [entry.points for entry in step.entries] == expected
     assert step.expired == ("200 points expired.\n" if event["do"] == "expire" else "")
 
 

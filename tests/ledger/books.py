@@ -133,10 +133,10 @@ class Books:
         hold_id = hold.entry_id if hold is not None else None
         return Checkout(**self._caller(partner), member=card(member), total=euros(total), hold_id=hold_id, **asked)
 
-    def refund(self, checkout: Command, *, amount: str | None = None, **asked: Any) -> Refund:
-        """The command to take goods of a checkout back, by the same partner."""
+    def refund(self, checkout: Command, *, amount: str | None = None, partner: str = "", **asked: Any) -> Refund:
+        """The command to take goods of a checkout back, by the same partner unless another one tries."""
         part = None if amount is None else euros(amount)
-        return Refund(**self._caller(checkout.partner_id), checkout_id=checkout.entry_id, amount=part, **asked)
+        return Refund(**self._caller(partner or checkout.partner_id), checkout_id=checkout.entry_id, amount=part, **asked)
 
     def claim(self, member: str, total: str, receipt_number: str, *, partner: str = "alpha", **asked: Any) -> ClaimReceipt:
         """The command to get the points of a paper receipt."""

@@ -48,17 +48,18 @@ def balances(
             draws = [digits(f"{seed}:{row['basket_id']}", start) for start in (0, 4, 8, 12)]
             points, dollars, worth = rates[partner_of(row["store_id"], sorted(rates), anchor)]
             eligible = max(cents(row["sales_usd"]) - cents(row["coupon_usd"]), 0)
-            limit = eligible // 2
+            redeemed, paid, limit = 0, eligible, eligible // 2
             if draws[0] % 1_000_000 < REDEEM_MILLIONTHS and balance > 0 and limit > 0:
                 redeemed = min(-(-limit * 1_000_000 // worth), balance)
-                balance -= redeemed
-                eligible -= min(limit, redeemed * worth // 1_000_000)
-            issued = eligible * points // (dollars * 100)
-            balance += issued
-            if draws[1] % 1_000_000 < RETURN_MILLIONTHS:
-                back = -(-eligible * (draws[2] % 4 + 1) // 4)
-                due.append((min(i + draws[3] % 4, len(rows) - 1), issued - (eligible - back) * points // (dollars * 100)))
-            balance -= sum(taken for when, taken in due if when == i)
+                paid -= min(limit, redeemed * worth // 1_000_000)
+            issued = paid * points // (dollars * 100)
+            balance += issued - redeemed
+            if draws[1] % 1_000_000 < RETURN_MILLIONTHS and eligible:
+                rest = eligible + -eligible * (draws[2] % 4 + 1) // 4
+                restored = redeemed + -redeemed * rest // eligible
+                taken = issued - paid * rest // eligible * points // (dollars * 100)
+                due.append((min(i + draws[3] % 4, len(rows) - 1), taken - restored))
+            balance -= sum(lost for when, lost in due if when == i)
         final[household] = balance
     return final
 

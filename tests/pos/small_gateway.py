@@ -29,11 +29,11 @@ from gateway.domain.signing import (
     request_string,
 )
 from partners.pos.requests import METHODS, Method
-from tallystick.v1 import errors_pb2, member_pb2, network_pb2, points_pb2, types_pb2
+from tallystick.v1 import errors_pb2, member_pb2, network_pb2, points_pb2, till_pb2, types_pb2
 
 AUDIENCE = "coalition.example:test"
 NOW_MS = 1_790_000_000_000
-_SERVICES = ("NetworkService", "PointsService", "MemberService", "PartnerService", "StatementService")
+_SERVICES = ("NetworkService", "PointsService", "MemberService", "PartnerService", "StatementService", "TillService")
 
 
 class Refusal(Exception):
@@ -68,6 +68,15 @@ class Refusal(Exception):
         return status
 
 
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """What a basket came to, and how many points paid of it."""
+
+    card: str
+    total: int
+    points: int
+
+
 @dataclass
 class SmallGateway:
     """Start it with `with`; `target` is where it listens. `clock` may be set back and forth."""
@@ -88,6 +97,7 @@ class SmallGateway:
         self._balances: dict[str, int] = {}
         self._booked: dict[tuple[str, str], tuple[bytes, types_pb2.Answer]] = {}
         self._issued: dict[str, list[int]] = {}
+        self._sold: dict[str, _Sold] = {}
         self._sequence = 0
         self._server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         for service in _SERVICES:
@@ -269,6 +279,32 @@ class SmallGateway:
         receipt.kind = types_pb2.ENTRY_KIND_TRANSFER_OUT
         self._balances[self._member(request.target)] += request.points
         self._book(receipt, self._member(request.source), -request.points)
+
+    def _decide_Checkout(self, request: till_pb2.CheckoutRequest, receipt: types_pb2.Receipt) -> None:  # noqa: N802 - the call
+        card, total = self._member(request.member), request.total.minor_units
+        points = min(request.up_to_value.minor_units, max(0, self._balances[card]))
+        self._sold[receipt.entry_id] = _Sold(card, total, points)
+        moves = [(types_pb2.ENTRY_KIND_REDEEM, -points, points)] if points else []
+        self._book_legs(receipt, card, [*moves, (types_pb2.ENTRY_KIND_ISSUE, (total - points) // 100, total - points)])
+
+    def _decide_Refund(self, request: till_pb2.RefundRequest, receipt: types_pb2.Receipt) -> None:  # noqa: N802 - the call
+        """Once for each checkout: the till's tests return no basket twice."""
+        sold = self._sold.pop(entry_id(receipt.partner_id, request.original_idempotency_key))
+        paid, rest = sold.total - sold.points, sold.total - request.amount.minor_units
+        stay, earns = -(-sold.points * rest // sold.total), paid * rest // sold.total
+        moves = [(types_pb2.ENTRY_KIND_REVERSE_REDEMPTION, sold.points - stay, sold.points - stay)] if sold.points > stay else []
+        moves.append((types_pb2.ENTRY_KIND_REVERSE_ISSUE, earns // 100 - paid // 100, paid - earns))
+        self._book_legs(receipt, sold.card, moves)
+
+    def _book_legs(
+        self, receipt: types_pb2.Receipt, card: str, moves: list[tuple[types_pb2.EntryKind.ValueType, int, int]]
+    ) -> None:
+        """Entries of one command, as kind, points and amount: the first in the receipt itself."""
+        (receipt.kind, points, amount), *further = moves
+        for kind, its_points, _ in further:
+            receipt.legs.add(kind=kind, points=its_points)
+            self._balances[card] += its_points
+        self._book(receipt, card, points, amount)
 
     def _get_entry(self, partner_id: str, request: points_pb2.GetEntryRequest) -> types_pb2.Answer:
         for (owner, key), (_, answer) in self._booked.items():

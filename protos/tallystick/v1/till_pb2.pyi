@@ -527,8 +527,8 @@ class RefundRequest(_message.Message):
 
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
-        """Who had bought. With it and an amount, a refund that arrives before its sale is parked, and completed when the sale is
-        booked for this member.
+        """Who had bought; ENTRY_NOT_FOUND where somebody else had. With it and an amount, a refund that arrives before its sale is
+        parked, and completed when the sale is booked for this member.
         """
 
     def __init__(

@@ -1,0 +1,27 @@
+"""Networks that properties play in: the month, with points that soon expire, and a partner whose points are worth 37 cents."""
+
+import itertools
+
+import pytest
+
+from gateway.domain.terms import DebtPolicy, ExpiryRule
+from gateway.network_terms import TermsChange
+from tests.given import GivenNetwork, month
+from tests.properties.copies import DEBT_POLICIES, MEMBERS, WireBooks
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[DebtPolicy, int], GivenNetwork]:
+    """By debt policy and number of lanes; members are enrolled, and nothing is bought. Only to be copied."""
+    made = {}
+    for policy, lanes in itertools.product(DEBT_POLICIES, (1, 4)):
+        network = month(tmp_path_factory.mktemp("month") / "net", lanes=lanes)
+        network.onboard("echo", {"EUR": "3/7"}, issue_price="2.00", face_value="37.00", reimbursement_rate="30.00")
+        network.network_terms("2026-06-02", TermsChange(debt_policy=policy))
+        network.network_terms("2026-06-05", TermsChange(expiry_rule=ExpiryRule(after_days=5)))
+        books = WireBooks(network)
+        books.enrol(*MEMBERS)
+        books.connection.close()
+        network.engine.dispose()
+        made[policy, lanes] = network
+    return made
