@@ -143,7 +143,8 @@ class App:
             new_keeping=new_keeping,
             queue_max=limits.queue_max,
             batch_max=limits.batch_max,
-            batches_at_once=max(BATCHES_AT_ONCE_MIN, (os.cpu_count() or 1) // 2),
+            # SQLite takes one at a time, and a second process would only be memory.
+            batches_at_once=1 if engine.dialect.name == "sqlite" else max(BATCHES_AT_ONCE_MIN, (os.cpu_count() or 1) // 2),
             tell_store=reach.told,
             figures=self._metrics.batches,
         )

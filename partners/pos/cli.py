@@ -7,6 +7,19 @@ from gateway.terminal import Refused
 from partners.pos.cli_apply import apply, keygen, profile, request_key
 from partners.pos.cli_book import batch, enrol, issue, redeem, reverse, transfer
 from partners.pos.cli_consent import consent
+from partners.pos.cli_members import (
+    add_identifier,
+    confirm_member,
+    donate,
+    erase_member,
+    export_member,
+    look_up_member,
+    lots,
+    merge_members,
+    pause_member,
+    remove_identifier,
+    resume_member,
+)
 from partners.pos.cli_read import balance, entries, entry, network, partner, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
@@ -55,6 +68,8 @@ def pos() -> None:
 for _command in (
     keygen, apply, request_key, profile, consent, sign,
     quote, place_hold, void_hold, checkout, refund, claim_receipt,
-    issue, redeem, reverse, transfer, enrol, batch, balance, entry, entries, statement, partner, network, replay,
+    issue, redeem, reverse, transfer, enrol, batch,
+    confirm_member, add_identifier, remove_identifier, donate, pause_member, resume_member, merge_members, erase_member,
+    look_up_member, lots, export_member, balance, entry, entries, statement, partner, network, replay,
 ):  # fmt: skip
     pos.add_command(_command)

@@ -11,6 +11,7 @@ from partners.pos.answers import Booked
 from partners.pos.cli_calls import answer_plain, booking, by_hand
 from partners.pos.cli_options import (
     card_version_option,
+    identifier_of,
     member_of,
     member_options,
     occurred_option,
@@ -84,10 +85,15 @@ def transfer(
 
 
 @booking(requests.ENROL)
-@click.option("--card", required=True, metavar="NUMBER", help="The number on the new member's card.")
-def enrol(card: str, **rest: Any) -> Booking:
-    """Enrol a member under a card."""
-    return requests.enrol(card, **rest)
+@click.option("--card", metavar="NUMBER", help="The number on the new member's card.")
+@click.option("--identifier", metavar="KIND:VALUE", help="Or another identifier, such as 'phone:+4915112345678'.")
+@click.option("--provisional", is_flag=True, help="No points are taken until the member is confirmed.")
+@click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de or fr.")
+def enrol(card: str | None, identifier: str | None, **rest: Any) -> Booking:
+    """Enrol a member under a card or another identifier."""
+    if (card is None) == (identifier is None):
+        raise click.UsageError("name the new member by one of --card and --identifier")
+    return requests.enrol(identifier_of(identifier) if identifier is not None else card or "", **rest)
 
 
 @by_hand(requests.SUBMIT_BATCH)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partners.pos import requests
+from partners.pos import requests, requests_members
 from partners.pos.profile import FILE_NAME, Profile
 from tallystick.v1 import types_pb2
 
@@ -52,3 +52,11 @@ def member_of(card: str | None, member: str | None, *, named: str = "") -> types
     if (card is None) == (member is None):
         raise click.UsageError(f"name the member by one of --{named}card and --{named}member")
     return requests.card(card) if card is not None else requests.member(member or "")
+
+
+def identifier_of(text: str) -> types_pb2.Identifier:
+    """Reads "phone:+4915112345678". Raises UsageError without a kind, PosError if it is not of its form."""
+    kind, colon, value = text.partition(":")
+    if not colon:
+        raise click.UsageError(f"identifier {text!r}: write its kind and itself, such as 'phone:+4915112345678'")
+    return requests_members.identifier(kind, value)

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from gateway.terminal import print_table
-from partners.pos import requests
+from partners.pos import requests, requests_members
 from partners.pos.cli_calls import asking, by_hand, told
-from partners.pos.cli_options import member_of, member_options
+from partners.pos.cli_options import member_of, member_options, receipt_number_option
 from partners.pos.cli_print import kind_words, plain, print_booked, print_json, print_plain
 from partners.pos.errors import ReceiptError
 from partners.pos.profile import Profile
@@ -61,9 +61,13 @@ def _print_entries(answer: member_pb2.ListEntriesResponse) -> None:
 
 @asking(requests.LIST_ENTRIES, text=_print_entries, by_pages=True)
 @member_options()
-def entries(card: str | None, member: str | None) -> member_pb2.ListEntriesRequest:
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only such as issue, redeem or merge_out; may be repeated.")
+@click.option("--from", "first_business_date", default="", metavar="DATE", help="Only from this business date on.")
+@click.option("--to", "last_business_date", default="", metavar="DATE", help="Only up to this business date.")
+@receipt_number_option
+def entries(card: str | None, member: str | None, **filters: Any) -> member_pb2.ListEntriesRequest:
     """Show what you yourself have booked for a member, oldest first."""
-    return member_pb2.ListEntriesRequest(member=member_of(card, member), page_size=_PAGE)
+    return requests_members.entries(member_of(card, member), **filters)
 
 
 @by_hand(requests.GET_ENTRY)

@@ -21,7 +21,7 @@ from tallystick.v1 import network_pb2
 from tests.edge.running import bare_call
 from tests.given import GivenNetwork
 
-READY_S_MAX = 30
+READY_S_MAX = 60
 
 
 def serve(network: GivenNetwork, *options: str) -> "subprocess.Popen[str]":

@@ -208,3 +208,43 @@ def test_no_answer_has_an_exit_code_and_a_key_to_ask_with(
 
     assert told["no_answer"].startswith("no answer after 5 attempts")
     assert told["idempotency_key"].startswith("cli-")
+
+
+def test_a_member_from_enrolling_to_erasing(run: Run) -> None:
+    """By a phone, then by more; each call about members from the command line."""
+    phone = "phone:+4915198765432"
+    made = run.json("enrol", "--identifier", phone, "--provisional", "--language", "fr", "--key", "cli-m-1")
+    ann = ("--member", made["receipt"]["member_id"])
+    run("confirm-member", *ann, "--language", "de")
+    run("add-identifier", *ann, "--identifier", "card:CLI-CARD-1")
+    run("issue", "--card", "CLI-CARD-1", "--amount", "9.00 EUR", "--receipt-number", "CLI-9", "--key", "cli-m-2")
+    run("pause-member", *ann)
+    run("resume-member", *ann)
+    shown = run.json("look-up-member", "--identifier", phone)
+
+    assert (shown["language"], shown["balance_points"]) == ("de", "9")
+    assert [lot["points"] for lot in run.json("lots", *ann)["lots"]] == ["9"]
+    assert len(run.json("entries", *ann, "--kind", "issue", "--receipt-number", "CLI-9")["receipts"]) == 1
+    assert "CLI-9" not in json.dumps(run.json("entries", *ann, "--to", "2000-01-01"))
+    assert run.json("export-member", *ann)["next_page_token"]
+    assert "NOT_A_CHARITY" in json.dumps(run.json("donate", *ann, "--charity", "acme", "--points", "1", code=1))
+    other = run.json("enrol", "--card", "CLI-CARD-2", "--key", "cli-m-3")["receipt"]["member_id"]
+    run("merge-members", "--from-card", "CLI-CARD-2", "--to-member", ann[1])
+    run("remove-identifier", *ann, "--identifier", "card:CLI-CARD-2")
+    assert run.json("look-up-member", "--member", other)["member_id"] == ann[1]
+    run("erase-member", *ann)
+    assert run.json("look-up-member", *ann)["status"] == "MEMBER_STATUS_ERASED"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enrol", "--card", "C-1234", "--identifier", "qr:12345678"),
+        ("enrol",),
+        ("add-identifier", "--card", "C-1234", "--identifier", "12345678"),
+        ("remove-identifier", "--card", "C-1234"),
+    ],
+)
+def test_an_identifier_that_is_not_named_in_one_way_is_a_misuse(run: Run, words: tuple[str, ...]) -> None:
+    """Nothing is sent."""
+    run(*words, code=2)
