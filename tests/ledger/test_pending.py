@@ -110,3 +110,19 @@ def test_paper_receipts_have_a_horizon_of_their_own(books: Books) -> None:
     books.network.now_ms = books.now_ms
     books.network.network_terms("2026-07-05", TermsChange(claim_days_max=2))
     assert books.refused(books.claim("ann", "10.00", "R-9", occurred_at_ms=at("2026-07-02"))) is Reason.EVENT_TOO_OLD
+
+
+def test_points_that_wait_go_along_when_members_are_merged(slow: Books) -> None:
+    """They pay what the other one owes, and the rest waits as long as before."""
+    bought = slow.issue("ben", "30.00", partner="bravo", occurred_at_ms=at("2026-06-04"))
+    slow.book(bought)
+    slow.book(slow.redeem("ben", 30))
+    slow.book(slow.reverse(bought))
+    slow.book(slow.issue("ann", "100.00", partner="bravo"))
+    slow.book(slow.merge("ann", "ben"))
+
+    assert slow.balance("ben") == (110, 0)
+    assert slow.refused(slow.redeem("ben", 41)) is Reason.INSUFFICIENT_POINTS
+    assert audit(slow.network.engine, full=True, now_ms=slow.now_ms).failures == ()
+    slow.now_ms = at("2026-06-19", "00:00")
+    slow.book(slow.redeem("ben", 110))
