@@ -25,6 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 DATABASES = SQLITE, POSTGRESQL = ("sqlite", "postgresql")
 SCENARIOS: dict[str, Callable[[Setting, Bench], Iterator[Measurement]]] = {
     "batches": scenarios.batches,
+    "checkouts": scenarios.checkouts,
     "skew": scenarios.skew,
     "workers": scenarios.workers,
     "disk": scenarios.disk,

@@ -14,8 +14,8 @@ from bench.plan import Request
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.storage.engine import reading
 from partners.pos.channel import Signer, Signing
-from partners.pos.requests import ENROL, ISSUE, REDEEM, SUBMIT_BATCH, Method
-from tallystick.v1 import member_pb2, points_pb2, types_pb2
+from partners.pos.requests import CHECKOUT, ENROL, ISSUE, REDEEM, SUBMIT_BATCH, Method
+from tallystick.v1 import member_pb2, points_pb2, till_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
 
 __all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "Traffic", "card", "now_ms"]
@@ -100,6 +100,16 @@ class BenchNetwork:
         ]
         return Traffic(ISSUE, prefix, requests, partners)
 
+    def checkouts(self, count: int, *, points: int = 0) -> Traffic:
+        """Checkout, one call each: an issue alone, or with so many points that pay a part."""
+        prefix = f"run-{next(self.runs)}/"
+        partners = [in_turn(number) for number in range(count)]
+        requests = [
+            self._signed(CHECKOUT, _checkout(f"{prefix}{number}", number, points), partner)
+            for number, partner in enumerate(partners)
+        ]
+        return Traffic(CHECKOUT, prefix, requests, partners)
+
     def issue_batches(self, count: int, *, card_of: Pick = any_member) -> Traffic:
         """The same by SubmitBatch: `count` batches of 500."""
         return self._batched(ISSUE, count * BATCH, lambda key, number: _issue(key, number, card_of))
@@ -155,3 +165,14 @@ def _issue(key: str, number: int, card_of: Pick) -> points_pb2.IssuePointsReques
         member=types_pb2.MemberRef(card_number=card_of(number)),
         eligible=types_pb2.Amount(unit="EUR", minor_units=1_000 + number % 9_000),
     )
+
+
+def _checkout(key: str, number: int, points: int) -> till_pb2.CheckoutRequest:
+    request = till_pb2.CheckoutRequest(
+        idempotency_key=key,
+        member=types_pb2.MemberRef(card_number=any_member(number)),
+        total=types_pb2.Amount(unit="EUR", minor_units=1_000 + number % 9_000),
+    )
+    if points:
+        request.points = points
+    return request

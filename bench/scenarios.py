@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
-from bench.network import BATCH, MEMBERS, PARTNERS, BenchNetwork, Pick, any_member, card, in_turn
+from bench.network import BATCH, MEMBERS, PARTNERS, BenchNetwork, Pick, Traffic, any_member, card, in_turn
 from bench.postgres import pgbench_tps
 from bench.processes import Running
 from bench.proof import Proof
@@ -23,6 +23,8 @@ _AT_ONCE = 20 * BATCH  # issues that are signed, driven and proven together
 SPENDERS = {1: 6 * BATCH, 10: 6 * BATCH, 50: 3 * BATCH}  # open lots of a member: members that redeem
 REDEEM_GOALS = {10: "1 or more"}  # by open lots
 POINTS_A_LOT = 10  # at least
+POINTS_PAID = 5
+CHECKOUT_GOAL = "1.3 or less"
 SKEW_PERCENT = 70
 HOT_PER_S = 20
 MEMORY_ENTRIES = (10_000, 1_000_000)
@@ -133,6 +135,32 @@ def skew(setting: Setting, bench: Bench) -> Iterator[Measurement]:
     base = statistics.mean((even.per_s, again.per_s))
     for name, rate in ((f"{SKEW_PERCENT} % by one partner", one_partner), (f"{HOT_PER_S} writes/s on one member", one_member)):
         yield Measurement(f"{name} ÷ even", rate.per_s / base, "0.80 or more", f"{rate.per_s:,.0f}/s beside {base:,.0f}/s")
+
+
+def checkouts(setting: Setting, bench: Bench) -> Iterator[Measurement]:
+    """A Checkout that issues alone, and one that points pay a part of, beside IssuePoints: by turns, on the same members."""
+    effort, network = setting.effort, bench.network
+    count, at_once, alone = WARM_UP + effort.calls, effort.concurrency[-1], WARM_UP + effort.calls // 4
+    kinds: dict[str, Callable[[int], Traffic]] = {
+        "IssuePoints": network.issues,
+        "Checkout": network.checkouts,
+        "Checkout with points": lambda calls: network.checkouts(calls, points=POINTS_PAID),
+    }
+    busy: dict[str, list[Rate]] = {kind: [] for kind in kinds}
+    single: dict[str, list[Rate]] = {kind: [] for kind in kinds}
+    for number in range(effort.rounds):
+        for kind, traffic in kinds.items():
+            busy[kind].append(bench.unary_rate(traffic(count), at_once))
+            single[kind].append(bench.unary_rate(traffic(alone), 1))
+            figures = f"{busy[kind][-1].per_s:,.0f}/s, {busy[kind][-1].cpu_us:,.0f} µs of the gateway each"
+            setting.say(
+                f"{kind}, {number + 1}/{effort.rounds}", f"{figures}; one after the other {single[kind][-1].per_s:,.0f}/s"
+            )
+    for kind in list(kinds)[1:]:
+        cpu = statistics.median(one.cpu_us / issue.cpu_us for one, issue in zip(busy[kind], busy["IssuePoints"], strict=True))
+        took = statistics.median(issue.per_s / one.per_s for one, issue in zip(single[kind], single["IssuePoints"], strict=True))
+        yield Measurement(f"{kind} ÷ IssuePoints, processor time", cpu, CHECKOUT_GOAL)
+        yield Measurement(f"{kind} ÷ IssuePoints, latency", took, CHECKOUT_GOAL)
 
 
 def workers(setting: Setting, bench: Bench) -> Iterator[Measurement]:

@@ -13,6 +13,7 @@ from gateway.cli_receipt_key import receipt_key, receipt_key_state
 from gateway.console import Context, pass_context, print_table
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.domain.errors import InvalidValue
+from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.network import SettlementModel, check_audience, check_time_zone
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.terms import DebtPolicy, ExpiryRule, Terms, date_at, parse_date
@@ -20,6 +21,7 @@ from gateway.domain.units import Rate, format_micros, is_currency, parse_micros
 from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand
 from gateway.key_file import load_key
+from gateway.limit_options import changed_limits, limit_options, limits_words
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage.directory import load_network, load_operators, load_receipt_keys, load_terms
 from gateway.storage.engine import reading, writing
@@ -32,6 +34,8 @@ _TERMS_OPTIONS = (
         help="When goods come back and their points are spent: the member owes them, or the till withholds cash.",
     ),
     click.option("--late-days-max", type=int, help="How many days late a till may send what happened offline."),
+    click.option("--claim-days-max", type=int, help="How many days back a purchase may lie whose paper receipt is claimed."),
+    click.option("--usable-after-days", type=int, help="How many days points wait until they can be spent."),
     click.option("--redemption-element", help="Minor units per point that the breakage rebate is reckoned from (at_issuance)."),
     click.option("--breakage-rebate-share", help="Share of expired points' value that goes back to their issuer (at_issuance)."),
     click.option("--par-value", help="Minor units per point (at_par)."),
@@ -41,7 +45,7 @@ _TERMS_OPTIONS = (
 def _terms_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_TERMS_OPTIONS):
         command = option(command)
-    return command
+    return limit_options(command)
 
 
 @click.group()
@@ -75,7 +79,7 @@ def create(context: Context, /, folder: Path, **options: Any) -> None:
     DIR appears whole or not at all, and must not exist yet. What costs partners money is then decided by two operators:
     name them next, with 'tallystick operators add'. Where nothing is said, points expire at the end of the month after 24
     months, debt is allowed, tills may be 3 days late, the redemption element and the par value are 1 minor unit a point,
-    and there is no breakage rebate.
+    there is no breakage rebate, paper receipts can be claimed for 30 days, points are usable at once, and nothing is limited.
     """
     now_ms = context.clock()
     zone = ZoneInfo(check_time_zone(options["time_zone"]))
@@ -87,7 +91,7 @@ def create(context: Context, /, folder: Path, **options: Any) -> None:
         currency=options["currency"],
         time_zone=options["time_zone"],
         settlement_model=SettlementModel(options["settlement_model"]),
-        terms=next_terms(DEFAULT_TERMS, effective_from, _change(options)),
+        terms=next_terms(DEFAULT_TERMS, effective_from, _change(options, NO_LIMITS)),
         database_url=options["database_url"],
     )
     found_network(folder, plan, now_ms=now_ms)
@@ -139,7 +143,7 @@ def dev_certificates(context: Context, folder: Path | None) -> None:
 
 @network.group()
 def terms() -> None:
-    """Network terms: expiry, debt policy, lateness, and the prices of two settlement models."""
+    """Network terms: expiry, debt policy, lateness, limits, and the prices of two settlement models."""
 
 
 @terms.command("show")
@@ -148,21 +152,36 @@ def show_terms(context: Context) -> None:
     """All versions, oldest first. A version holds from its date until the next one's."""
     with reading(context.engine) as connection:
         snapshot: Terms = load_terms(connection)
-    columns = ("version", "from", "expiry", "debt policy", "late days", "redemption element", "breakage rebate", "par value")
+    columns = (
+        "version",
+        "from",
+        "expiry",
+        "usable after",
+        "debt policy",
+        "late days",
+        "claim days",
+        "redemption element",
+        "breakage rebate",
+        "par value",
+        "limits",
+    )
     rows = [
         (
             str(version.version),
             version.effective_from.isoformat(),
             str(version.expiry_rule),
+            f"{version.usable_after_days} days" if version.usable_after_days else "at once",
             version.debt_policy.value,
             str(version.late_days_max),
+            str(version.claim_days_max),
             format_micros(version.redemption_element_micros),
             str(version.breakage_rebate_share),
             format_micros(version.par_value_micros),
+            limits_words(version.limits),
         )
         for version in snapshot.network
     ]
-    print_table("Network terms", columns, rows, right=("version", "late days"))
+    print_table("Network terms", columns, rows, right=("version", "late days", "claim days"))
 
 
 @terms.command("propose")
@@ -176,12 +195,13 @@ def propose_terms(context: Context, /, effective_from: str, operator: str, key_f
     day: date = parse_date(effective_from)
     hand = Hand(operator, load_key(key_file))
     with writing(context.engine) as connection:
-        decision = propose_network_terms(connection, day, _change(options), hand=hand, now_ms=context.clock())
+        change = _change(options, load_terms(connection).network[-1].limits)
+        decision = propose_network_terms(connection, day, change, hand=hand, now_ms=context.clock())
     click.echo(f"Proposed {decision.decision_id}: network terms from {day}.")
     click.echo(f"Another operator approves: tallystick operators approve {decision.decision_id} --operator ID --key FILE")
 
 
-def _change(options: dict[str, Any]) -> TermsChange:
+def _change(options: dict[str, Any], limits: Limits) -> TermsChange:
     def read(name: str, parse: Callable[[str], Any]) -> Any:
         return None if options[name] is None else parse(options[name])
 
@@ -192,4 +212,7 @@ def _change(options: dict[str, Any]) -> TermsChange:
         redemption_element_micros=read("redemption_element", parse_micros),
         breakage_rebate_share=read("breakage_rebate_share", Rate.parse),
         par_value_micros=read("par_value", parse_micros),
+        usable_after_days=options["usable_after_days"],
+        claim_days_max=options["claim_days_max"],
+        limits=changed_limits(limits, options),
     )

@@ -9,14 +9,14 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 
 from gateway.config import FILE_NAME, parse_url
-from gateway.domain.documents import network_terms_plain
 from gateway.domain.errors import InvalidValue
 from gateway.domain.network import SettlementModel
 from gateway.domain.terms import NetworkTerms
 from gateway.key_file import new_key, receipt_key_file, save_secret
+from gateway.network_terms import insert_network_terms
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.migrate import create_schema
-from gateway.storage.tables_directory import network_terms, networks, receipt_keys
+from gateway.storage.tables_directory import networks, receipt_keys
 from gateway.storage.windows import insert_head, insert_open_window
 
 IDENTIFIER_KEY = "identifier.key"
@@ -89,7 +89,7 @@ def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, 
             directory_version=1,
         )
     )
-    connection.execute(insert(network_terms).values(**network_terms_plain(plan.terms), decision_id=""))
+    insert_network_terms(connection, plan.terms, "")
     connection.execute(
         insert(receipt_keys).values(
             key_id=_RECEIPT_KEY_ID, public_key=receipt_public_key, valid_from_ms=now_ms, valid_until_ms=None

@@ -9,6 +9,7 @@ from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.documents import Document, base_of, network_terms_of, network_terms_plain
 from gateway.domain.errors import InvalidValue
+from gateway.domain.limits import LIMIT_NAMES, Limits, check_limits
 from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, date_at
 from gateway.domain.units import MICROS, Rate
 from gateway.governance import Hand, Ruling, propose
@@ -16,6 +17,8 @@ from gateway.storage.directory import has_entries, load_network, load_terms
 from gateway.storage.tables_directory import network_terms
 
 LATE_DAYS_MAX = 31
+USABLE_AFTER_DAYS_MAX = 366
+CLAIM_DAYS_MAX = 366
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,9 @@ class TermsChange:
     redemption_element_micros: int | None = None
     breakage_rebate_share: Rate | None = None
     par_value_micros: int | None = None
+    usable_after_days: int | None = None
+    claim_days_max: int | None = None
+    limits: Limits | None = None
 
 
 _CHANGEABLE = tuple(field.name for field in fields(TermsChange))
@@ -61,6 +67,13 @@ def propose_network_terms(
     return propose(connection, rulings, DecisionKind.NETWORK_TERMS, document, hand=hand, now_ms=now_ms)
 
 
+def insert_network_terms(connection: Connection, terms: NetworkTerms, decision_id: str) -> None:
+    """Keeps a version; without a decision's id it is the one that the network is founded with."""
+    plain = network_terms_plain(terms) | {name: getattr(terms.limits, name) for name in LIMIT_NAMES}
+    values = {name: value for name, value in plain.items() if name != "limits"}
+    connection.execute(insert(network_terms).values(**values, decision_id=decision_id))
+
+
 def too_early(connection: Connection, effective_from: date, *, last: date, today: date) -> str | None:
     """Why a version cannot replace the last one from this date: entries of past dates keep their prices."""
     if effective_from < last:
@@ -77,6 +90,11 @@ def _checked(terms: NetworkTerms) -> NetworkTerms:
         raise InvalidValue(f"late days {terms.late_days_max}: must lie within 0 and {LATE_DAYS_MAX}")
     if terms.breakage_rebate_share.numerator > terms.breakage_rebate_share.denominator:
         raise InvalidValue(f"breakage rebate {terms.breakage_rebate_share}: must be a share from 0 to 1")
+    if not 0 <= terms.usable_after_days <= USABLE_AFTER_DAYS_MAX:
+        raise InvalidValue(f"usable after days {terms.usable_after_days}: must lie within 0 and {USABLE_AFTER_DAYS_MAX}")
+    if not 0 <= terms.claim_days_max <= CLAIM_DAYS_MAX:
+        raise InvalidValue(f"claim days {terms.claim_days_max}: must lie within 0 and {CLAIM_DAYS_MAX}")
+    check_limits(terms.limits)
     return terms
 
 
@@ -90,7 +108,7 @@ def _stale_because(connection: Connection, document: Document, _decision_id: str
 
 
 def _apply(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
-    connection.execute(insert(network_terms).values(**document["network_terms"], decision_id=decision_id))
+    insert_network_terms(connection, network_terms_of(document["network_terms"]), decision_id)
 
 
 def _last_decision(connection: Connection) -> str:

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.derivation import Consent
-from gateway.domain.documents import key_plain, offer_plain, operator_plain, rate_card_plain
+from gateway.domain.documents import key_plain, offer_plain, operator_plain, partner_limits_plain, rate_card_plain
 from gateway.domain.errors import DecisionRefused, InvalidValue
 from gateway.domain.ids import OPERATOR, OPERATOR_ID
+from gateway.domain.limits import PartnerLimits
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.signing import Algorithm, check_public_key
 from gateway.domain.terms import Offer, RateCard
@@ -21,6 +22,7 @@ from gateway.governance import Hand, propose, propose_founder
 from gateway.storage.directory import load_operators
 from partners.key_request import KeyRequest
 from partners.rulings import RULINGS
+from partners.rulings_limits import last_limits
 from partners.rulings_partner import known_standing, load_currency
 from partners.rulings_terms import last_card
 
@@ -84,6 +86,13 @@ def propose_rate_card(connection: Connection, card: RateCard, *, hand: Hand, now
     last = last_card(connection, card.partner_id)
     document: dict[str, Plain] = {"base": last.decision_id if last else "", "rate_card": rate_card_plain(card)}
     return propose(connection, RULINGS, DecisionKind.RATE_CARD, document, hand=hand, now_ms=now_ms)
+
+
+def propose_limits(connection: Connection, own: PartnerLimits, *, hand: Hand, now_ms: int) -> Decision:
+    """`own` is the partner's next version."""
+    last = last_limits(connection, own.partner_id)
+    document: dict[str, Plain] = {"base": last.decision_id if last else "", "partner_limits": partner_limits_plain(own)}
+    return propose(connection, RULINGS, DecisionKind.PARTNER_LIMITS, document, hand=hand, now_ms=now_ms)
 
 
 def next_version(connection: Connection, partner_id: str) -> int:

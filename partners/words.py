@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from gateway.domain.decision import Decision, DecisionKind
-from gateway.domain.documents import Document, network_terms_of, offer_of, rate_card_of, read_document
+from gateway.domain.documents import Document, network_terms_of, offer_of, partner_limits_of, rate_card_of, read_document
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 from gateway.domain.units import format_amount, format_micros
+from gateway.limit_options import limits_words
 
 
 def in_words(decision: Decision) -> str:
@@ -36,7 +37,8 @@ def terms_words(terms: NetworkTerms) -> str:
     return (
         f"points expire {terms.expiry_rule}; {terms.debt_policy}; {terms.late_days_max} days late at most; redemption element "
         f"{format_micros(terms.redemption_element_micros)}, breakage rebate {terms.breakage_rebate_share}, "
-        f"par value {format_micros(terms.par_value_micros)}"
+        f"par value {format_micros(terms.par_value_micros)}; points are usable after {terms.usable_after_days} days, "
+        f"paper receipts can be claimed for {terms.claim_days_max}; {limits_words(terms.limits)}"
     )
 
 
@@ -72,6 +74,11 @@ def _network_terms(document: Document) -> str:
     return f"network terms {terms.version} from {terms.effective_from}: {terms_words(terms)}"
 
 
+def _partner_limits(document: Document) -> str:
+    own = partner_limits_of(document["partner_limits"])
+    return f"limits {own.version} of {own.partner_id} from {own.effective_from}: {limits_words(own.limits)}"
+
+
 def _offer(document: Document) -> str:
     offer = offer_of(document["offer"])
     return f"offer {offer.offer_id}: {offer_words(offer)}"
@@ -97,6 +104,7 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.RATE_CARD: _rate_card,
     DecisionKind.NET_DEBIT_CAP: _cap,
     DecisionKind.NETWORK_TERMS: _network_terms,
+    DecisionKind.PARTNER_LIMITS: _partner_limits,
     DecisionKind.OFFER: _offer,
     DecisionKind.RECEIPT_KEY: _receipt_key,
 }

@@ -25,6 +25,7 @@ from gateway.config import FILE_NAME
 from gateway.domain.decision import Decision
 from gateway.domain.derivation import Consent
 from gateway.domain.documents import consent_string
+from gateway.domain.limits import Limits, PartnerLimits
 from gateway.domain.network import SettlementModel
 from gateway.domain.signing import PrivateKey
 from gateway.domain.terms import ExpiryRule, Offer, parse_date
@@ -34,12 +35,13 @@ from gateway.governance import Hand, approve
 from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage import tables_directory, tables_settlement, tables_till
+from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine, reading, writing
 from gateway.storage.tables import entries, metadata
 from partners.application import Application, read_application
 from partners.fields import Fields
 from partners.onboarding import onboard
-from partners.proposals import add_operator, next_version, propose_cap, propose_offer, propose_rate_card
+from partners.proposals import add_operator, next_version, propose_cap, propose_limits, propose_offer, propose_rate_card
 from partners.rate_card_file import read_rate_card
 from partners.rulings import RULINGS
 
@@ -140,6 +142,14 @@ class GivenNetwork:
         consents = [consent(offer, partner_id, self.keys[partner_id]) for partner_id, _ in offer.shares]
         with writing(self.engine) as connection:
             decision = propose_offer(connection, offer, consents, hand=self.hands[0], now_ms=self.now_ms)
+        self.approve(decision)
+
+    def limits(self, partner_id: str, effective_from: str, **limits: int) -> None:
+        """The next version of a partner's own limits, approved."""
+        with writing(self.engine) as connection:
+            version = len(load_terms(connection).partner_limits.get(partner_id, ())) + 1
+            own = PartnerLimits(partner_id, version, parse_date(effective_from), Limits(**limits))
+            decision = propose_limits(connection, own, hand=self.hands[0], now_ms=self.now_ms)
         self.approve(decision)
 
     def network_terms(self, effective_from: str, change: TermsChange) -> None:

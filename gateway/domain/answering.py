@@ -7,7 +7,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import GONE_AT_ONCE, Entry, EntryKind
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Refusal
-from gateway.domain.receipt import Leg, LotMovement, Receipt
+from gateway.domain.receipt import Leg, LotMovement, Receipt, TillWarning
 from gateway.domain.standing import Standing, standing_of
 from gateway.domain.working import WorkingSet
 
@@ -51,6 +51,7 @@ def booked_receipt(work: WorkingSet, command: Command, drafts: Sequence[Draft], 
         to_pay=draft.to_pay,
         hold_expires_at_ms=hold.expires_at_ms if hold is not None else 0,
         standing=_standing(work, command, account) if isinstance(command, _OF_TILLS) else None,
+        warnings=_warnings(drafts, account) if isinstance(command, _OF_TILLS) else (),
     )
 
 
@@ -80,6 +81,15 @@ def refused_receipt(
 def _standing(work: WorkingSet, command: Command, account: MemberAccount) -> Standing:
     card = work.terms.card_in_force(command.partner_id, work.today(command.partner_id))
     return standing_of(account, work.network_date, card)
+
+
+def _warnings(drafts: Sequence[Draft], account: MemberAccount) -> tuple[TillWarning, ...]:
+    found = {warning for draft in drafts for warning in draft.warnings}
+    if account.debt_points:
+        found.add(TillWarning.POINTS_IN_DEBT)
+    if any(draft.withheld is not None for draft in drafts):
+        found.add(TillWarning.CASH_WITHHELD)
+    return tuple(sorted(found))
 
 
 def _leg(draft: Draft, booked: Booked) -> Leg:

@@ -39,6 +39,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
 from gateway.domain.lanes import Deferred, Misrouted, lane_of
+from gateway.domain.limiting import count_day
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerStatus
@@ -221,6 +222,7 @@ class Book:
         self.changed_lanes.add(head.lane)
         self.new_entries.append((entry, head.chain_hash))
         self.work.note_entry(entry)
+        count_day(self.work, entry)
         return self.new_entries[-1]
 
     def _elsewhere(self, command: Command) -> Misrouted | Deferred | None:

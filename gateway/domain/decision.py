@@ -23,6 +23,7 @@ class DecisionKind(enum.StrEnum):
     RATE_CARD = "rate-card"
     NET_DEBIT_CAP = "net-debit-cap"
     NETWORK_TERMS = "network-terms"
+    PARTNER_LIMITS = "partner-limits"
     OFFER = "offer"
     RECEIPT_KEY = "receipt-key"
 
@@ -36,6 +37,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.RATE_CARD,
         DecisionKind.NET_DEBIT_CAP,
         DecisionKind.NETWORK_TERMS,
+        DecisionKind.PARTNER_LIMITS,
         DecisionKind.OFFER,
         DecisionKind.RECEIPT_KEY,
     }

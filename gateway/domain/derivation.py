@@ -17,10 +17,12 @@ from gateway.domain.documents import (
     network_terms_of,
     offer_of,
     operator_of,
+    partner_limits_of,
     rate_card_of,
     read_document,
     receipt_key_of,
 )
+from gateway.domain.limits import PartnerLimits
 from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import Partner, PartnerKey, PartnerStatus
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
@@ -52,7 +54,7 @@ class Joined:
 
 @dataclass(slots=True)
 class Directory:
-    """Rows by their keys; rate cards, network terms and offers with the decision that brought them.
+    """Rows by their keys; rate cards, limits, network terms and offers with the decision that brought them.
 
     The first receipt key is part of what was founded; `founding_key_until_ms` is its end, once there is a second.
     """
@@ -62,6 +64,7 @@ class Directory:
     keys: dict[str, PartnerKey] = field(default_factory=dict)
     cards: dict[tuple[str, int], tuple[RateCard, str]] = field(default_factory=dict)
     network: dict[int, tuple[NetworkTerms, str]] = field(default_factory=dict)
+    limits: dict[tuple[str, int], tuple[PartnerLimits, str]] = field(default_factory=dict)
     offers: dict[str, tuple[Offer, tuple[Consent, ...], str]] = field(default_factory=dict)
     receipt_keys: dict[str, ReceiptKey] = field(default_factory=dict)
     founding_key_until_ms: int | None = None
@@ -124,6 +127,9 @@ def _replace_terms(directory: Directory, kind: DecisionKind, document: Document,
     elif kind is DecisionKind.NETWORK_TERMS:
         terms = network_terms_of(document["network_terms"])
         directory.network[terms.version] = terms, decision_id
+    elif kind is DecisionKind.PARTNER_LIMITS:
+        own = partner_limits_of(document["partner_limits"])
+        directory.limits[own.partner_id, own.version] = own, decision_id
     else:
         offer = offer_of(document["offer"])
         directory.offers[offer.offer_id] = offer, consents_of(document), decision_id

@@ -12,10 +12,11 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
+from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
 from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm, signed_string
-from gateway.domain.terms import DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, parse_date
+from gateway.domain.terms import CLAIM_DAYS, DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, parse_date
 from gateway.domain.units import Rate
 
 Document = Mapping[str, Any]
@@ -70,6 +71,31 @@ def rate_card_of(plain: Document) -> RateCard:
     )
 
 
+def limits_plain(limits: Limits) -> dict[str, Plain]:
+    """Limits inside a document: those that there are."""
+    return {name: value for name in LIMIT_NAMES if (value := getattr(limits, name))}
+
+
+def limits_of(plain: Document) -> Limits:
+    """The inverse of `limits_plain`. Raises TypeError for a name that is none of a limit."""
+    return Limits(**plain)
+
+
+def partner_limits_plain(own: PartnerLimits) -> dict[str, Plain]:
+    """A partner's own limits inside a document."""
+    return {
+        "partner_id": own.partner_id,
+        "version": own.version,
+        "effective_from": own.effective_from.isoformat(),
+        "limits": limits_plain(own.limits),
+    }
+
+
+def partner_limits_of(plain: Document) -> PartnerLimits:
+    """The inverse of `partner_limits_plain`."""
+    return PartnerLimits(plain["partner_id"], plain["version"], parse_date(plain["effective_from"]), limits_of(plain["limits"]))
+
+
 def network_terms_plain(terms: NetworkTerms) -> dict[str, Plain]:
     """Network terms inside a document."""
     return {
@@ -81,11 +107,14 @@ def network_terms_plain(terms: NetworkTerms) -> dict[str, Plain]:
         "redemption_element_micros": terms.redemption_element_micros,
         "breakage_rebate_share": str(terms.breakage_rebate_share),
         "par_value_micros": terms.par_value_micros,
+        "usable_after_days": terms.usable_after_days,
+        "claim_days_max": terms.claim_days_max,
+        "limits": limits_plain(terms.limits),
     }
 
 
 def network_terms_of(plain: Document) -> NetworkTerms:
-    """The inverse of `network_terms_plain`."""
+    """The inverse of `network_terms_plain`; what was written before there were delays and limits has none."""
     return NetworkTerms(
         version=plain["version"],
         effective_from=parse_date(plain["effective_from"]),
@@ -95,6 +124,9 @@ def network_terms_of(plain: Document) -> NetworkTerms:
         redemption_element_micros=plain["redemption_element_micros"],
         breakage_rebate_share=Rate.parse(plain["breakage_rebate_share"]),
         par_value_micros=plain["par_value_micros"],
+        usable_after_days=plain.get("usable_after_days", 0),
+        claim_days_max=plain.get("claim_days_max", CLAIM_DAYS),
+        limits=limits_of(plain.get("limits", {})),
     )
 
 

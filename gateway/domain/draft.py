@@ -9,6 +9,7 @@ from gateway.domain.entry import EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.lot import Debt, Hold, HoldState, Lot, MemberAccount
 from gateway.domain.pricing import reimbursement_micros
+from gateway.domain.receipt import TillWarning
 from gateway.domain.terms import RateCard
 from gateway.domain.working import WorkingSet
 
@@ -42,6 +43,7 @@ class Draft:
     receipt_number: str = ""
     postings: list[Posting] = field(default_factory=list)
     touched: dict[str, Lot] = field(default_factory=dict)
+    warnings: set[TillWarning] = field(default_factory=set)
 
     @property
     def lane(self) -> int:
@@ -117,6 +119,8 @@ class Draft:
     def take(self, kind: PostingKind, points: int, *, counterparty: RateCard | None = None) -> None:
         """Takes points that must be there from the member's usable lots, by expiry, then arrival."""
         for lot in self.account.usable_lots(self.work.network_date):
+            if not points:
+                break
             part = min(lot.free_points, points)
             self.move_for(kind, lot, part, counterparty)
             points -= part
@@ -212,10 +216,10 @@ class Draft:
         return paid
 
     def settle_debts(self) -> None:
-        """Pays all debts that usable lots can pay: points of the reversed purchase itself first, then in order."""
+        """Pays all debts that lots can pay, also those that wait: points of the reversed purchase first, then in order."""
         for debt in self.account.open_debts() if self.account.debt_points else ():
             own, _, _ = debt.cause_lot_id.partition("-")
-            lots = self.account.usable_lots(self.work.network_date)
+            lots = self.account.free_lots(self.work.network_date)
             for lot in sorted(lots, key=lambda lot: lot.origin_entry_id != own):
                 self._pay(debt, lot, lot.free_points)
 

@@ -6,6 +6,7 @@ from gateway.domain.command import AmountAsked, Checkout, ClaimReceipt, Issue, P
 from gateway.domain.draft import Draft
 from gateway.domain.entry import PostingKind
 from gateway.domain.lanes import Deferred
+from gateway.domain.limiting import issue_room
 from gateway.domain.lot import Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole, PartnerStatus
@@ -52,10 +53,23 @@ def issue_parts(
     return parts
 
 
-def issue_limits(work: WorkingSet, account: MemberAccount, parts: list[IssuePart]) -> Refusal | Deferred | None:
-    """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side."""
-    if account.open_points + sum(points for _, points in parts) > BALANCE_POINTS_MAX:
+def issue_limits(
+    work: WorkingSet, command: Issue | Checkout | ClaimReceipt, account: MemberAccount, parts: list[IssuePart], on: date
+) -> Refusal | Deferred | None:
+    """ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+
+    An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side.
+    """
+    issued = sum(points for _, points in parts)
+    room = issue_room(work, command.partner_id, command.key_id, account, on)
+    limit = room.refuses(issued)
+    if limit is not None:
+        return limit
+    if account.open_points + issued > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
+    limit = room.refuses_today(issued)
+    if limit is not None:
+        return limit
     added: dict[str, int] = {}  # by issuer, in the order of the parts: the same command gets the same answer
     for card, points in parts:
         added[card.partner_id] = added.get(card.partner_id, 0) + points * card.issue_price_micros
@@ -74,10 +88,11 @@ def issue_limits(work: WorkingSet, account: MemberAccount, parts: list[IssuePart
 
 def open_lots(draft: Draft, parts: list[IssuePart], on: date) -> None:
     """A lot for the issuer, and one for each funder of a bonus; what nobody issues has none."""
-    expires_on = draft.work.terms.network_in_force(on).expiry_rule.last_day(on).isoformat()
+    terms = draft.work.terms.network_in_force(on)
+    expires_on, usable_from = terms.expiry_rule.last_day(on).isoformat(), terms.usable_from(on)
     for number, (card, points) in enumerate(parts):
         if points:
-            draft.open_lot(_lot(draft, number, card, points, expires_on), PostingKind.ISSUE)
+            draft.open_lot(_lot(draft, number, card, points, expires_on, usable_from), PostingKind.ISSUE)
 
 
 def _bonus(work: WorkingSet, partner_id: str, eligible: AmountAsked, on: date, offer_id: str) -> list[IssuePart] | Refusal:
@@ -114,7 +129,7 @@ def _exceeds_share(work: WorkingSet, issuer_id: str, micros: int) -> bool:
     return work.added_micros(issuer_id, work.terms.partners[issuer_id].settlement_currency) + micros > share
 
 
-def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str) -> Lot:
+def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str, usable_from: str) -> Lot:
     return Lot(
         lot_id=f"{draft.entry_id}-{number}",
         member_id=draft.account.member_id,
@@ -130,4 +145,5 @@ def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str
         open_points=0,
         expired_points=0,
         origin_entry_id=draft.entry_id,
+        usable_from=usable_from,
     )

@@ -11,7 +11,8 @@ from gateway.domain.member import MemberStatus
 class Lot:
     """Points of one issue. `arrival` is its order in the account; dates are ISO strings; price in micros of `currency`.
 
-    `held_points` are open, but set aside by holds: nobody takes them, and they do not expire.
+    `held_points` are open, but set aside by holds: nobody takes them, and they do not expire. `usable_from`: the first date
+    on which the points can be spent; empty for at once.
     """
 
     lot_id: str
@@ -29,6 +30,7 @@ class Lot:
     expired_points: int
     origin_entry_id: str
     held_points: int = 0
+    usable_from: str = ""
 
     @property
     def free_points(self) -> int:
@@ -38,6 +40,10 @@ class Lot:
     def is_overdue(self, network_date: str) -> bool:
         """A lot is usable through its expiry date, by the network's date at commit."""
         return self.expires_on < network_date
+
+    def is_pending(self, network_date: str) -> bool:
+        """Whether the points wait until they can be spent. They pay debt and can be taken back all the same."""
+        return self.usable_from > network_date
 
 
 @dataclass(slots=True)
@@ -69,7 +75,8 @@ class HoldState(enum.StrEnum):
 class Hold:
     """Points that a redeemer has set aside. `parts` are lot ids and points in the order in which they will be taken.
 
-    Business date and rate card are those by which it will be captured; `ended_by` is the entry that ended it.
+    Business date and rate card are those by which it will be captured; `ended_by` is the entry that ended it, `key_id` the
+    key that asked for it.
     """
 
     hold_id: str
@@ -82,6 +89,7 @@ class Hold:
     expires_at_ms: int
     state: str
     ended_by: str
+    key_id: str
     parts: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -95,6 +103,7 @@ class MemberAccount:
     """A member's running values. `lots` holds the open lots only where the batch needs them, and all that it made.
 
     `status` is a MemberStatus; `is_paused` 1 or 0; `merged_into` the id that this one leads to, empty where it leads nowhere.
+    Where it only tells how the member stands, `summed` has their free points: by last day, and first day of use.
     """
 
     member_id: str
@@ -112,6 +121,7 @@ class MemberAccount:
     lots: dict[str, Lot] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
     holds: dict[str, Hold] = field(default_factory=dict)
+    summed: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def may_give(self) -> bool:
@@ -124,12 +134,18 @@ class MemberAccount:
         return self.open_points - self.debt_points
 
     def usable_lots(self, network_date: str) -> list[Lot]:
-        """Lots with free points that are not overdue, in the order in which they are taken: by expiry, then arrival."""
+        """Lots of which points can be spent, in the order in which they are taken: by expiry, then arrival."""
+        return [lot for lot in self.free_lots(network_date) if not lot.is_pending(network_date)]
+
+    def free_lots(self, network_date: str) -> list[Lot]:
+        """The same with lots whose points still wait: what a reversal may take."""
         return in_order(lot for lot in self.lots.values() if lot.free_points and not lot.is_overdue(network_date))
 
     def usable_points(self, network_date: str) -> int:
         """What can be spent on a date."""
-        return sum(lot.free_points for lot in self.usable_lots(network_date))
+        return sum(
+            lot.open_points - lot.held_points for lot in self.lots.values() if lot.expires_on >= network_date >= lot.usable_from
+        )
 
     def lapsed_holds(self, at_ms: int) -> list[Hold]:
         """Open holds whose time is over, the oldest first."""

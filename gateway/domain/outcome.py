@@ -53,6 +53,11 @@ class Reason(enum.IntEnum):
     HOLD_NOT_OPEN = 43
     REFUND_EXCEEDS_REST = 44
     RECEIPT_ALREADY_CLAIMED = 45
+    BELOW_MINIMUM = 47
+    NOT_A_MULTIPLE = 48
+    ENTRY_LIMIT = 49
+    MEMBER_DAILY_LIMIT = 50
+    TERMINAL_DAILY_LIMIT = 51
     SPENDING_PAUSED = 52
     MEMBER_MERGED = 53
     IDENTIFIER_TAKEN = 54
@@ -82,6 +87,9 @@ REMEMBERED = frozenset(
         Reason.HOLD_NOT_OPEN,
         Reason.REFUND_EXCEEDS_REST,
         Reason.RECEIPT_ALREADY_CLAIMED,
+        Reason.BELOW_MINIMUM,
+        Reason.NOT_A_MULTIPLE,
+        Reason.ENTRY_LIMIT,
         Reason.MORE_THAN_TOTAL,
         Reason.MEMBER_MERGED,
         Reason.LAST_IDENTIFIER,

@@ -1,11 +1,24 @@
 """What an answer says, before it becomes signed bytes. Field for field the `Receipt` of the protos."""
 
+import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.entry import EntryKind
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.standing import Standing
+
+
+class TillWarning(enum.IntEnum):
+    """What the cashier should know though the command was booked. As `Warning` of the protos, number for number."""
+
+    REFUND_WAITS_FOR_SALE = 1
+    OTHER_MEMBERS_REFUND_PARKED = 2
+    POINTS_IN_DEBT = 3
+    HOLD_CAPTURED_IN_PART = 4
+    RECEIPT_NUMBER_USED = 5
+    CASH_WITHHELD = 6
+    BOOKED_BEYOND_CAP = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,7 @@ class Receipt:
     to_pay: tuple[str, int] | None = None
     hold_expires_at_ms: int = 0
     standing: Standing | None = None
+    warnings: tuple[TillWarning, ...] = ()
 
 
 EncodeReceipt = Callable[[Receipt], bytes]

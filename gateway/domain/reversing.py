@@ -82,9 +82,12 @@ def _take_own(draft: Draft, lot: Lot, points: int) -> int:
 
 
 def _take_others(draft: Draft, cause: Lot, points: int) -> int:
-    """Takes other usable lots of the member in order. Another issuer's lot makes a substitution, no obligation."""
+    """Takes other lots of the member in order, also points that still wait.
+
+    Another issuer's lot makes a substitution, no obligation.
+    """
     taken = 0
-    for lot in draft.account.usable_lots(draft.work.network_date) if points else ():
+    for lot in draft.account.free_lots(draft.work.network_date) if points else ():
         part = min(points - taken, lot.free_points)
         draft.move(
             PostingKind.CLAWBACK,
@@ -120,4 +123,5 @@ def _points_elsewhere(draft: Draft) -> int:
     present = draft.work.present_account(draft.account.member_id)
     if present is None or present is draft.account:
         return 0
-    return max(0, present.usable_points(draft.work.network_date) - present.debt_points)
+    free = sum(lot.free_points for lot in present.free_lots(draft.work.network_date))
+    return max(0, free - present.debt_points)

@@ -13,10 +13,12 @@ from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.ids import leg_entry_id
 from gateway.domain.issuing import IssuePart, dated_card, issue_limits, issue_parts, open_lots
 from gateway.domain.lanes import Deferred
+from gateway.domain.limiting import capture_room, redemption_room
 from gateway.domain.lot import Hold, HoldState, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
 from gateway.domain.pricing import points_for_value, value_of
+from gateway.domain.receipt import TillWarning
 from gateway.domain.rules_hold import open_hold
 from gateway.domain.rules_standing import giving_member, present_member
 from gateway.domain.spending import points_asked
@@ -39,8 +41,10 @@ def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusa
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL and SPENDING_PAUSED (if points pay),
-    UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS, MORE_THAN_TOTAL,
-    OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT,
+    INSUFFICIENT_POINTS, MORE_THAN_TOTAL, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, then of the issue OFFER_NOT_IN_FORCE
+    (PARTNER_NOT_ACTIVE while one of its funders is suspended), ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+    TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     pays_by_points = command.hold_id is not None or command.points is not None or command.up_to_value is not None
     dated = dated_card(work, command, PartnerRole.REDEEMER if pays_by_points else PartnerRole.ISSUER)
@@ -51,7 +55,7 @@ def decide_checkout(work: WorkingSet, command: Checkout) -> list[Draft] | Refusa
     account = find(work, command.member, after=command.hold_id or "")
     if isinstance(account, Refusal):
         return account
-    payment = _payment(work, command, account, card) if pays_by_points else None
+    payment = _payment(work, command, account, card, on) if pays_by_points else None
     if isinstance(payment, Refusal):
         return payment
     earning = command.total.minor_units if command.eligible is None else command.eligible
@@ -74,7 +78,8 @@ def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refus
     """An issue for a purchase of an earlier day. Deferred if only a batch that is alone may say.
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, MEMBER_NOT_FOUND,
-    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, ENTRY_LIMIT, BALANCE_LIMIT,
+    MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     dated = dated_card(work, command, PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
@@ -90,7 +95,7 @@ def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refus
     parts = issue_parts(work, command.partner_id, eligible, card=card, on=on, offer_id=None)
     if isinstance(parts, Refusal):
         return parts
-    limit = issue_limits(work, account, parts)
+    limit = issue_limits(work, command, account, parts, on)
     if limit is not None:
         return limit
 
@@ -100,7 +105,7 @@ def decide_claim(work: WorkingSet, command: ClaimReceipt) -> list[Draft] | Refus
     return drafts
 
 
-def _payment(work: WorkingSet, command: Checkout, account: MemberAccount, card: RateCard) -> _Payment | Refusal:
+def _payment(work: WorkingSet, command: Checkout, account: MemberAccount, card: RateCard, on: date) -> _Payment | Refusal:
     total, asked = command.total, command.up_to_value
     if total.unit != card.currency or (asked is not None and asked.unit != card.currency):
         return Refusal(Reason.UNIT_UNSUPPORTED, {"unit": total.unit})
@@ -108,10 +113,12 @@ def _payment(work: WorkingSet, command: Checkout, account: MemberAccount, card: 
         return _capture(work, command, account)
     if asked is not None:
         asked = replace(asked, minor_units=min(asked.minor_units, total.minor_units))
-    payment = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    room = redemption_room(work, command.partner_id, command.key_id, account, on)
+    payment = points_asked(account.usable_points(work.network_date), command.points, asked, card, room)
     if isinstance(payment, Refusal):
         return payment
-    return _within_total(_Payment(*payment, card, None), total)
+    within = _within_total(_Payment(*payment, card, None), total)
+    return within if isinstance(within, Refusal) else room.refuses_today(within.points) or within
 
 
 def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Payment | Refusal:
@@ -119,6 +126,10 @@ def _capture(work: WorkingSet, command: Checkout, account: MemberAccount) -> _Pa
     if isinstance(hold, Refusal):
         return hold
     points = hold.points if command.points is None else command.points
+    if points < hold.points:
+        limit = capture_room(work, hold.partner_id, date.fromisoformat(hold.business_date)).refuses(points)
+        if limit is not None:
+            return limit
     if points > hold.points:
         return Refusal(Reason.INSUFFICIENT_POINTS, {"held": str(hold.points)})
     card = work.terms.card(hold.partner_id, hold.rate_card_version)
@@ -150,7 +161,7 @@ def _issue(
     parts = issue_parts(work, command.partner_id, eligible, card=card, on=on, offer_id=command.offer_id)
     if isinstance(parts, Refusal):
         return parts
-    return issue_limits(work, account, parts) or parts
+    return issue_limits(work, command, account, parts, on) or parts
 
 
 def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, payment: _Payment, on: date) -> Draft:
@@ -170,6 +181,8 @@ def _redemption(work: WorkingSet, command: Checkout, account: MemberAccount, pay
         draft.take(PostingKind.REDEEM, payment.points, counterparty=payment.card)
         return draft
     draft.release(payment.hold, HoldState.CAPTURED)
+    if payment.points < payment.hold.points:
+        draft.warnings.add(TillWarning.HOLD_CAPTURED_IN_PART)
     points = payment.points
     for lot_id, held in payment.hold.parts:
         part = min(held, points)
@@ -232,6 +245,8 @@ def _commit_to(work: WorkingSet, command: Checkout | ClaimReceipt, drafts: list[
     if command.receipt_number:
         sale = sale_id(command.partner_id, first.business_date, command.receipt_number)
         new = work.new_claims if isinstance(command, ClaimReceipt) else work.new_sales
-        if sale not in work.sales:
+        if sale in work.sales:
+            first.warnings.add(TillWarning.RECEIPT_NUMBER_USED)
+        else:
             new[sale] = first.entry_id
             work.sales.add(sale)

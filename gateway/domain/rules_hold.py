@@ -9,6 +9,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, entry_id
 from gateway.domain.issuing import dated_card
+from gateway.domain.limiting import redemption_room
 from gateway.domain.lot import Hold, HoldState
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
@@ -25,7 +26,8 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-    INSUFFICIENT_POINTS.
+    BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+    Points that are set aside count in the day, until they are let go.
     """
     dated = dated_card(work, command, PartnerRole.REDEEMER)
     if isinstance(dated, Refusal):
@@ -37,10 +39,14 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
     account = giving_member(work, command.member)
     if isinstance(account, Refusal):
         return account
-    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    room = redemption_room(work, command.partner_id, command.key_id, account, on)
+    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card, room)
     if isinstance(quantity, Refusal):
         return quantity
     points, value = quantity
+    limit = room.refuses_today(points)
+    if limit is not None:
+        return limit
 
     # From here on it must succeed.
     expires_at_ms = work.at_ms + 1_000 * (HOLD_TTL_S if command.ttl_s is None else command.ttl_s)
@@ -68,6 +74,7 @@ def decide_place(work: WorkingSet, command: PlaceHold) -> list[Draft] | Refusal:
         expires_at_ms=expires_at_ms,
         state=HoldState.OPEN.value,
         ended_by="",
+        key_id=command.key_id,
         parts=tuple((posting.lot_id, posting.points) for posting in draft.postings),
     )
     work.holds[hold.hold_id] = account.holds[hold.hold_id] = work.changed_holds[hold.hold_id] = hold

@@ -66,7 +66,7 @@ def moving_on(work: WorkingSet, booked: Draft) -> Iterator[Draft]:
     account = booked.account
     if not account.merged_into or booked.kind is EntryKind.MERGE_OUT:
         return
-    if not account.debt_points and not account.usable_lots(work.network_date):
+    if not account.debt_points and not account.free_lots(work.network_date):
         return
     draft = Draft(
         work=work,
@@ -106,8 +106,8 @@ def _joining_side(work: WorkingSet, given: Draft) -> Draft:
 
 
 def _hand_on(draft: Draft) -> None:
-    """What can be used, and what is owed. Overdue lots stay, and expire where they are."""
-    for lot in draft.account.usable_lots(draft.work.network_date):
+    """What can be used, now or later, and what is owed. Overdue lots stay, and expire where they are."""
+    for lot in draft.account.free_lots(draft.work.network_date):
         draft.move(PostingKind.TRANSFER_OUT, lot, lot.free_points)
     for debt in draft.account.open_debts() if draft.account.debt_points else ():
         draft.hand_on(debt)

@@ -5,6 +5,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.issuing import dated_card, issue_limits, issue_parts, open_lots
 from gateway.domain.lanes import Deferred
+from gateway.domain.limiting import redemption_room
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole
 from gateway.domain.rules_standing import giving_member, present_member
@@ -17,7 +18,8 @@ def decide_issue(work: WorkingSet, command: Issue) -> list[Draft] | Refusal | De
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE (PARTNER_NOT_ACTIVE while one of its funders is suspended), MEMBER_NOT_FOUND,
-    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT,
+    NET_DEBIT_CAP_EXCEEDED.
     """
     dated = dated_card(work, command, PartnerRole.ISSUER)
     if isinstance(dated, Refusal):
@@ -30,7 +32,7 @@ def decide_issue(work: WorkingSet, command: Issue) -> list[Draft] | Refusal | De
     account = present_member(work, command.member)
     if isinstance(account, Refusal):
         return account
-    limit = issue_limits(work, account, parts)
+    limit = issue_limits(work, command, account, parts, on)
     if limit is not None:
         return limit
 
@@ -56,7 +58,7 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> list[Draft] | Refusal:
 
     Refusals in order: ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-    INSUFFICIENT_POINTS.
+    BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
     """
     dated = dated_card(work, command, PartnerRole.REDEEMER)
     if isinstance(dated, Refusal):
@@ -68,10 +70,14 @@ def decide_redeem(work: WorkingSet, command: Redeem) -> list[Draft] | Refusal:
     account = giving_member(work, command.member)
     if isinstance(account, Refusal):
         return account
-    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card)
+    room = redemption_room(work, command.partner_id, command.key_id, account, on)
+    quantity = points_asked(account.usable_points(work.network_date), command.points, asked, card, room)
     if isinstance(quantity, Refusal):
         return quantity
     points, value = quantity
+    refusal = room.refuses_today(points)
+    if refusal is not None:
+        return refusal
 
     # From here on it must succeed.
     draft = Draft(

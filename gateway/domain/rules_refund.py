@@ -25,6 +25,7 @@ from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind
 from gateway.domain.ids import leg_entry_id
 from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.receipt import TillWarning
 from gateway.domain.reversing import give_back, restored_so_far, take_back, value_to_give_back
 from gateway.domain.rules_standing import present_member
 from gateway.domain.working import Original, WorkingSet
@@ -77,7 +78,10 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
     for entry, parked in sorted(waiting, key=lambda pair: (pair[0].booked_at_ms, pair[0].sequence)):
         asked = json.loads(entry.facts)
         is_same = work.present_account(parked.member_id) is work.present_account(state.member_id)
-        is_meant = is_same and (parked.partner_id, asked["unit"]) == (state.partner_id, state.unit)
+        is_own = parked.partner_id == state.partner_id
+        is_meant = is_same and is_own and asked["unit"] == state.unit
+        if parked.is_open and is_own and not is_same:
+            sale[0].warnings.add(TillWarning.OTHER_MEMBERS_REFUND_PARKED)
         if parked.is_open and is_meant and state.rest:
             base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
@@ -158,6 +162,7 @@ def _reversal(base: Draft, original: Original, kind: EntryKind, amount: int, ids
         original_entry_id=original.entry.entry_id,
         postings=[],
         touched={},
+        warnings=set(),
         facts="",
         total=None,
         to_pay=None,
@@ -195,6 +200,7 @@ def _park(work: WorkingSet, command: Refund, business_date: str) -> list[Draft] 
         unit=command.amount.unit,
         amount=command.amount.minor_units,
         facts=parked_facts(command),
+        warnings={TillWarning.REFUND_WAITS_FOR_SALE},
     )
     draft.total = (command.amount.unit, command.amount.minor_units)
     parked = ParkedRefund(

@@ -1,9 +1,10 @@
 """How a member stands after a command: what a till shows, and prints on its receipt."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from gateway.domain.lot import MemberAccount, in_order
+from gateway.domain.lot import MemberAccount
 from gateway.domain.pricing import value_of
 from gateway.domain.terms import RateCard
 
@@ -12,7 +13,7 @@ EXPIRING_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Points by what can be done with them. `version` grows with each entry of the member.
+    """Points by what can be done with them. `version` grows with each entry of the member; `pending_points` still wait.
 
     `next_expiry`: the last day of the points that go first, and how many they are; empty and 0 where none do. `value`: what
     the available points are worth at the partner that asks, as unit and smallest units.
@@ -28,14 +29,29 @@ class Standing:
     next_expiry_points: int
     expiring_points: int
     value: tuple[str, int] | None
+    pending_points: int = 0
 
 
 def standing_of(account: MemberAccount, network_date: str, card: RateCard | None) -> Standing:
-    """Of an account whose open lots are all at hand; `card` is the partner's that asks."""
-    usable = in_order(account.usable_lots(network_date)) if account.may_give else []
-    available = sum(lot.free_points for lot in usable)
-    next_on = usable[0].expires_on if usable else ""
+    """Of an account whose open lots, or their sums, are all at hand; `card` is the partner's that asks."""
     horizon = (date.fromisoformat(network_date) + timedelta(days=EXPIRING_DAYS)).isoformat()
+    available = pending = expiring = next_points = 0
+    next_on = ""
+    for expires_on, usable_from, points in _free(account):
+        if not points or expires_on < network_date:
+            continue
+        if usable_from > network_date:
+            pending += points
+            continue
+        if not account.may_give:
+            continue
+        available += points
+        if expires_on <= horizon:
+            expiring += points
+        if not next_on or expires_on < next_on:
+            next_on, next_points = expires_on, points
+        elif expires_on == next_on:
+            next_points += points
     return Standing(
         member_id=account.member_id,
         balance_points=account.balance_points,
@@ -44,7 +60,16 @@ def standing_of(account: MemberAccount, network_date: str, card: RateCard | None
         held_points=account.held_points,
         debt_points=account.debt_points,
         next_expiry_on=next_on,
-        next_expiry_points=sum(lot.free_points for lot in usable if lot.expires_on == next_on),
-        expiring_points=sum(lot.free_points for lot in usable if lot.expires_on <= horizon),
+        next_expiry_points=next_points,
+        expiring_points=expiring,
         value=(card.currency, value_of(available, card)) if card is not None else None,
+        pending_points=pending,
     )
+
+
+def _free(account: MemberAccount) -> Iterator[tuple[str, str, int]]:
+    """Last day, first day of use, and points that no hold has set aside."""
+    for (expires_on, usable_from), points in account.summed.items():
+        yield expires_on, usable_from, points
+    for lot in account.lots.values():
+        yield lot.expires_on, lot.usable_from, lot.open_points - lot.held_points

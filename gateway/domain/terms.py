@@ -8,10 +8,11 @@ import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.domain.errors import InvalidValue
+from gateway.domain.limits import NO_LIMITS, Limits, PartnerLimits
 from gateway.domain.partner import Partner
 from gateway.domain.units import Rate
 
@@ -20,6 +21,9 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EXPIRY_RULE = re.compile(
     r"on ([0-9]{4}-[0-9]{2}-[0-9]{2})|after ([1-9][0-9]{0,3}) days|end of month after ([1-9][0-9]{0,2}) months"
 )
+
+
+CLAIM_DAYS = 30  # within which a paper receipt can be claimed, where the network says nothing
 
 
 class DebtPolicy(enum.StrEnum):
@@ -85,7 +89,11 @@ class ExpiryRule:
 
 @dataclass(frozen=True, slots=True)
 class NetworkTerms:
-    """What holds for the whole network from a date on."""
+    """What holds for the whole network from a date on.
+
+    `usable_after_days`: how long points wait after their business date until they can be spent. `claim_days_max`: how far
+    back a purchase may lie whose paper receipt is claimed.
+    """
 
     version: int
     effective_from: date
@@ -95,6 +103,16 @@ class NetworkTerms:
     redemption_element_micros: int
     breakage_rebate_share: Rate
     par_value_micros: int
+    usable_after_days: int = 0
+    claim_days_max: int = CLAIM_DAYS
+    limits: Limits = NO_LIMITS
+
+    def usable_from(self, business_date: date) -> str:
+        """The first date on which points of a business date can be spent, at the latest their last; empty: at once."""
+        if not self.usable_after_days:
+            return ""
+        first = business_date + timedelta(days=self.usable_after_days)
+        return min(first, self.expiry_rule.last_day(business_date)).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +144,7 @@ class Terms:
     network: tuple[NetworkTerms, ...]
     offers: Mapping[str, Offer]
     zones: Mapping[str, ZoneInfo] = field(default_factory=dict)
+    partner_limits: Mapping[str, tuple[PartnerLimits, ...]] = field(default_factory=dict)
 
     def card_in_force(self, partner_id: str, on: date) -> RateCard | None:
         """The partner's rate card of a business date: the newest version effective by then; None before the first."""
@@ -139,6 +158,18 @@ class Terms:
         """The network's terms of a date; the first version also serves dates before it."""
         return next((terms for terms in reversed(self.network) if terms.effective_from <= on), self.network[0])
 
+    def limits_in_force(self, partner_id: str, on: date) -> tuple[Limits, Limits]:
+        """The network's and the partner's own limits of a business date."""
+        versions = self.partner_limits.get(partner_id, ())
+        own = next((one.limits for one in reversed(versions) if one.effective_from <= on), NO_LIMITS)
+        return self.network_in_force(on).limits, own
+
+    @property
+    def has_limits_by_day(self) -> bool:
+        """Whether there are or were any: else nobody needs to know what a day has seen."""
+        versions = (one.limits for own in self.partner_limits.values() for one in own)
+        return any(one.is_by_member or one.is_by_terminal for one in (*(terms.limits for terms in self.network), *versions))
+
     def business_date(self, partner_id: str, at_ms: int) -> date:
         """Date of an instant in the partner's time zone."""
         return date_at(at_ms, self.zones[partner_id])
@@ -151,6 +182,11 @@ class Terms:
 def date_at(at_ms: int, zone: ZoneInfo) -> date:
     """Date of an instant in a time zone."""
     return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).date()
+
+
+def day_ends_at_ms(on: date, zone: ZoneInfo) -> int:
+    """When the next date begins in a time zone, in unix milliseconds."""
+    return (datetime.combine(on + timedelta(days=1), time.min, zone) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def parse_date(text: str) -> date:

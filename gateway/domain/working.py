@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from gateway.domain.checkout import CheckoutState, ParkedRefund, is_basket
-from gateway.domain.command import Command, MemberRef, Timed
+from gateway.domain.command import ClaimReceipt, Command, MemberRef, Timed
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.lanes import lane_of
+from gateway.domain.limits import DayCounts
 from gateway.domain.lot import Debt, Hold, Lot, MemberAccount
 from gateway.domain.member import KnownIdentifier
 from gateway.domain.outcome import Reason, Refusal
@@ -100,6 +101,7 @@ class WorkingSet:
     new_claims: dict[str, str] = field(default_factory=dict)
     new_debts: set[tuple[str, int]] = field(default_factory=set)
     changed_debts: dict[tuple[str, int], Debt] = field(default_factory=dict)
+    days: DayCounts = field(default_factory=DayCounts)
 
     def lane_of(self, bucket: int) -> int:
         """The lane of a bucket, as of this batch."""
@@ -193,7 +195,8 @@ class WorkingSet:
         if occurred_at_ms > self.at_ms + CLOCK_TOLERANCE_MS:
             return Refusal(Reason.EVENT_TIME_IN_FUTURE, {"server_time_ms": str(self.at_ms)})
         on = self.terms.business_date(command.partner_id, occurred_at_ms)
-        horizon_days = self.terms.network_in_force(today).late_days_max
+        terms = self.terms.network_in_force(today)
+        horizon_days = terms.claim_days_max if isinstance(command, ClaimReceipt) else terms.late_days_max
         if (today - on).days > horizon_days:
             return Refusal(Reason.EVENT_TOO_OLD, {"horizon_days": str(horizon_days)})
         return on

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError, Message
 from gateway.domain.entry import EntryKind
 from gateway.domain.errors import InvalidValue
 from gateway.domain.outcome import Reason
-from gateway.domain.receipt import Leg, LotMovement, Receipt
+from gateway.domain.receipt import Leg, LotMovement, Receipt, TillWarning
 from gateway.domain.standing import Standing
 from gateway.edge.views import standing_message
 from tallystick.v1 import errors_pb2, types_pb2
@@ -45,6 +45,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
         to_pay=_amount(receipt.to_pay),
         hold_expires_at_ms=receipt.hold_expires_at_ms,
         standing=standing_message(receipt.standing) if receipt.standing is not None else None,
+        warnings=[types_pb2.Warning.ValueType(warning.value) for warning in receipt.warnings],
     )
     return message.SerializeToString(deterministic=True)
 
@@ -103,6 +104,7 @@ def _receipt(message: types_pb2.Receipt) -> Receipt:
         to_pay=_pair(message, "to_pay"),
         hold_expires_at_ms=message.hold_expires_at_ms,
         standing=_standing(message),
+        warnings=tuple(TillWarning(warning) for warning in message.warnings),
     )
 
 
@@ -154,6 +156,7 @@ def _standing(receipt: types_pb2.Receipt) -> Standing | None:
         next_expiry_points=message.next_expiry_points,
         expiring_points=message.expiring_points,
         value=_pair(message, "value"),
+        pending_points=message.pending_points,
     )
 
 

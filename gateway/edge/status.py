@@ -101,6 +101,11 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.HOLD_NOT_OPEN: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the hold was captured, voided, or has lapsed"),
     Reason.REFUND_EXCEEDS_REST: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more than what is left of the checkout"),
     Reason.RECEIPT_ALREADY_CLAIMED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "somebody has the points of this receipt"),
+    Reason.BELOW_MINIMUM: Answered(grpc.StatusCode.FAILED_PRECONDITION, "fewer points than a redemption must have"),
+    Reason.NOT_A_MULTIPLE: Answered(grpc.StatusCode.FAILED_PRECONDITION, "points are redeemed in multiples"),
+    Reason.ENTRY_LIMIT: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than one issue or redemption may have"),
+    Reason.MEMBER_DAILY_LIMIT: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "the member's points of the day are used up"),
+    Reason.TERMINAL_DAILY_LIMIT: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "the terminal's points of the day are used up"),
     Reason.MORE_THAN_TOTAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than the basket takes"),
     Reason.SPENDING_PAUSED: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member has asked that no points are taken"),
     Reason.MEMBER_MERGED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "both are one member already"),
@@ -115,6 +120,13 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.MEMBER_ERASED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the member's identity was erased"),
     Reason.MEMBER_PROVISIONAL: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member is not confirmed yet"),
     Reason.MEMBER_HAS_HOLDS: Answered(grpc.StatusCode.PERMISSION_DENIED, "points of the member are set aside by open holds"),
+}
+
+
+QUOTAS = {
+    Reason.NET_DEBIT_CAP_EXCEEDED: "net debit cap",
+    Reason.MEMBER_DAILY_LIMIT: "member's day",
+    Reason.TERMINAL_DAILY_LIMIT: "terminal's day",
 }
 
 
@@ -133,8 +145,9 @@ def rich_status(
         packed.append(_packed(_bad_request(wrong)))
     if answered.retry_ms is not None:
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(answered.retry_ms))))
-    if refusal.reason is Reason.NET_DEBIT_CAP_EXCEEDED:
-        violation = error_details_pb2.QuotaFailure.Violation(subject="net debit cap", description=answered.sentence)
+    if refusal.reason in QUOTAS:
+        # Without RetryInfo: a cap is no matter of seconds, and a day's limit says itself when the day is over.
+        violation = error_details_pb2.QuotaFailure.Violation(subject=QUOTAS[refusal.reason], description=answered.sentence)
         packed.append(_packed(error_details_pb2.QuotaFailure(violations=[violation])))
     if answer is not None:
         packed.append(_packed(answer))

@@ -23,6 +23,7 @@ def standing_message(standing: Standing) -> types_pb2.Standing:
         next_expiry_points=standing.next_expiry_points,
         expiring_points=standing.expiring_points,
         value=None if value is None else types_pb2.Amount(unit=value[0], minor_units=value[1]),
+        pending_points=standing.pending_points,
     )
 
 

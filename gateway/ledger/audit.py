@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.chain import genesis_hash
 from gateway.domain.entry import EntryKind
 from gateway.domain.window import WindowState
+from gateway.ledger.audit_days import prove_days
 from gateway.ledger.audit_directory import prove_directory
 from gateway.ledger.audit_entries import Walk
 from gateway.ledger.audit_facts import Facts, load_facts
@@ -227,6 +228,7 @@ class _Run:
             self._prove_counts(walk)
             prove_tills(self.connection, self.failures)
             prove_standings(self.connection, self.failures, walk.members)
+            prove_days(self.connection, self.failures)
         self.report.members = prove_members(self.connection, self.failures, with_postings=self._is_full)
         self.report.lots = audit_sums.row_count(self.connection, lots)
         if self._is_full or self.receipts is not None:

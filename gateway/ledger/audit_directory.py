@@ -9,6 +9,7 @@ from gateway.domain.decision import Decision, DecisionKind, DecisionState, Opera
 from gateway.domain.derivation import Directory, derive
 from gateway.domain.documents import applied_at_ms, consent_string
 from gateway.domain.errors import SignatureError
+from gateway.domain.limits import LIMIT_NAMES, Limits
 from gateway.domain.network import Network
 from gateway.domain.signing import load_verifier
 from gateway.ledger.audit_failures import Failures
@@ -23,6 +24,7 @@ from gateway.storage.tables_directory import (
     offers,
     operators,
     partner_keys,
+    partner_limits,
     partners,
     rate_cards,
     receipt_keys,
@@ -192,10 +194,24 @@ def _expected_terms(derived: Directory) -> Iterator[tuple[Table, _Rows]]:
                 str(terms.breakage_rebate_share),
                 terms.par_value_micros,
                 decision_id,
+                terms.usable_after_days,
+                terms.claim_days_max,
+                *_limits(terms.limits),
             )
             for version, (terms, decision_id) in derived.network.items()
         },
     )
+    yield (
+        partner_limits,
+        {
+            key: (own.effective_from.isoformat(), *_limits(own.limits), decision_id)
+            for key, (own, decision_id) in derived.limits.items()
+        },
+    )
+    yield from _expected_offers(derived)
+
+
+def _expected_offers(derived: Directory) -> Iterator[tuple[Table, _Rows]]:
     yield (
         offers,
         {
@@ -212,6 +228,10 @@ def _expected_terms(derived: Directory) -> Iterator[tuple[Table, _Rows]]:
         },
     )
     yield offer_shares, {key: row for offer, consents, _ in derived.offers.values() for key, row in _shares(offer, consents)}
+
+
+def _limits(limits: Limits) -> tuple[int, ...]:
+    return tuple(getattr(limits, name) for name in LIMIT_NAMES)
 
 
 def _shares(offer: Any, consents: Any) -> Iterator[tuple[tuple[str, str], tuple[object, ...]]]:

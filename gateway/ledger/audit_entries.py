@@ -19,7 +19,7 @@ from gateway.ledger.audit_members import MembersWalked
 from gateway.ledger.audit_near import DEBT_EFFECT, HELD_EFFECT, INCURRED, LOT_EFFECT, Near, is_system
 from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.ledger.audit_rules import differences
-from gateway.ledger.audit_standing import is_of_a_till, standing
+from gateway.ledger.audit_standing import expected_warnings, is_of_a_till, standing
 from gateway.storage import audit_reads
 
 ENTRIES_PER_READ = 500
@@ -140,7 +140,8 @@ class Walk:
                 self.failures.compare(
                     _name(entry), standing(told, self.facts, balance=balance, debt=debt, held=held, version=version)
                 )
-                expected = replace(expected, standing=told.standing)
+                warnings = expected_warnings(told, [one for one, _ in command.entries], debt=debt)
+                expected = replace(expected, standing=told.standing, warnings=warnings)
             if self.receipts.encode(expected) != command.receipt:
                 receipt = told or self.receipts.decode(command.receipt)
                 # One difference is one failure, not one of every later receipt of the member.

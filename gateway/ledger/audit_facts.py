@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.documents import applied_at_ms
+from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.network import Network, ReceiptKey
 from gateway.domain.partner import PartnerRole
 from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
@@ -19,7 +20,7 @@ from gateway.storage.audit_reads import Rows, table_rows
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_receipt_keys, load_terms
 from gateway.storage.tables import heads, window_ranges, windows
-from gateway.storage.tables_directory import network_terms, rate_cards
+from gateway.storage.tables_directory import network_terms, partner_limits, rate_cards
 
 # An approval and a batch may wait for each other's lock; which of the two came first, their times cannot say closer.
 OVERLAP_MS = 60_000
@@ -55,6 +56,7 @@ class Facts:
     cards: Mapping[tuple[str, int], RateCard]
     card_versions: Mapping[str, Versions[RateCard]]
     network_versions: Versions[NetworkTerms]
+    limit_versions: Mapping[str, Versions[Limits]]
     offers: Mapping[str, Offer]
     charities: frozenset[str]
     zones: Mapping[str, ZoneInfo]
@@ -79,6 +81,12 @@ class Facts:
         """Network terms that may have been in force; the first version also serves dates before it."""
         return list(self.network_versions.possible(on, booked_at_ms)) or [self.network_versions.rows[0][2]]
 
+    def limits_possible(self, partner_id: str, on: date, booked_at_ms: int) -> Iterator[tuple[Limits, Limits]]:
+        """The network's and the partner's limits that may have been in force together."""
+        versions = self.limit_versions.get(partner_id)
+        owns = [NO_LIMITS] if versions is None else list(versions.possible(on, booked_at_ms))
+        return ((terms.limits, own) for terms in self.terms_possible(on, booked_at_ms) for own in owns)
+
     def zone_of(self, partner_id: str) -> ZoneInfo:
         """The partner's time zone; the network's for the operator."""
         return self.zones.get(partner_id, self.network.time_zone)
@@ -90,6 +98,7 @@ def load_facts(connection: Connection) -> Facts:
     decisions = load_decisions(connection)
     applied = {one.decision_id: applied_at_ms(one) for one in decisions if one.state is DecisionState.APPLIED}
     by_card = {(row.partner_id, row.version): applied.get(row.decision_id, 0) for row in table_rows(connection, rate_cards)}
+    by_limits = {(row.partner_id, row.version): applied.get(row.decision_id, 0) for row in table_rows(connection, partner_limits)}
     by_version = {row.version: applied.get(row.decision_id, 0) for row in table_rows(connection, network_terms)}
     cards = {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
     return Facts(
@@ -100,6 +109,15 @@ def load_facts(connection: Connection) -> Facts:
             for partner_id, versions in terms.cards.items()
         },
         network_versions=Versions(tuple((one.effective_from, by_version[one.version], one) for one in terms.network)),
+        limit_versions={
+            partner_id: Versions(
+                (
+                    (date.min, 0, NO_LIMITS),
+                    *((own.effective_from, by_limits[partner_id, own.version], own.limits) for own in versions),
+                )
+            )
+            for partner_id, versions in terms.partner_limits.items()
+        },
         offers=terms.offers,
         charities=frozenset(one.partner_id for one in terms.partners.values() if PartnerRole.CHARITY in one.roles),
         zones=terms.zones,

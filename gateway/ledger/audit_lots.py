@@ -24,7 +24,7 @@ _MEMBERS_PER_READ = 500
 def prove_lots(connection: Connection, failures: Failures) -> None:
     """Points, open and expired points of every lot, summed from the postings."""
     streams = (audit_sums.stream_lots(connection), audit_sums.stream_lot_sums(connection))
-    for lot_id, (rows, sums) in _merged(*streams):
+    for lot_id, (rows, sums) in merged(*streams):
         where = f"lot {lot_id}"
         failures.compare(where, [("rows", 1, len(rows))])
         for _, points, open_points, expired_points, held_points in rows[:1]:
@@ -53,7 +53,7 @@ def prove_members(connection: Connection, failures: Failures, *, with_postings: 
         paid,
     )
     count = 0
-    for member_id, (rows, counts, arrivals, payments) in _merged(*streams):
+    for member_id, (rows, counts, arrivals, payments) in merged(*streams):
         count += 1
         where = f"member {member_id}"
         failures.compare(where, [("rows", 1, len(rows))])
@@ -113,7 +113,7 @@ def _debts(arrivals: list[Any], paid: dict[str, int]) -> Iterator[Difference]:
     yield "debt paid by cause", {cause: points for cause, points in by_cause.items() if points}, paid
 
 
-def _merged(*streams: Iterable[Any]) -> Iterator[tuple[Any, tuple[list[Any], ...]]]:
+def merged(*streams: Iterable[Any]) -> Iterator[tuple[Any, tuple[list[Any], ...]]]:
     """By key, ascending: the rows of each stream whose first column it is. The streams are ordered by it."""
     groups = [groupby(stream, key=itemgetter(0)) for stream in streams]
     heads = [next(group, None) for group in groups]

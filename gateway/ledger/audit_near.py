@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from gateway.domain.entry import Entry, EntryKind, PostingKind
+from gateway.domain.limits import Limits
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts, local_date
@@ -58,11 +60,12 @@ def is_system(entry: Entry) -> bool:
     return entry.kind in _SYSTEM or (entry.kind is EntryKind.MERGE_OUT and entry.original_entry_id != "")
 
 
-def usable(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
-    """Lots that are not overdue, in the order of expiry, then arrival."""
+def usable(entry: Entry, near: Near, facts: Facts, *, may_wait: bool = False) -> Iterator[Difference]:
+    """Lots that are neither overdue nor (unless they may) wait, in the order of expiry, then arrival."""
     today = local_date(facts.network.time_zone, entry.booked_at_ms)
     taken = [lot for posting in entry.postings if (lot := near.lots.get(posting.lot_id)) is not None]
     yield "overdue lots taken", [], [lot.lot_id for lot in taken if lot.expires_on < today]
+    yield "lots taken that still wait", [], [lot.lot_id for lot in taken if lot.usable_from > today and not may_wait]
     order = [(lot.expires_on, lot.arrival) for lot in taken]
     yield "order of lots", sorted(order), order
 
@@ -84,6 +87,7 @@ def kept(lot: Any) -> tuple[object, ...]:
         lot.rate_card_version,
         lot.business_date,
         lot.expires_on,
+        lot.usable_from,
         lot.origin_entry_id,
     )
 
@@ -99,6 +103,18 @@ def received(entry: Entry, given: Entry, near: Near) -> Iterator[Difference]:
         if lot is not None and source is not None:
             yield f"lot {lot.lot_id}: points", posting.points, lot.points
             yield f"lot {lot.lot_id} keeps what {source.lot_id} says", kept(source), kept(lot)
+
+
+def within_limits(entry: Entry, points: int, facts: Facts, *, redeemed: bool) -> Iterator[Difference]:
+    """The minimum, the multiple and the most of an entry, as they may have been in force. What a day had left, no entry says."""
+    possible = facts.limits_possible(entry.partner_id, date.fromisoformat(entry.business_date), entry.booked_at_ms)
+    yield f"{points} points within the limits", True, any(_fits(points, both, redeemed=redeemed) for both in possible)
+
+
+def _fits(points: int, limits: tuple[Limits, Limits], *, redeemed: bool) -> bool:
+    if any(0 < one.entry_points_max < points for one in limits):
+        return False
+    return not redeemed or all(points >= one.minimum_points and points % (one.multiple_points or 1) == 0 for one in limits)
 
 
 def overdue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:

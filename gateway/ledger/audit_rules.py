@@ -4,17 +4,17 @@ A third, independent sum: none of the code that books is asked. Each rule yields
 """
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, counter_entry_id, member_id
-from gateway.domain.terms import DebtPolicy, Offer, RateCard
+from gateway.domain.terms import DebtPolicy, NetworkTerms, Offer, RateCard
 from gateway.domain.units import CURRENCY_EXPONENTS, Rate
 from gateway.ledger.audit_facts import Facts, last_day, local_date
 from gateway.ledger.audit_failures import Difference
-from gateway.ledger.audit_near import BALANCE_EFFECT, INCURRED, Near, is_system, overdue, received, usable, worth
+from gateway.ledger.audit_near import BALANCE_EFFECT, INCURRED, Near, is_system, overdue, received, usable, within_limits, worth
 from gateway.ledger.audit_rules_member import (
     confirmed,
     donated,
@@ -151,6 +151,7 @@ def _issue(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     expected = [(f"{entry.entry_id}-{n}", issuer, points) for n, (issuer, points) in enumerate(parts) if points]
     issued = [posting for posting in entry.postings if posting.kind is PostingKind.ISSUE]
     yield "points issued", expected, [(posting.lot_id, posting.issuer_id, posting.points) for posting in issued]
+    yield from within_limits(entry, sum(posting.points for posting in issued), facts, redeemed=False)
     for posting in issued:
         lot = near.lots.get(posting.lot_id)
         if lot is not None:
@@ -166,9 +167,14 @@ def _issued_lot(entry: Entry, posting: Posting, lot: Any, facts: Facts, on: date
     found = (lot.points, lot.price_micros, lot.currency, lot.business_date, lot.origin_entry_id)
     if found != expected:
         yield f"lot {lot.lot_id}: points, price, currency, date and origin", expected, found
-    last_days = [last_day(terms.expiry_rule, on) for terms in facts.terms_possible(on, entry.booked_at_ms)]
-    if lot.expires_on not in last_days:
-        yield f"lot {lot.lot_id}: expiry", " or ".join(last_days), lot.expires_on
+    lives = [(_usable_from(terms, on), last_day(terms.expiry_rule, on)) for terms in facts.terms_possible(on, entry.booked_at_ms)]
+    if (lot.usable_from, lot.expires_on) not in lives:
+        yield f"lot {lot.lot_id}: first and last day", lives, (lot.usable_from, lot.expires_on)
+
+
+def _usable_from(terms: NetworkTerms, on: date) -> str:
+    first = (on + timedelta(days=terms.usable_after_days)).isoformat()
+    return min(first, last_day(terms.expiry_rule, on)) if terms.usable_after_days else ""
 
 
 def _redeem(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -185,6 +191,7 @@ def _redeem(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     else:
         yield "points set aside and freed", [], [posting.kind.name for posting in entry.postings if posting.kind in _FREED]
         yield from usable(entry, near, facts)
+        yield from within_limits(entry, sum(posting.points for posting in entry.postings), facts, redeemed=True)
 
 
 def _reversal(entry: Entry, near: Near, kind: EntryKind) -> Iterator[Difference]:

@@ -41,7 +41,7 @@ def confirmed(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
 def merged_out(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
     """What can be used and what is owed leaves; at the merge, or behind an entry that left something again."""
     yield from plain(entry, near, facts)
-    yield from usable(entry, near, facts)
+    yield from usable(entry, near, facts, may_wait=True)
     if entry.original_entry_id:
         cause = near.originals.get(entry.original_entry_id)
         yield "entry id", onward_entry_id(entry.original_entry_id), entry.entry_id

@@ -7,7 +7,7 @@ from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, entry_id
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
-from gateway.ledger.audit_near import Near, overdue, usable, worth
+from gateway.ledger.audit_near import Near, overdue, usable, within_limits, worth
 
 
 def placed(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
@@ -20,6 +20,7 @@ def placed(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
         yield from worth(entry, points, card)
     yield "set aside for some time", True, expires_at_ms(entry) > entry.booked_at_ms
     yield from usable(entry, near, facts)
+    yield from within_limits(entry, points, facts, redeemed=True)
 
 
 def let_go(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:

@@ -49,9 +49,9 @@ def _prove_holds(connection: Connection, failures: Failures, rows: Any) -> None:
 def _hold(row: Any, entry: Any, points: dict[str, int], ends: list[Any]) -> Iterator[Difference]:
     yield "entry", EntryKind.PLACE_HOLD.value, entry.kind
     yield (
-        "bucket, member, partner, date and card",
-        (entry.bucket, entry.member_id, entry.partner_id, entry.business_date, entry.rate_card_version),
-        (row.bucket, row.member_id, row.partner_id, row.business_date, row.rate_card_version),
+        "bucket, member, partner, key, date and card",
+        (entry.bucket, entry.member_id, entry.partner_id, entry.key_id, entry.business_date, entry.rate_card_version),
+        (row.bucket, row.member_id, row.partner_id, row.key_id, row.business_date, row.rate_card_version),
     )
     yield "points", points.get(row.hold_id), row.points
     yield "time", json.loads(entry.facts)["expires_at_ms"], row.expires_at_ms

@@ -24,6 +24,7 @@ from gateway.domain.window import Window
 from gateway.domain.working import WorkingSet
 from gateway.services.directory import Directory
 from gateway.storage.books import load_member
+from gateway.storage.days import load_day
 from gateway.storage.engine import reading
 from gateway.storage.errors import translate
 from gateway.storage.journal import EntryFilter, Place, PlacedAnswer, load_answer, load_own_answers
@@ -78,6 +79,7 @@ class ReadingService:
     async def quote(
         self,
         partner_id: str,
+        key_id: str,
         member: MemberRef,
         total: AmountAsked,
         *,
@@ -89,7 +91,9 @@ class ReadingService:
 
         def read(connection: Connection) -> Quote | Refusal:
             work, account = self._member(connection, member, now_ms)
-            return quote_basket(work, partner_id, account, total, eligible=eligible, offer_id=offer_id)
+            if not isinstance(account, Refusal):
+                load_day(connection, work, account, partner_id, key_id)
+            return quote_basket(work, partner_id, key_id, account, total, eligible=eligible, offer_id=offer_id)
 
         return await self._read(read)
 

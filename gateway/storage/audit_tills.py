@@ -25,6 +25,7 @@ _COLUMNS = tuple(
         "bucket",
         "kind",
         "partner_id",
+        "key_id",
         "member_id",
         "business_date",
         "rate_card_version",

@@ -11,6 +11,7 @@ from gateway.domain.book import Book, StoredRefusal
 from gateway.domain.entry import Entry
 from gateway.domain.working import WorkingSet
 from gateway.storage.bulk import BulkWrite, Row
+from gateway.storage.days import save_days
 from gateway.storage.engine import pipelined_to_commit
 from gateway.storage.tables import (
     debts,
@@ -74,6 +75,7 @@ def save_book(connection: Connection, book: Book) -> bool:
         _save_accounts(connection, book.work)
         _save_lots_and_debts(connection, book.work)
         save_till(connection, book.work)
+        save_days(connection, book.work)
         _save_sums(connection, book)
         _UPDATE_HEADS(connection, [_head_values(book.heads[lane]) for lane in sorted(book.changed_lanes)])
     return commits

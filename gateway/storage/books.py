@@ -20,6 +20,7 @@ from gateway.domain.command import (
     Issue,
     MemberRef,
     Merge,
+    Refund,
     RemoveIdentifier,
     Reverse,
     identifier_claimed,
@@ -38,6 +39,7 @@ from gateway.domain.units import MICROS
 from gateway.domain.working import Original, WorkingSet
 from gateway.storage.bulk import Lookup, Row, look_up
 from gateway.storage.caps import lock_caps
+from gateway.storage.days import load_days
 from gateway.storage.tables import (
     debts,
     entries,
@@ -77,6 +79,12 @@ _IDENTIFIERS_OF = Lookup(select(*_IDENTIFIER_COLUMNS), member_identifiers.c.memb
 _MEMBERS = Lookup(select(*_columns(members, MemberAccount)), members.c.member_id)
 _LOTS = Lookup(select(*_columns(lots, Lot)), lots.c.lot_id)
 _OPEN_LOTS = Lookup(select(*_columns(lots, Lot)).where(lots.c.open_points > 0), lots.c.member_id)
+_FREE_SUMS = Lookup(
+    select(lots.c.member_id, lots.c.expires_on, lots.c.usable_from, func.sum(lots.c.open_points - lots.c.held_points))
+    .where(lots.c.open_points > 0)
+    .group_by(lots.c.member_id, lots.c.expires_on, lots.c.usable_from),
+    lots.c.member_id,
+)
 _OPEN_DEBTS = Lookup(select(*_columns(debts, Debt)).where(debts.c.open_points > 0), debts.c.member_id)
 _ENTRIES = Lookup(select(*_ENTRY_COLUMNS).order_by(entries.c.lane, entries.c.sequence), entries.c.entry_id)
 _REVERSALS = Lookup(
@@ -155,7 +163,9 @@ def load_book(
         _load_accounts(connection, work, _members_named(work, refs), issuers, is_shared=is_shared)
         _load_present_accounts(connection, work)
         _hold_identifiers(work, _IDENTIFIERS_OF(connection, _members_changing(work, fresh)))
-        _load_lots_and_debts(connection, work, _members_spending(work, fresh))
+        tells = any(isinstance(command, Checkout | ClaimReceipt) for command in fresh)
+        _load_lots_and_debts(connection, work, _members_spending(work, fresh), tells=tells)
+        load_days(connection, work, fresh)
     return book
 
 
@@ -254,11 +264,16 @@ def _load_present_accounts(connection: Connection, work: WorkingSet) -> None:
             work.accounts[account.member_id] = account
 
 
-def _load_lots_and_debts(connection: Connection, work: WorkingSet, spending: set[str]) -> None:
+def _load_lots_and_debts(connection: Connection, work: WorkingSet, spending: set[str], *, tells: bool = False) -> None:
+    """Lots of members in `spending`. `tells`: of the others their sums, since an answer will say how they stand."""
     in_debt = {account.member_id for account in work.accounts.values() if account.debt_points}
     spending = {member_id for member_id in spending if member_id in work.accounts}
     with_points = {member_id for member_id in spending if work.accounts[member_id].open_points}
-    owed, open_lots = look_up(connection, (_OPEN_DEBTS, in_debt), (_OPEN_LOTS, with_points))
+    told = {account.member_id for account in work.accounts.values() if account.open_points} - spending if tells else set()
+    owed, open_lots, sums = look_up(connection, (_OPEN_DEBTS, in_debt), (_OPEN_LOTS, with_points), (_FREE_SUMS, told))
+    for member_id, expires_on, usable_from, points in sums:
+        # PostgreSQL sums 64-bit integers as decimals.
+        work.accounts[member_id].summed[expires_on, usable_from] = int(points)
     for row in owed:
         debt = Debt(*row)
         work.accounts[debt.member_id].debts.append(debt)
@@ -313,18 +328,26 @@ def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]
     spending |= {original.entry.member_id for original in work.originals.values()}
     spending |= {hold.member_id for hold in work.holds.values()}
     for command in commands:
-        # Who gives comes first; tills also tell what the points are that a member has afterwards.
-        for ref in () if isinstance(command, Issue) else member_refs(command)[:1]:
+        # Who gives comes first.
+        for ref in member_refs(command)[:1] if _takes_points(command) else ():
             account = work.member(ref)
             if account is not None:
                 spending.add(account.member_id)
         # It may reverse what an earlier command of this batch books: whose, that command says. Or a later one may name its
         # member by an identifier that it gets here, or lead to another one by a merge.
-        is_of_this_batch = isinstance(command, Reverse) and command.original_entry_id not in work.originals
+        is_of_this_batch = (isinstance(command, Reverse) and command.original_entry_id not in work.originals) or (
+            isinstance(command, Refund) and command.checkout_id not in work.checkouts
+        )
         if is_of_this_batch or isinstance(command, _LEADING_ELSEWHERE):
             return set(work.accounts)
     present = (work.present_account(member_id) for member_id in spending)
     return spending | {account.member_id for account in present if account is not None}
+
+
+def _takes_points(command: Command) -> bool:
+    if isinstance(command, Checkout):
+        return command.hold_id is not None or command.points is not None or command.up_to_value is not None
+    return not isinstance(command, Issue | ClaimReceipt)
 
 
 def _entries_of(connection: Connection, rows: Sequence[Row]) -> list[tuple[Entry, bytes]]:

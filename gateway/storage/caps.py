@@ -7,7 +7,9 @@ from sqlalchemy import Connection
 
 from gateway.storage.engine import on_driver
 
-_SPACE = 0x7461_6C79  # "taly": apart from other advisory locks of the same database
+# "taly", "talz": apart from other advisory locks of the same database, and from each other.
+_SPACE = 0x7461_6C79
+_TERMINALS = 0x7461_6C7A
 
 
 def lock_caps(connection: Connection, issuers: Collection[str], *, alone: bool) -> bool:
@@ -23,6 +25,16 @@ def lock_caps(connection: Connection, issuers: Collection[str], *, alone: bool) 
         with on_driver(connection, statement) as driver:
             driver.execute(statement, (_SPACE, sorted(map(_number, issuers))), prepare=True)
     return not alone
+
+
+def lock_terminals(connection: Connection, terminals: Collection[str]) -> None:
+    """Waits until no other batch books for these terminals, and keeps others from it until the transaction ends.
+
+    Comes behind the locks of caps, in the order of the numbers. A terminal is mostly one till, which waits for its answers.
+    """
+    if terminals and connection.dialect.name != "sqlite":
+        with on_driver(connection, _ALONE) as driver:
+            driver.execute(_ALONE, (_TERMINALS, sorted(map(_number, terminals))), prepare=True)
 
 
 # Advisory locks are granted in the order in which they were asked for: whoever wants to be alone is not starved.

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.domain.decision import Operator
 from gateway.domain.errors import BooksBroken
+from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
 from gateway.domain.network import Network, ReceiptKey, SettlementModel
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm
@@ -28,6 +29,7 @@ from gateway.storage.tables_directory import (
     offers,
     operators,
     partner_keys,
+    partner_limits,
     partners,
     rate_cards,
     receipt_keys,
@@ -73,7 +75,16 @@ _NETWORK_TERMS = select(
     network_terms.c.redemption_element_micros,
     network_terms.c.breakage_rebate_share,
     network_terms.c.par_value_micros,
+    network_terms.c.usable_after_days,
+    network_terms.c.claim_days_max,
+    *(network_terms.c[name] for name in LIMIT_NAMES),
 ).order_by(network_terms.c.version)
+_LIMITS = select(
+    partner_limits.c.partner_id,
+    partner_limits.c.version,
+    partner_limits.c.effective_from,
+    *(partner_limits.c[name] for name in LIMIT_NAMES),
+).order_by(partner_limits.c.partner_id, partner_limits.c.version)
 _OFFERS = select(
     offers.c.offer_id,
     offers.c.partner_id,
@@ -153,6 +164,7 @@ def load_terms(connection: Connection) -> Terms:
         network=tuple(_network_terms(row) for row in connection.execute(_NETWORK_TERMS)),
         offers=_load_offers(connection),
         zones={partner_id: zones[partner.time_zone] for partner_id, partner in members.items()},
+        partner_limits=_load_limits(connection),
     )
 
 
@@ -209,6 +221,18 @@ def _load_cards(connection: Connection) -> dict[str, tuple[RateCard, ...]]:
     return {partner_id: tuple(versions) for partner_id, versions in cards.items()}
 
 
+def _load_limits(connection: Connection) -> dict[str, tuple[PartnerLimits, ...]]:
+    found: defaultdict[str, list[PartnerLimits]] = defaultdict(list)
+    for row in connection.execute(_LIMITS):
+        own = PartnerLimits(row.partner_id, row.version, parse_date(row.effective_from), _limits(row))
+        found[own.partner_id].append(own)
+    return {partner_id: tuple(versions) for partner_id, versions in found.items()}
+
+
+def _limits(row: Any) -> Limits:
+    return Limits(**{name: getattr(row, name) for name in LIMIT_NAMES})
+
+
 def _load_offers(connection: Connection) -> dict[str, Offer]:
     shares: defaultdict[str, list[tuple[str, Rate]]] = defaultdict(list)
     for share in connection.execute(_SHARES):
@@ -263,4 +287,7 @@ def _network_terms(row: Any) -> NetworkTerms:
         redemption_element_micros=row.redemption_element_micros,
         breakage_rebate_share=Rate.parse(row.breakage_rebate_share),
         par_value_micros=row.par_value_micros,
+        usable_after_days=row.usable_after_days,
+        claim_days_max=row.claim_days_max,
+        limits=_limits(row),
     )

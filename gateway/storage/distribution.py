@@ -20,15 +20,29 @@ _OF_MEMBERS = (
     tables_till.holds,
     tables_till.checkouts,
     tables_till.parked_refunds,
+    tables_till.member_days,
 )
 _BY_BUCKET = {table.name: "bucket" for table in _OF_MEMBERS}
-_BY_OWN_KEY = {"outcomes": "entry_id", "refusals": "entry_id", "member_identifiers": "identifier_hash", "sales": "sale_id"}
+_BY_OWN_KEY = {
+    "outcomes": "entry_id",
+    "refusals": "entry_id",
+    "member_identifiers": "identifier_hash",
+    "sales": "sale_id",
+    "terminal_days": "terminal_day",
+}
 _BY_PARTNER = {"statements": "partner_id", "statement_lines": "partner_id"}
 
 DISTRIBUTED: Mapping[str, str] = MappingProxyType(_BY_BUCKET | _BY_OWN_KEY | _BY_PARTNER)
 """Column by table. Tables of one line above share it and lie together: a transaction of one member touches one machine."""
 
-_TOGETHER = (_BY_BUCKET, {"outcomes": "", "refusals": ""}, {"member_identifiers": ""}, {"sales": ""}, _BY_PARTNER)
+_TOGETHER = (
+    _BY_BUCKET,
+    {"outcomes": "", "refusals": ""},
+    {"member_identifiers": ""},
+    {"sales": ""},
+    {"terminal_days": ""},
+    _BY_PARTNER,
+)
 
 REFERENCE: frozenset[str] = frozenset(
     table.name
@@ -47,6 +61,7 @@ REFERENCE: frozenset[str] = frozenset(
         tables_directory.offers,
         tables_directory.operators,
         tables_directory.partner_keys,
+        tables_directory.partner_limits,
         tables_directory.partners,
         tables_directory.rate_cards,
         tables_directory.receipt_keys,

@@ -161,6 +161,7 @@ lots = Table(
     Column("expired_points", BigInteger, nullable=False),
     Column("origin_entry_id", chars(40), nullable=False),
     Column("held_points", BigInteger, nullable=False),  # open, but set aside
+    Column("usable_from", chars(10), nullable=False),  # the first date of use; empty for at once
     PrimaryKeyConstraint("lot_id", "bucket"),
     CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
     CheckConstraint("held_points BETWEEN 0 AND open_points", name="held"),

@@ -2,8 +2,15 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, LargeBinary, PrimaryKeyConstraint, Table
 
+from gateway.domain.limits import LIMIT_NAMES
 from gateway.storage.columns import chars
 from gateway.storage.tables import metadata
+
+
+def _limits() -> list[Column[int]]:
+    """In points; 0 for no limit."""
+    return [Column(name, BigInteger, nullable=False) for name in LIMIT_NAMES]
+
 
 # One row. `directory_version` grows with each change below, so that running gateways notice.
 networks = Table(
@@ -130,8 +137,24 @@ network_terms = Table(
     Column("breakage_rebate_share", chars(20), nullable=False),
     Column("par_value_micros", BigInteger, nullable=False),
     Column("decision_id", chars(20), nullable=False),  # empty for version 1, which creates the network
+    Column("usable_after_days", Integer, nullable=False),
+    Column("claim_days_max", Integer, nullable=False),
+    *_limits(),
     PrimaryKeyConstraint("version"),
     CheckConstraint("version >= 1 AND late_days_max >= 0", name="version"),
+)
+
+# A partner's own limits, by version; the network's stand in its terms.
+partner_limits = Table(
+    "partner_limits",
+    metadata,
+    Column("partner_id", chars(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("effective_from", chars(10), nullable=False),
+    *_limits(),
+    Column("decision_id", chars(20), nullable=False),
+    PrimaryKeyConstraint("partner_id", "version"),
+    CheckConstraint("version >= 1", name="version"),
 )
 
 offers = Table(

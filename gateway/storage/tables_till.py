@@ -1,6 +1,7 @@
-"""What tills leave open: holds, checkouts that may come back, refunds that wait for their sale, and paper receipts.
+"""What tills leave open: holds, checkouts that may come back, refunds that wait for their sale, paper receipts, and days.
 
-All but the last are running values that entries prove. A paper receipt is named by a hash, and belongs to one entry for ever.
+All but paper receipts are running values that entries prove. A paper receipt is named by a hash, and belongs to one entry
+for ever.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, Table, text
@@ -23,6 +24,7 @@ holds = Table(
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("state", chars(16), nullable=False),
     Column("ended_by", chars(40), nullable=False),
+    Column("key_id", chars(100), nullable=False),
     PrimaryKeyConstraint("hold_id", "bucket"),
     CheckConstraint("points > 0", name="points"),
     CheckConstraint("state IN ('OPEN', 'CAPTURED', 'VOIDED', 'LAPSED')", name="state"),
@@ -79,6 +81,36 @@ sales = Table(
     Column("sale_id", chars(40), nullable=False),
     Column("entry_id", chars(40), nullable=False),
     PrimaryKeyConstraint("sale_id"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+# What a member did in a business date, by partner: points issued, and points redeemed or set aside.
+member_days = Table(
+    "member_days",
+    metadata,
+    Column("bucket", Integer, nullable=False),
+    Column("member_day", chars(80), nullable=False),  # the member's id, "/", the date
+    Column("partner_id", chars(32), nullable=False),
+    Column("issued_points", BigInteger, nullable=False),
+    Column("redeemed_points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member_day", "partner_id", "bucket"),
+    # What is redeemed has no such check: it would refuse to take away what a hold gives back.
+    CheckConstraint("issued_points >= 0", name="issued"),
+    sqlite_with_rowid=False,
+    info=LEDGER,
+)
+
+# The same of a terminal: a row a lane, and the sum counts. A hold may end in another lane than it was placed in.
+terminal_days = Table(
+    "terminal_days",
+    metadata,
+    Column("terminal_day", chars(120), nullable=False),  # partner, "/", terminal, "/", the date
+    Column("lane", Integer, nullable=False),
+    Column("issued_points", BigInteger, nullable=False),
+    Column("redeemed_points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("terminal_day", "lane"),
+    CheckConstraint("issued_points >= 0", name="issued"),
     sqlite_with_rowid=False,
     info=LEDGER,
 )

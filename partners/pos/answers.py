@@ -1,5 +1,6 @@
 """From answers to what a till may rely on: every receipt verified, every refusal named. Sends nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,15 @@ _OUTCOME_UNKNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A command that was booked, and the proof of it. `is_replayed`: it had been booked before, by an earlier attempt."""
+    """A command that was booked, and the proof of it. `is_replayed`: it had been booked before, by an earlier attempt.
+
+    `receipt_lines`: what the paper receipt should say, in the language that was asked for; of a checkout's calls.
+    """
 
     receipt: types_pb2.Receipt
     signed_receipt: types_pb2.SignedReceipt
     is_replayed: bool
+    receipt_lines: tuple[str, ...] = ()
 
     @property
     def entry_id(self) -> str:
@@ -42,6 +47,11 @@ class Booked:
     def balance_points(self) -> int:
         """The member's balance afterwards; negative while in debt."""
         return self.receipt.balance_points
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the cashier should know, such as "HOLD_CAPTURED_IN_PART"; of a checkout's calls."""
+        return tuple(_warning_name(number) for number in self.receipt.warnings)
 
 
 @dataclass(slots=True)
@@ -104,12 +114,14 @@ class Desk:
         self.counts.receipts_verified += 1
         return receipt
 
-    def booked(self, answer: types_pb2.Answer, idempotency_key: str | None = None) -> Booked:
+    def booked(
+        self, answer: types_pb2.Answer, idempotency_key: str | None = None, *, receipt_lines: Iterable[str] = ()
+    ) -> Booked:
         """A booking. Raises ReceiptError, and Refused if the receipt is that of a refusal."""
         receipt = self.verify(answer.receipt, idempotency_key)
         if receipt.refused:
             raise Refused(_reason_name(receipt.refused), Facts(dict(receipt.details), (), answer.receipt, receipt))
-        return Booked(receipt, answer.receipt, answer.replayed)
+        return Booked(receipt, answer.receipt, answer.replayed, tuple(receipt_lines))
 
     def refused(self, failure: Failure, idempotency_key: str | None) -> PosError:
         """What to raise for a failure that is an answer. Raises ReceiptError if its receipt does not verify."""
@@ -142,6 +154,12 @@ def _reason_name(number: int) -> str:
         return Reason(number).name
     except ValueError:
         return f"REASON_{number}"  # a gateway that is newer than this till
+
+
+def _warning_name(number: int) -> str:
+    if number in types_pb2.Warning.values():
+        return types_pb2.Warning.Name(types_pb2.Warning.ValueType(number)).removeprefix("WARNING_")
+    return f"WARNING_{number}"  # a gateway that is newer than this till
 
 
 def _told(failure: Failure) -> dict[str, str]:

@@ -59,9 +59,10 @@ def booking(make: Callable[_P, Booking]) -> Callable[Concatenate[Desk, _P], Step
 def book(desk: Desk, command: Booking) -> Steps[Booked]:
     """Sends a command of `partners.pos.requests`; the named methods make one and send it."""
     method, _ = BOOKINGS[type(command)]
-    answer: types_pb2.Answer = (yield from call(desk, method, command)).answer
-    yield from _learn_for(desk, answer.receipt)
-    return desk.booked(answer, command.idempotency_key)
+    response: Any = yield from call(desk, method, command)
+    yield from _learn_for(desk, response.answer.receipt)
+    lines = getattr(response, "receipt_lines", ())  # of TillService alone
+    return desk.booked(response.answer, command.idempotency_key, receipt_lines=lines)
 
 
 def submit_batch(desk: Desk, commands: Sequence[Booking]) -> Steps[list[Booked | Refused]]:

@@ -51,8 +51,9 @@ def print_plain(content: dict[str, Any]) -> None:
 
 
 def booked_plain(booked: Booked) -> dict[str, Any]:
-    """A booking with its proof."""
-    return signed_plain(booked.signed_receipt, booked.receipt) | {"replayed": booked.is_replayed}
+    """A booking with its proof, and what the paper receipt should say."""
+    content = signed_plain(booked.signed_receipt, booked.receipt) | {"replayed": booked.is_replayed}
+    return content | ({"receipt_lines": list(booked.receipt_lines)} if booked.receipt_lines else {})
 
 
 def refusal_plain(refused: Refused) -> dict[str, Any]:
@@ -90,6 +91,8 @@ def print_booked(booked: Booked, *, as_json: bool) -> None:
         f"key: {receipt.idempotency_key}",
         f"receipt verified: signed by {booked.signed_receipt.key_id}",
     ]
+    lines += [f"warning: {warning.lower().replace('_', ' ')}" for warning in booked.warnings]
+    lines += [f"paper: {line}" for line in booked.receipt_lines]
     click.echo("\n".join(lines))
 
 

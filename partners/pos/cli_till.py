@@ -9,6 +9,7 @@ from partners.pos import requests, requests_till
 from partners.pos.cli_calls import asking, booking
 from partners.pos.cli_options import (
     card_version_option,
+    language_option,
     member_of,
     member_options,
     occurred_option,
@@ -43,6 +44,7 @@ def quote(card: str | None, member: str | None, total: str, eligible: str | None
 @click.option("--ttl-s", type=int, help="After how many seconds the hold lapses [default: 900].")
 @receipt_number_option
 @card_version_option
+@language_option
 def place_hold(card: str | None, member: str | None, points: int | None, value: str | None, **rest: Any) -> Booking:
     """Set points aside until the till is sure. The entry's id is that of the hold."""
     quantity = _quantity(points, value)
@@ -54,6 +56,7 @@ def place_hold(card: str | None, member: str | None, points: int | None, value: 
 @booking(requests.VOID_HOLD)
 @click.option("--hold", "hold_id", default="", metavar="ID", help="The hold, by the entry id on its receipt.")
 @click.option("--hold-key", default="", metavar="KEY", help="The hold, by the key it was placed with.")
+@language_option
 def void_hold(**rest: Any) -> Booking:
     """Let a hold go; without this it lapses by itself."""
     return requests_till.void_hold(**rest)
@@ -74,6 +77,7 @@ def void_hold(**rest: Any) -> Booking:
 @receipt_number_option
 @occurred_option
 @card_version_option
+@language_option
 def checkout(
     card: str | None,
     member: str | None,
@@ -101,6 +105,7 @@ def checkout(
 @member_options()
 @receipt_number_option
 @occurred_option
+@language_option
 def refund(card: str | None, member: str | None, part: str | None, lines: Sequence[str], **rest: Any) -> Booking:
     """Take goods of a checkout back: points return to their lots, issued points are taken back, by what is left.
 
@@ -119,6 +124,7 @@ def refund(card: str | None, member: str | None, part: str | None, lines: Sequen
 @_eligible
 @click.option("--receipt-number", required=True, help="The number on the paper receipt.")
 @click.option("--occurred-at-ms", type=int, required=True, help="When it was bought, in unix milliseconds.")
+@language_option
 def claim_receipt(card: str | None, member: str | None, total: str, eligible: str | None, **rest: Any) -> Booking:
     """Claim the points of a purchase whose card had been forgotten."""
     return requests_till.claim_receipt(member_of(card, member), amount(total), eligible=_given(amount, eligible), **rest)

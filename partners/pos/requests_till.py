@@ -21,22 +21,28 @@ def place_hold(
     ttl_s: int | None = None,
     receipt_number: str = "",
     rate_card_version: int | None = None,
+    language: str = "",
 ) -> till_pb2.PlaceHoldRequest:
     """Set points aside: so many, or, given an amount, as many as it takes and the member has."""
     request = till_pb2.PlaceHoldRequest(
-        idempotency_key=key, member=who, ttl_s=ttl_s, receipt_number=receipt_number, rate_card_version=rate_card_version
+        idempotency_key=key,
+        member=who,
+        ttl_s=ttl_s,
+        receipt_number=receipt_number,
+        rate_card_version=rate_card_version,
+        language=language,
     )
     _set_quantity(request, quantity)
     return request
 
 
-def void_hold(*, key: str, hold_id: str = "", hold_key: str = "") -> till_pb2.VoidHoldRequest:
+def void_hold(*, key: str, hold_id: str = "", hold_key: str = "", language: str = "") -> till_pb2.VoidHoldRequest:
     """Let a hold go, named by its id or by the key it was placed with."""
     if bool(hold_id) == bool(hold_key):
         raise PosError("name the hold in one way: by its id, or by the key it was placed with")
     if hold_id:
-        return till_pb2.VoidHoldRequest(idempotency_key=key, hold_id=hold_id)
-    return till_pb2.VoidHoldRequest(idempotency_key=key, hold_idempotency_key=hold_key)
+        return till_pb2.VoidHoldRequest(idempotency_key=key, hold_id=hold_id, language=language)
+    return till_pb2.VoidHoldRequest(idempotency_key=key, hold_idempotency_key=hold_key, language=language)
 
 
 def basket_line(line_id: str, price: types_pb2.Amount, *, earns_nothing: bool = False) -> till_pb2.BasketLine:
@@ -59,6 +65,7 @@ def checkout(
     occurred_at_ms: int | None = None,
     offer_id: str = "",
     rate_card_version: int | None = None,
+    language: str = "",
 ) -> till_pb2.CheckoutRequest:
     """Book a basket. Points pay from a hold, or at once: so many, or, given an amount, as many as it takes and there are."""
     if (points is not None) + bool(hold_id) + bool(hold_key) > 1:
@@ -74,6 +81,7 @@ def checkout(
         occurred_at_ms=occurred_at_ms,
         receipt_number=receipt_number,
         rate_card_version=rate_card_version,
+        language=language,
     )
     if hold_id:
         request.hold_id = hold_id
@@ -98,12 +106,13 @@ def refund(
     who: types_pb2.MemberRef | None = None,
     receipt_number: str = "",
     occurred_at_ms: int | None = None,
+    language: str = "",
 ) -> till_pb2.RefundRequest:
     """Take goods of a checkout back: an amount, some lines, or all that is left. With a member it may come before its sale."""
     if bool(checkout_id) == bool(checkout_key):
         raise PosError("name the checkout in one way: by its id, or by the key it was booked with")
     request = till_pb2.RefundRequest(
-        idempotency_key=key, member=who, receipt_number=receipt_number, occurred_at_ms=occurred_at_ms
+        idempotency_key=key, member=who, receipt_number=receipt_number, occurred_at_ms=occurred_at_ms, language=language
     )
     if checkout_id:
         request.entry_id = checkout_id
@@ -124,6 +133,7 @@ def claim_receipt(
     receipt_number: str,
     occurred_at_ms: int,
     eligible: types_pb2.Amount | None = None,
+    language: str = "",
 ) -> till_pb2.ClaimReceiptRequest:
     """Ask for the points of a purchase whose card had been forgotten, by the number on its paper receipt."""
     return till_pb2.ClaimReceiptRequest(
@@ -133,6 +143,7 @@ def claim_receipt(
         total=total,
         eligible_minor_units=_part(eligible, total),
         occurred_at_ms=occurred_at_ms,
+        language=language,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.domain.command import AmountAsked, BasketLine, Command, Enrol, LineReturned, MemberRef
 from gateway.domain.identifiers import Identifier, IdentifierKind
+from gateway.domain.limits import Limits
 from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer
@@ -96,6 +97,7 @@ def _decide(network: GivenNetwork) -> None:
     """Decisions of every kind that the month itself has not; some stay open."""
     hand, key = network.hands[0], new_key()[0]
     network.cap("alpha", 1_000_000)
+    network.limits("bravo", "2026-06-01", minimum_points=2, member_day_redeemed_max=10_000)
     with writing(network.engine) as connection:
         cyd = Hand("cyd", key)
         decision = add_operator(
@@ -204,10 +206,14 @@ def _members(books: BusyBooks) -> None:
 
 
 def _open_window(books: BusyBooks, basket: Command) -> None:
-    """A shortfall that is withheld in cash, a part of a bonus taken back, and a refusal."""
+    """A shortfall that is withheld in cash, a part of a bonus taken back, and a refusal; then points that wait, and limits."""
     books.now_ms = at("2026-07-03")
     books.enrol("cay", partner="bravo")
     bought = books.issue("cay", "50.00")
     books.do("2026-07-03", bought, books.redeem("cay", 20), books.reverse(bought))
     books.try_in_vain("2026-07-03", books.redeem("cay", 1_000_000), Reason.INSUFFICIENT_POINTS)
     books.do("2026-07-04", books.reverse(basket, amount="50.00"), books.reverse(basket, amount="33.33"))
+    books.network.now_ms = LAST_NOON
+    limits = Limits(multiple_points=5, entry_points_max=2_000, terminal_day_issued_max=5_000)
+    books.network.network_terms("2026-07-04", TermsChange(usable_after_days=14, claim_days_max=20, limits=limits))
+    books.do("2026-07-04", books.issue("cay", "44.00"))

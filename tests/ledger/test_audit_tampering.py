@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import Connection, Engine, Table, select, text
 
+from gateway.domain.limits import LIMIT_NAMES
 from gateway.edge.receipts import decode_receipt, encode_receipt
 from gateway.ledger.audit import AuditReport, prove
 from gateway.ledger.audit_receipts import ReceiptForm
@@ -25,17 +26,20 @@ DIRECTORY = [
     tables_directory.offers,
     tables_directory.operators,
     tables_directory.partner_keys,
+    tables_directory.partner_limits,
     tables_directory.partners,
     tables_directory.rate_cards,
 ]
 COLUMNS = [(table.name, column.name) for table in (*LEDGER, *DIRECTORY) for column in table.columns]
 NAMES = [table.name for table in (*LEDGER, *DIRECTORY)]
 
-# The terms that a network is founded with are no decision's, and no entry says these three of them. Later versions are proven.
+# The terms that a network is founded with are no decision's, and no entry says these of them. Later versions are proven.
 NOT_OF_THE_FOUNDING = {
     ("network_terms", "late_days_max"),
     ("network_terms", "redemption_element_micros"),
     ("network_terms", "par_value_micros"),
+    ("network_terms", "claim_days_max"),
+    *(("network_terms", name) for name in LIMIT_NAMES),
 }
 
 

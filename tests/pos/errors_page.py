@@ -83,7 +83,7 @@ def calls() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for file in sorted(PROTOS.glob("*.proto")):
         for lines, name in re.findall(r"((?: *//.*\n)+) *rpc (\w+)\(", file.read_text("utf-8")):
-            for reason in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", lines):
+            for reason in dict.fromkeys(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", lines)):
                 found.setdefault(reason, []).append(name)
     return found
 

@@ -44,6 +44,19 @@ def test_points_and_money_pay_in_two_calls(till: Till) -> None:
     assert (sale.points, sale.receipt.to_pay.minor_units, sale.receipt.standing.held_points) == (-400 + 38, 3850, 0)
 
 
+def test_an_answer_has_lines_for_the_paper_receipt_and_says_what_the_cashier_should_know(till: Till) -> None:
+    """In the language that is asked for; nothing of it where a call has none."""
+    lena = member_with_points(till, "LENA-1")
+    hold = till.place_hold(lena, 500, key="lena-hold", language="fr")
+    sale = till.checkout(lena, TOTAL, hold_id=hold.entry_id, captured_points=400, key="lena-sale", language="de")
+    issued = till.issue(lena, amount("1.00 EUR"), key="lena-more")
+
+    assert hold.receipt_lines[0] == "Réservé: 5,00 EUR"
+    assert sale.receipt_lines[:3] == ("Punkte bezahlt: 400", "Punkte erhalten: 38", "Mit Punkten: 4,00 EUR")
+    assert sale.warnings == ("HOLD_CAPTURED_IN_PART",)
+    assert (issued.receipt_lines, issued.warnings) == ((), ())
+
+
 def test_points_pay_at_once(till: Till) -> None:
     """So many, or up to an amount; a quote said what is possible."""
     bob = member_with_points(till, "BOB-1")

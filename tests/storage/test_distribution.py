@@ -12,7 +12,7 @@ from gateway.storage.tables import metadata
 
 TABLES = metadata.sorted_tables
 SPREAD = [table for table in TABLES if table.name in DISTRIBUTED]
-MEMBERS_TABLES = {"entries", "postings", "members", "lots", "debts", "holds", "checkouts", "parked_refunds"}
+MEMBERS_TABLES = {"entries", "postings", "members", "lots", "debts", "holds", "checkouts", "parked_refunds", "member_days"}
 # What partners, terms, heads and directory are is small and read with any member's rows.
 COPIED = {"heads", "partners", "partner_keys", "rate_cards", "issue_rates", "network_terms", "networks", "windows"}
 

@@ -114,6 +114,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
     ERROR_REASON_RECEIPT_ALREADY_CLAIMED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+    ERROR_REASON_BELOW_MINIMUM: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION. Fewer points than a redemption must have; `limit` says how many, `asked` how many these are."""
+    ERROR_REASON_NOT_A_MULTIPLE: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION. Points are redeemed in multiples of `limit`; `asked` is none."""
+    ERROR_REASON_ENTRY_LIMIT: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION. More points than one issue or redemption may have; `limit` says how many, `asked` how many these are."""
+    ERROR_REASON_MEMBER_DAILY_LIMIT: _ErrorReason.ValueType  # 50
+    """RESOURCE_EXHAUSTED with QuotaFailure. More points than the member may get or redeem in a business date: `used` of `limit`;
+    `resets_at_ms` is the end of that date (unix milliseconds; absent for a date that is over). Not remembered.
+    """
+    ERROR_REASON_TERMINAL_DAILY_LIMIT: _ErrorReason.ValueType  # 51
+    """RESOURCE_EXHAUSTED with QuotaFailure. More points than the key's terminal may issue or redeem in a business date; `limit`,
+    `used` and `resets_at_ms` as above. Not remembered.
+    """
     ERROR_REASON_SPENDING_PAUSED: _ErrorReason.ValueType  # 52
     """PERMISSION_DENIED. The member has stopped that points are taken, and may resume; issues and refunds go on. Not remembered."""
     ERROR_REASON_MEMBER_MERGED: _ErrorReason.ValueType  # 53
@@ -234,6 +248,20 @@ ERROR_REASON_REFUND_EXCEEDS_REST: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION. More than what is left of the checkout; `rest` says how much can still come back, in `unit`."""
 ERROR_REASON_RECEIPT_ALREADY_CLAIMED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION. Somebody has the points of this paper receipt already."""
+ERROR_REASON_BELOW_MINIMUM: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION. Fewer points than a redemption must have; `limit` says how many, `asked` how many these are."""
+ERROR_REASON_NOT_A_MULTIPLE: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION. Points are redeemed in multiples of `limit`; `asked` is none."""
+ERROR_REASON_ENTRY_LIMIT: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION. More points than one issue or redemption may have; `limit` says how many, `asked` how many these are."""
+ERROR_REASON_MEMBER_DAILY_LIMIT: ErrorReason.ValueType  # 50
+"""RESOURCE_EXHAUSTED with QuotaFailure. More points than the member may get or redeem in a business date: `used` of `limit`;
+`resets_at_ms` is the end of that date (unix milliseconds; absent for a date that is over). Not remembered.
+"""
+ERROR_REASON_TERMINAL_DAILY_LIMIT: ErrorReason.ValueType  # 51
+"""RESOURCE_EXHAUSTED with QuotaFailure. More points than the key's terminal may issue or redeem in a business date; `limit`,
+`used` and `resets_at_ms` as above. Not remembered.
+"""
 ERROR_REASON_SPENDING_PAUSED: ErrorReason.ValueType  # 52
 """PERMISSION_DENIED. The member has stopped that points are taken, and may resume; issues and refunds go on. Not remembered."""
 ERROR_REASON_MEMBER_MERGED: ErrorReason.ValueType  # 53

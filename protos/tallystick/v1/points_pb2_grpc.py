@@ -75,7 +75,8 @@ class PointsServiceServicer:
     def IssuePoints(self, request, context):
         """Issues points on an eligible amount. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
         ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
-        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+        TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +86,8 @@ class PointsServiceServicer:
         """Redeems points, a number of them or up to a value. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
         PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
         UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-        INSUFFICIENT_POINTS.
+        BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+        Up to a value as many points are taken as limits leave, in whole multiples.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

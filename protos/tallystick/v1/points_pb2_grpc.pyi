@@ -40,13 +40,15 @@ class PointsServiceStub:
     IssuePoints: _grpc.UnaryUnaryMultiCallable[_points_pb2.IssuePointsRequest, _points_pb2.IssuePointsResponse]
     """Issues points on an eligible amount. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
     ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
-    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+    TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     RedeemPoints: _grpc.UnaryUnaryMultiCallable[_points_pb2.RedeemPointsRequest, _points_pb2.RedeemPointsResponse]
     """Redeems points, a number of them or up to a value. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
     PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-    INSUFFICIENT_POINTS.
+    BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+    Up to a value as many points are taken as limits leave, in whole multiples.
     """
     ReverseEntry: _grpc.UnaryUnaryMultiCallable[_points_pb2.ReverseEntryRequest, _points_pb2.ReverseEntryResponse]
     """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
@@ -75,13 +77,15 @@ class PointsServiceAsyncStub(PointsServiceStub):
     IssuePoints: _aio.UnaryUnaryMultiCallable[_points_pb2.IssuePointsRequest, _points_pb2.IssuePointsResponse]  # type: ignore[assignment]
     """Issues points on an eligible amount. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
     ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
-    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+    TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     RedeemPoints: _aio.UnaryUnaryMultiCallable[_points_pb2.RedeemPointsRequest, _points_pb2.RedeemPointsResponse]  # type: ignore[assignment]
     """Redeems points, a number of them or up to a value. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
     PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
     UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-    INSUFFICIENT_POINTS.
+    BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+    Up to a value as many points are taken as limits leave, in whole multiples.
     """
     ReverseEntry: _aio.UnaryUnaryMultiCallable[_points_pb2.ReverseEntryRequest, _points_pb2.ReverseEntryResponse]  # type: ignore[assignment]
     """Reverses an issue or a redemption of the caller's own, whole or in part. Refused with, in this order:
@@ -113,7 +117,8 @@ class PointsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_points_pb2.IssuePointsResponse, _abc.Awaitable[_points_pb2.IssuePointsResponse]]:
         """Issues points on an eligible amount. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
         ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED, OFFER_NOT_IN_FORCE,
-        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+        TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -125,7 +130,8 @@ class PointsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Redeems points, a number of them or up to a value. Refused with, in this order: IDEMPOTENCY_KEY_REUSED,
         PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE,
         UNIT_UNSUPPORTED, MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED,
-        INSUFFICIENT_POINTS.
+        BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+        Up to a value as many points are taken as limits leave, in whole multiples.
         """
 
     @_abc_1.abstractmethod

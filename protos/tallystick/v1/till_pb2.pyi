@@ -110,13 +110,14 @@ class QuoteResponse(_message.Message):
     points_to_issue: _builtins.int
     """Points that would be issued if all of it were paid in money; 0 by a partner that only redeems."""
     points_max: _builtins.int
-    """The most points that can pay; 0 by a partner that only issues."""
+    """The most points that can pay within the limits of today, whole steps; 0 by a partner that only issues."""
     points_step: _builtins.int
     """Points are redeemed in multiples of this many."""
     face_value_micros: _builtins.int
     """What a point pays at this partner, in millionths of a smallest unit of `value_max`."""
     limited_by: _errors_pb2.ErrorReason.ValueType
-    """Why `points_max` is less than the balance: MORE_THAN_TOTAL, INSUFFICIENT_POINTS (some are set aside, or overdue), ROLE_NOT_HELD;
+    """Why `points_max` is less than the balance: MORE_THAN_TOTAL, INSUFFICIENT_POINTS (some are set aside, overdue, or wait),
+    ENTRY_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, BELOW_MINIMUM, NOT_A_MULTIPLE (only whole steps), ROLE_NOT_HELD;
     ERROR_REASON_UNSPECIFIED where it is not.
     """
     rate_card_version: _builtins.int
@@ -172,6 +173,7 @@ class PlaceHoldRequest(_message.Message):
     RECEIPT_NUMBER_FIELD_NUMBER: _builtins.int
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     points: _builtins.int
@@ -184,6 +186,8 @@ class PlaceHoldRequest(_message.Message):
     """The rate card version that the till quoted; absent: whichever is in force. RATE_VERSION_STALE if it is another."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    language: _builtins.str
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Whose points."""
@@ -203,10 +207,11 @@ class PlaceHoldRequest(_message.Message):
         receipt_number: _builtins.str = ...,
         rate_card_version: _builtins.int | None = ...,
         partner_id: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rate_card_version", b"_rate_card_version", "_ttl_s", b"_ttl_s", "member", b"member", "points", b"points", "quantity", b"quantity", "rate_card_version", b"rate_card_version", "ttl_s", b"ttl_s", "up_to_value", b"up_to_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate_card_version", b"_rate_card_version", "_ttl_s", b"_ttl_s", "idempotency_key", b"idempotency_key", "member", b"member", "partner_id", b"partner_id", "points", b"points", "quantity", b"quantity", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "ttl_s", b"ttl_s", "up_to_value", b"up_to_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate_card_version", b"_rate_card_version", "_ttl_s", b"_ttl_s", "idempotency_key", b"idempotency_key", "language", b"language", "member", b"member", "partner_id", b"partner_id", "points", b"points", "quantity", b"quantity", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "ttl_s", b"ttl_s", "up_to_value", b"up_to_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rate_card_version: _TypeAlias = _typing.Literal["rate_card_version"]  # noqa: Y015
     _WhichOneofArgType__rate_card_version: _TypeAlias = _typing.Literal["_rate_card_version", b"_rate_card_version"]  # noqa: Y015
@@ -230,18 +235,30 @@ class PlaceHoldResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    RECEIPT_LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _types_pb2.Answer:
         """The signed receipt."""
+
+    @_builtins.property
+    def receipt_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to ten lines of at most 40 characters for the paper receipt; the same for the same receipt and language."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Warning.ValueType]:
+        """What the cashier should know: those of the receipt."""
 
     def __init__(
         self,
         *,
         answer: _types_pb2.Answer | None = ...,
+        receipt_lines: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_types_pb2.Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt_lines", b"receipt_lines", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,6 +274,7 @@ class VoidHoldRequest(_message.Message):
     HOLD_ID_FIELD_NUMBER: _builtins.int
     HOLD_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     hold_id: _builtins.str
@@ -265,6 +283,8 @@ class VoidHoldRequest(_message.Message):
     """By the idempotency key with which it was placed."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    language: _builtins.str
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
     def __init__(
         self,
         *,
@@ -272,10 +292,11 @@ class VoidHoldRequest(_message.Message):
         hold_id: _builtins.str = ...,
         hold_idempotency_key: _builtins.str = ...,
         partner_id: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key", "idempotency_key", b"idempotency_key", "partner_id", b"partner_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key", "idempotency_key", b"idempotency_key", "language", b"language", "partner_id", b"partner_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_hold: _TypeAlias = _typing.Literal["hold_id", "hold_idempotency_key"]  # noqa: Y015
     _WhichOneofArgType_hold: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
@@ -290,18 +311,30 @@ class VoidHoldResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    RECEIPT_LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _types_pb2.Answer:
         """The signed receipt."""
+
+    @_builtins.property
+    def receipt_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to ten lines of at most 40 characters for the paper receipt; the same for the same receipt and language."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Warning.ValueType]:
+        """What the cashier should know: those of the receipt."""
 
     def __init__(
         self,
         *,
         answer: _types_pb2.Answer | None = ...,
+        receipt_lines: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_types_pb2.Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt_lines", b"receipt_lines", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,6 +361,7 @@ class CheckoutRequest(_message.Message):
     RECEIPT_NUMBER_FIELD_NUMBER: _builtins.int
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     eligible_minor_units: _builtins.int
@@ -352,6 +386,8 @@ class CheckoutRequest(_message.Message):
     """The rate card version that the till quoted; absent: whichever is in force. RATE_VERSION_STALE if it is another."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    language: _builtins.str
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Who buys."""
@@ -386,10 +422,11 @@ class CheckoutRequest(_message.Message):
         receipt_number: _builtins.str = ...,
         rate_card_version: _builtins.int | None = ...,
         partner_id: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_captured_points", b"_captured_points", "_eligible_minor_units", b"_eligible_minor_units", "_occurred_at_ms", b"_occurred_at_ms", "_rate_card_version", b"_rate_card_version", "captured_points", b"captured_points", "eligible_minor_units", b"eligible_minor_units", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "payment", b"payment", "points", b"points", "rate_card_version", b"rate_card_version", "total", b"total", "up_to_value", b"up_to_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_points", b"_captured_points", "_eligible_minor_units", b"_eligible_minor_units", "_occurred_at_ms", b"_occurred_at_ms", "_rate_card_version", b"_rate_card_version", "captured_points", b"captured_points", "eligible_minor_units", b"eligible_minor_units", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key", "idempotency_key", b"idempotency_key", "lines", b"lines", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "offer_id", b"offer_id", "partner_id", b"partner_id", "payment", b"payment", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "total", b"total", "up_to_value", b"up_to_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_points", b"_captured_points", "_eligible_minor_units", b"_eligible_minor_units", "_occurred_at_ms", b"_occurred_at_ms", "_rate_card_version", b"_rate_card_version", "captured_points", b"captured_points", "eligible_minor_units", b"eligible_minor_units", "hold_id", b"hold_id", "hold_idempotency_key", b"hold_idempotency_key", "idempotency_key", b"idempotency_key", "language", b"language", "lines", b"lines", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "offer_id", b"offer_id", "partner_id", b"partner_id", "payment", b"payment", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "total", b"total", "up_to_value", b"up_to_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__captured_points: _TypeAlias = _typing.Literal["captured_points"]  # noqa: Y015
     _WhichOneofArgType__captured_points: _TypeAlias = _typing.Literal["_captured_points", b"_captured_points"]  # noqa: Y015
@@ -421,18 +458,30 @@ class CheckoutResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    RECEIPT_LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _types_pb2.Answer:
         """The signed receipt; its `legs` have the second entry where points paid and points were issued."""
+
+    @_builtins.property
+    def receipt_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to ten lines of at most 40 characters for the paper receipt; the same for the same receipt and language."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Warning.ValueType]:
+        """What the cashier should know: those of the receipt."""
 
     def __init__(
         self,
         *,
         answer: _types_pb2.Answer | None = ...,
+        receipt_lines: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_types_pb2.Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt_lines", b"receipt_lines", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,6 +554,7 @@ class RefundRequest(_message.Message):
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     RECEIPT_NUMBER_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     entry_id: _builtins.str
@@ -517,6 +567,8 @@ class RefundRequest(_message.Message):
     """The till's number of the return, for people: up to 64 printable characters."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    language: _builtins.str
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
     @_builtins.property
     def amount(self) -> _types_pb2.Amount:
         """So much of the total, in its unit. It takes what earned points first."""
@@ -543,10 +595,11 @@ class RefundRequest(_message.Message):
         occurred_at_ms: _builtins.int | None = ...,
         receipt_number: _builtins.str = ...,
         partner_id: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms", "amount", b"amount", "checkout", b"checkout", "entry_id", b"entry_id", "lines", b"lines", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "original_idempotency_key", b"original_idempotency_key", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms", "amount", b"amount", "checkout", b"checkout", "entry_id", b"entry_id", "idempotency_key", b"idempotency_key", "lines", b"lines", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "original_idempotency_key", b"original_idempotency_key", "part", b"part", "partner_id", b"partner_id", "receipt_number", b"receipt_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms", "amount", b"amount", "checkout", b"checkout", "entry_id", b"entry_id", "idempotency_key", b"idempotency_key", "language", b"language", "lines", b"lines", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "original_idempotency_key", b"original_idempotency_key", "part", b"part", "partner_id", b"partner_id", "receipt_number", b"receipt_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__occurred_at_ms: _TypeAlias = _typing.Literal["occurred_at_ms"]  # noqa: Y015
     _WhichOneofArgType__occurred_at_ms: _TypeAlias = _typing.Literal["_occurred_at_ms", b"_occurred_at_ms"]  # noqa: Y015
@@ -570,18 +623,30 @@ class RefundResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    RECEIPT_LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _types_pb2.Answer:
         """The signed receipt; `to_pay` is the money to hand back."""
+
+    @_builtins.property
+    def receipt_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to ten lines of at most 40 characters for the paper receipt; the same for the same receipt and language."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Warning.ValueType]:
+        """What the cashier should know: those of the receipt."""
 
     def __init__(
         self,
         *,
         answer: _types_pb2.Answer | None = ...,
+        receipt_lines: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_types_pb2.Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt_lines", b"receipt_lines", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,6 +665,7 @@ class ClaimReceiptRequest(_message.Message):
     ELIGIBLE_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's key of this command, unique for ever: 1 to 64 characters of [A-Za-z0-9._:/-]."""
     receipt_number: _builtins.str
@@ -607,9 +673,11 @@ class ClaimReceiptRequest(_message.Message):
     eligible_minor_units: _builtins.int
     """The part of it that earns points, in smallest units; absent: all of it."""
     occurred_at_ms: _builtins.int
-    """When it was bought, unix milliseconds. At most `late_days_max` business days back."""
+    """When it was bought, unix milliseconds. At most `claim_days_max` business days back."""
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
+    language: _builtins.str
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Who had bought."""
@@ -628,10 +696,11 @@ class ClaimReceiptRequest(_message.Message):
         eligible_minor_units: _builtins.int | None = ...,
         occurred_at_ms: _builtins.int = ...,
         partner_id: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_eligible_minor_units", b"_eligible_minor_units", "eligible_minor_units", b"eligible_minor_units", "member", b"member", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eligible_minor_units", b"_eligible_minor_units", "eligible_minor_units", b"eligible_minor_units", "idempotency_key", b"idempotency_key", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "partner_id", b"partner_id", "receipt_number", b"receipt_number", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eligible_minor_units", b"_eligible_minor_units", "eligible_minor_units", b"eligible_minor_units", "idempotency_key", b"idempotency_key", "language", b"language", "member", b"member", "occurred_at_ms", b"occurred_at_ms", "partner_id", b"partner_id", "receipt_number", b"receipt_number", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__eligible_minor_units: _TypeAlias = _typing.Literal["eligible_minor_units"]  # noqa: Y015
     _WhichOneofArgType__eligible_minor_units: _TypeAlias = _typing.Literal["_eligible_minor_units", b"_eligible_minor_units"]  # noqa: Y015
@@ -646,18 +715,30 @@ class ClaimReceiptResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
+    RECEIPT_LINES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> _types_pb2.Answer:
         """The signed receipt."""
+
+    @_builtins.property
+    def receipt_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to ten lines of at most 40 characters for the paper receipt; the same for the same receipt and language."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Warning.ValueType]:
+        """What the cashier should know: those of the receipt."""
 
     def __init__(
         self,
         *,
         answer: _types_pb2.Answer | None = ...,
+        receipt_lines: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_types_pb2.Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt_lines", b"receipt_lines", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -88,7 +88,8 @@ class TillServiceServicer:
     def PlaceHold(self, request, context):
         """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
         ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-        MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+        MEMBER_NOT_FOUND, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+        Points that are set aside count in the day of the hold until they are let go.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,8 +106,9 @@ class TillServiceServicer:
     def Checkout(self, request, context):
         """Books a basket: what points pay of it, from a hold or at once, and points for the rest, in one step and with one receipt.
         Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
-        RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS,
-        MORE_THAN_TOTAL, OFFER_NOT_IN_FORCE, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, BELOW_MINIMUM,
+        NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MORE_THAN_TOTAL, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT; then for the points
+        to be issued OFFER_NOT_IN_FORCE, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +126,8 @@ class TillServiceServicer:
     def ClaimReceipt(self, request, context):
         """Points for a purchase whose card had been forgotten, once for each receipt number and date of a partner. Refused with, in
         this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING,
-        MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+        TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

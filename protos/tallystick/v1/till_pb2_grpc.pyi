@@ -44,7 +44,8 @@ class TillServiceStub:
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_till_pb2.PlaceHoldRequest, _till_pb2.PlaceHoldResponse]
     """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
     ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-    MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+    MEMBER_NOT_FOUND, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+    Points that are set aside count in the day of the hold until they are let go.
     """
     VoidHold: _grpc.UnaryUnaryMultiCallable[_till_pb2.VoidHoldRequest, _till_pb2.VoidHoldResponse]
     """Lets a hold go; without this call it lapses. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
@@ -53,8 +54,9 @@ class TillServiceStub:
     Checkout: _grpc.UnaryUnaryMultiCallable[_till_pb2.CheckoutRequest, _till_pb2.CheckoutResponse]
     """Books a basket: what points pay of it, from a hold or at once, and points for the rest, in one step and with one receipt.
     Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
-    RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS,
-    MORE_THAN_TOTAL, OFFER_NOT_IN_FORCE, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, BELOW_MINIMUM,
+    NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MORE_THAN_TOTAL, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT; then for the points
+    to be issued OFFER_NOT_IN_FORCE, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_till_pb2.RefundRequest, _till_pb2.RefundResponse]
     """Goods of a checkout came back: redeemed points return to their lots, issued points are taken back, both in one step, by
@@ -64,7 +66,8 @@ class TillServiceStub:
     ClaimReceipt: _grpc.UnaryUnaryMultiCallable[_till_pb2.ClaimReceiptRequest, _till_pb2.ClaimReceiptResponse]
     """Points for a purchase whose card had been forgotten, once for each receipt number and date of a partner. Refused with, in
     this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING,
-    MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+    TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
 
 @_typing.type_check_only
@@ -83,7 +86,8 @@ class TillServiceAsyncStub(TillServiceStub):
     PlaceHold: _aio.UnaryUnaryMultiCallable[_till_pb2.PlaceHoldRequest, _till_pb2.PlaceHoldResponse]  # type: ignore[assignment]
     """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
     ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-    MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+    MEMBER_NOT_FOUND, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+    Points that are set aside count in the day of the hold until they are let go.
     """
     VoidHold: _aio.UnaryUnaryMultiCallable[_till_pb2.VoidHoldRequest, _till_pb2.VoidHoldResponse]  # type: ignore[assignment]
     """Lets a hold go; without this call it lapses. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
@@ -92,8 +96,9 @@ class TillServiceAsyncStub(TillServiceStub):
     Checkout: _aio.UnaryUnaryMultiCallable[_till_pb2.CheckoutRequest, _till_pb2.CheckoutResponse]  # type: ignore[assignment]
     """Books a basket: what points pay of it, from a hold or at once, and points for the rest, in one step and with one receipt.
     Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
-    RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS,
-    MORE_THAN_TOTAL, OFFER_NOT_IN_FORCE, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, BELOW_MINIMUM,
+    NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MORE_THAN_TOTAL, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT; then for the points
+    to be issued OFFER_NOT_IN_FORCE, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_till_pb2.RefundRequest, _till_pb2.RefundResponse]  # type: ignore[assignment]
     """Goods of a checkout came back: redeemed points return to their lots, issued points are taken back, both in one step, by
@@ -103,7 +108,8 @@ class TillServiceAsyncStub(TillServiceStub):
     ClaimReceipt: _aio.UnaryUnaryMultiCallable[_till_pb2.ClaimReceiptRequest, _till_pb2.ClaimReceiptResponse]  # type: ignore[assignment]
     """Points for a purchase whose card had been forgotten, once for each receipt number and date of a partner. Refused with, in
     this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING,
-    MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+    MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+    TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
     """
 
 class TillServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,7 +137,8 @@ class TillServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_till_pb2.PlaceHoldResponse, _abc.Awaitable[_till_pb2.PlaceHoldResponse]]:
         """Sets points aside until the till is sure. Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE,
         ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING, RATE_VERSION_STALE, UNIT_UNSUPPORTED,
-        MEMBER_NOT_FOUND, INSUFFICIENT_POINTS.
+        MEMBER_NOT_FOUND, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
+        Points that are set aside count in the day of the hold until they are let go.
         """
 
     @_abc_1.abstractmethod
@@ -152,8 +159,9 @@ class TillServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_till_pb2.CheckoutResponse, _abc.Awaitable[_till_pb2.CheckoutResponse]]:
         """Books a basket: what points pay of it, from a hold or at once, and points for the rest, in one step and with one receipt.
         Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
-        RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, INSUFFICIENT_POINTS,
-        MORE_THAN_TOTAL, OFFER_NOT_IN_FORCE, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        RATE_CARD_MISSING, RATE_VERSION_STALE, MEMBER_NOT_FOUND, UNIT_UNSUPPORTED, HOLD_NOT_FOUND, HOLD_NOT_OPEN, BELOW_MINIMUM,
+        NOT_A_MULTIPLE, ENTRY_LIMIT, INSUFFICIENT_POINTS, MORE_THAN_TOTAL, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT; then for the points
+        to be issued OFFER_NOT_IN_FORCE, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +183,8 @@ class TillServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_till_pb2.ClaimReceiptResponse, _abc.Awaitable[_till_pb2.ClaimReceiptResponse]]:
         """Points for a purchase whose card had been forgotten, once for each receipt number and date of a partner. Refused with, in
         this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, ROLE_NOT_HELD, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, RATE_CARD_MISSING,
-        MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, BALANCE_LIMIT, NET_DEBIT_CAP_EXCEEDED.
+        MEMBER_NOT_FOUND, RECEIPT_ALREADY_CLAIMED, UNIT_UNSUPPORTED, ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT,
+        TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
         """
 
 def add_TillServiceServicer_to_server(servicer: TillServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -156,6 +156,50 @@ ENTRY_KIND_DONATE: EntryKind.ValueType  # 21
 """Points were given to a charity."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
+class _Warning:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WarningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Warning.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WARNING_UNSPECIFIED: _Warning.ValueType  # 0
+    """Never sent."""
+    WARNING_REFUND_WAITS_FOR_SALE: _Warning.ValueType  # 1
+    """The refund waits for its sale; nothing has moved yet."""
+    WARNING_OTHER_MEMBERS_REFUND_PARKED: _Warning.ValueType  # 2
+    """A refund of another member waits for this sale, and stays parked: somebody mistook a receipt."""
+    WARNING_POINTS_IN_DEBT: _Warning.ValueType  # 3
+    """The member owes points."""
+    WARNING_HOLD_CAPTURED_IN_PART: _Warning.ValueType  # 4
+    """Less was taken than the hold had set aside; the rest is free again."""
+    WARNING_RECEIPT_NUMBER_USED: _Warning.ValueType  # 5
+    """The same receipt number was used by another sale of the partner on that business date; its points belong to that one."""
+    WARNING_CASH_WITHHELD: _Warning.ValueType  # 6
+    """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
+    WARNING_BOOKED_BEYOND_CAP: _Warning.ValueType  # 7
+    """Booked offline, though a cap or a suspension would have refused it."""
+
+class Warning(_Warning, metaclass=_WarningEnumTypeWrapper):
+    """What the cashier should know though the command was booked."""
+
+WARNING_UNSPECIFIED: Warning.ValueType  # 0
+"""Never sent."""
+WARNING_REFUND_WAITS_FOR_SALE: Warning.ValueType  # 1
+"""The refund waits for its sale; nothing has moved yet."""
+WARNING_OTHER_MEMBERS_REFUND_PARKED: Warning.ValueType  # 2
+"""A refund of another member waits for this sale, and stays parked: somebody mistook a receipt."""
+WARNING_POINTS_IN_DEBT: Warning.ValueType  # 3
+"""The member owes points."""
+WARNING_HOLD_CAPTURED_IN_PART: Warning.ValueType  # 4
+"""Less was taken than the hold had set aside; the rest is free again."""
+WARNING_RECEIPT_NUMBER_USED: Warning.ValueType  # 5
+"""The same receipt number was used by another sale of the partner on that business date; its points belong to that one."""
+WARNING_CASH_WITHHELD: Warning.ValueType  # 6
+"""Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
+WARNING_BOOKED_BEYOND_CAP: Warning.ValueType  # 7
+"""Booked offline, though a cap or a suspension would have refused it."""
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
 @_typing.final
 class Amount(_message.Message):
     """An amount in one unit. A unit is a currency or a partner's own points."""
@@ -370,6 +414,7 @@ class Standing(_message.Message):
     NEXT_EXPIRY_POINTS_FIELD_NUMBER: _builtins.int
     EXPIRING_POINTS_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
+    PENDING_POINTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number of the member's entries so far; grows with each."""
     available_points: _builtins.int
@@ -384,6 +429,8 @@ class Standing(_message.Message):
     """How many points those are."""
     expiring_points: _builtins.int
     """Available points that expire within 90 days."""
+    pending_points: _builtins.int
+    """Points that wait until they can be spent. They are part of the balance, pay debt and expire like others."""
     @_builtins.property
     def value(self) -> Global___Amount:
         """What the available points are worth at the partner that asks; absent where it has no rate card."""
@@ -399,10 +446,11 @@ class Standing(_message.Message):
         next_expiry_points: _builtins.int = ...,
         expiring_points: _builtins.int = ...,
         value: Global___Amount | None = ...,
+        pending_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "debt_points", b"debt_points", "expiring_points", b"expiring_points", "held_points", b"held_points", "next_expiry_on", b"next_expiry_on", "next_expiry_points", b"next_expiry_points", "value", b"value", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "debt_points", b"debt_points", "expiring_points", b"expiring_points", "held_points", b"held_points", "next_expiry_on", b"next_expiry_on", "next_expiry_points", b"next_expiry_points", "pending_points", b"pending_points", "value", b"value", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -463,6 +511,7 @@ class Receipt(_message.Message):
     TO_PAY_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The network's audience, such as "coalition.example:prod"."""
     entry_id: _builtins.str
@@ -537,6 +586,10 @@ class Receipt(_message.Message):
     def standing(self) -> Global___Standing:
         """How the member stands afterwards; in the receipts of TillService."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[Global___Warning.ValueType]:
+        """What the cashier should know; in the receipts of TillService. In ascending order, each once."""
+
     def __init__(
         self,
         *,
@@ -569,10 +622,11 @@ class Receipt(_message.Message):
         to_pay: Global___Amount | None = ...,
         hold_expires_at_ms: _builtins.int = ...,
         standing: Global___Standing | None = ...,
+        warnings: _abc.Iterable[Global___Warning.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold", "standing", b"standing", "to_pay", b"to_pay", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "hold_expires_at_ms", b"hold_expires_at_ms", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "legs", b"legs", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence", "standing", b"standing", "to_pay", b"to_pay", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "hold_expires_at_ms", b"hold_expires_at_ms", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "legs", b"legs", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence", "standing", b"standing", "to_pay", b"to_pay", "total", b"total", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

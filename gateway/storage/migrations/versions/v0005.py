@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 # Who was enrolled before has an enrolment that names its card in its fingerprint alone.
 _ENROLMENT = "(SELECT entry_id FROM entries WHERE entries.member_id = member_identifiers.member_id AND entries.kind = 1)"
