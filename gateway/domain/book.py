@@ -4,7 +4,7 @@ Balances change only here. Order of precedence: an answer given before, a key us
 lane, then what `rules_*` lists for each command. Refuses with values; an exception means a bug of ours.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,6 +157,19 @@ class Book:
             return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
         self._given_back |= dict.fromkeys(self._names(command), decided)
         return decided
+
+    def expire_overdue(self, overdue: Sequence[tuple[str, str]]) -> int:
+        """Ends what is over for the members of overdue lots, given as (member id, lot id), then expires the lots.
+
+        Returns the points that expired either way. Safe to repeat.
+        """
+        before = len(self.new_entries)
+        for whose in dict.fromkeys(whose for whose, _ in overdue):
+            self.lapse(member_id=whose)
+        for whose, lot_id in overdue:
+            self.expire(member_id=whose, lot_id=lot_id)
+        booked = (posting for entry, _ in self.new_entries[before:] for posting in entry.postings)
+        return sum(posting.points for posting in booked if posting.kind is PostingKind.EXPIRE)
 
     def expire(self, *, member_id: str, lot_id: str) -> int:
         """Expires what is left of an overdue lot, as an entry of the operator's; returns the points. Safe to repeat."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection
@@ -33,8 +34,10 @@ def prove_tills(connection: Connection, failures: Failures) -> None:
         _prove_checkouts(connection, failures, rows)
     for rows in reads.ranges_of(connection, parked_refunds):
         _prove_parked(connection, failures, rows)
+    last_sale_id = ""
     for rows in reads.ranges_of(connection, sales):
-        _prove_sales(connection, failures, rows)
+        _prove_sales(connection, failures, rows, after=last_sale_id)
+        last_sale_id = rows[-1].sale_id
 
 
 def _prove_holds(connection: Connection, failures: Failures, rows: Any) -> None:
@@ -151,7 +154,10 @@ def _prove_parked(connection: Connection, failures: Failures, rows: Any) -> None
             failures.compare(where, [("open", int(is_open), row.is_open)])
 
 
-def _prove_sales(connection: Connection, failures: Failures, rows: Any) -> None:
+def _prove_sales(connection: Connection, failures: Failures, rows: Any, *, after: str) -> None:
+    """In the order of their ids, so that one which stands twice comes behind itself."""
+    ids = [after, *(row.sale_id for row in rows)]
+    failures.compare("sales", [("paper receipts that stand twice", [], [a for a, b in pairwise(ids) if a == b])])
     its_entries = reads.entries_by_id(connection, [row.entry_id for row in rows])
     for row in rows:
         with failures.reading(f"paper receipt {row.sale_id}"):

@@ -191,8 +191,9 @@ def load_book_for_expiry(
     """The same for overdue lots, as (member id, lot id). Expiry gives no receipts."""
     work = _working_set(locked, now_ms, terms)
     _load_accounts(connection, work, {member_id for member_id, _ in overdue}, set(), is_shared=False)
-    _load_lots_and_debts(connection, work, set())
-    _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue}))
+    _load_lots_and_debts(connection, work, _members_spending(work, ()))
+    held = {lot_id for account in work.accounts.values() for lot_id in account.lots}
+    _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue} - held))
     return Book(heads=locked.heads, work=work, encode=_no_receipt, receipt_key_id="")
 
 

@@ -255,7 +255,8 @@ def _without_place(result: Result) -> object:
     if isinstance(result, Refusal):
         return result
     receipt = decode_receipt(result.receipt)
-    return [getattr(receipt, name) for name in receipt.__slots__ if name not in ("lane", "sequence", "entry_hash")]
+    legs = tuple(replace(leg, lane=0, sequence=0, entry_hash=b"") for leg in receipt.legs)
+    return replace(receipt, lane=0, sequence=0, entry_hash=b"", legs=legs)
 
 
 def _summed(books: Books, query: object) -> dict[object, int]:

@@ -8,6 +8,7 @@ from gateway.domain.command import BasketLine, Command
 from gateway.domain.entry import EntryKind
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
+from gateway.ledger.audit import audit
 from gateway.storage.tables_till import parked_refunds
 from tests.given import GivenNetwork, at
 from tests.ledger.books import Books, card, refusal_of
@@ -184,3 +185,17 @@ def test_refunds_that_waited_are_completed_in_the_order_in_which_they_came(books
     still_open = {row.entry_id for row in books.rows(parked_refunds.select()) if row.is_open}
 
     assert still_open == {waiting[-1].entry_id}
+
+
+def test_the_night_ends_a_hold_that_is_over_so_that_no_point_outlives_its_lot(books: Books) -> None:
+    """Nobody comes again after a walk-off: what was set aside, and is overdue, expires all the same, and is counted."""
+    books.now_ms = at("2026-06-01", "12:00")
+    books.book(books.issue("ann", "200.00", partner="bravo"))
+    books.now_ms = at("2026-06-20", "12:00")
+    books.book(books.place("ann", 60))
+    books.book(books.place("ann", 30, ttl_s=604_800))
+
+    assert books.expire("2026-06-21") == 170
+    assert books.balance("ann") == (30, 0)
+    assert books.expire("2026-06-27") == 30
+    assert audit(books.network.engine, full=True, now_ms=books.now_ms).failures == ()

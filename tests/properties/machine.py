@@ -218,10 +218,11 @@ class Tills(RuleBasedStateMachine):
         self.books.now_ms += hours * HOUR_MS + 1
         self._learn_the_time()
         if is_night:
-            overdue = select(lots.c.member_id, lots.c.lot_id).where(lots.c.expires_on < self.model.purses.today.isoformat())
+            is_overdue = lots.c.expires_on < self.model.purses.today.isoformat()
+            overdue = select(lots.c.member_id, lots.c.lot_id).where(is_overdue, lots.c.open_points > 0)
             rows = [(row.member_id, row.lot_id) for row in self.books.rows(overdue)]
             expire_lots(self.books.connection, rows, now_ms=self.books.now_ms, load_terms=load_terms)
-            self.model.purses.expire()
+            self.model.expire()
 
     @invariant()
     def members_have_what_the_model_says(self) -> None:

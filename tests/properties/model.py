@@ -182,6 +182,13 @@ class Model:
         self._come_back(sold, *part)
         return None
 
+    def expire(self) -> None:
+        """The night: holds of whom it meets end first, if they are over."""
+        for name in self.purses.members:
+            if self.purses.has_overdue(name):
+                self._touch(name)
+        self.purses.expire()
+
     # How it is done.
 
     def _touch(self, name: str) -> None:

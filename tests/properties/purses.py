@@ -117,6 +117,10 @@ class Purses:
             value = (points or 0) * worth // 1_000_000
         return (points or 0, value) if 0 < (points or 0) <= usable else None
 
+    def has_overdue(self, name: str) -> bool:
+        """Whether there are open points of a day that is over."""
+        return any(lot.free + lot.held and lot.last_day < self.today.isoformat() for lot in self.members[name].lots)
+
     def expire(self) -> None:
         """The night: what is overdue and free expires."""
         for member in self.members.values():
