@@ -25,6 +25,7 @@ class DecisionKind(enum.StrEnum):
     NETWORK_TERMS = "network-terms"
     OFFER = "offer"
     RECEIPT_KEY = "receipt-key"
+    RELEASE_TERMINAL = "release-terminal"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.

@@ -53,7 +53,10 @@ def issue_parts(
 
 
 def issue_limits(work: WorkingSet, account: MemberAccount, parts: list[IssuePart]) -> Refusal | Deferred | None:
-    """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side."""
+    """An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side.
+
+    What has happened is not undone by a cap, nor by a suspension since then: see `WorkingSet.despite`.
+    """
     if account.open_points + sum(points for _, points in parts) > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
     added: dict[str, int] = {}  # by issuer, in the order of the parts: the same command gets the same answer
@@ -68,7 +71,9 @@ def issue_limits(work: WorkingSet, account: MemberAccount, parts: list[IssuePart
     for issuer_id, exposure in exposures.items():
         cap = work.terms.partners[issuer_id].net_debit_cap
         if cap is not None and exposure > cap * MICROS:
-            return Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+            exceeded = Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+            if not work.overrides_cap(exceeded):
+                return exceeded
     return Deferred() if any(_exceeds_share(work, issuer_id, micros) for issuer_id, micros in added.items()) else None
 
 
@@ -101,7 +106,9 @@ def _bonus(work: WorkingSet, partner_id: str, eligible: AmountAsked, on: date, o
             return not_in_force
         if status is PartnerStatus.SUSPENDED:
             # Not for good: the same basket is welcome when the funder is back.
-            return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": status.value, "issuer_id": funder_id})
+            suspended = Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": status.value, "issuer_id": funder_id})
+            if not work.overrides_suspension(suspended, work.terms.partners[funder_id]):
+                return suspended
         parts.append((card, part))
     return parts
 

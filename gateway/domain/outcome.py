@@ -53,6 +53,12 @@ class Reason(enum.IntEnum):
     HOLD_NOT_OPEN = 43
     REFUND_EXCEEDS_REST = 44
     RECEIPT_ALREADY_CLAIMED = 45
+    EVENT_GAP = 60
+    EVENT_TIME_NOT_MONOTONIC = 61
+    FRAME_SIGNATURE_INVALID = 62
+    TERMINAL_EQUIVOCATION = 63
+    TERMINAL_FROZEN = 64
+    OFFLINE_NOT_ALLOWED = 65
     MORE_THAN_TOTAL = 69
 
 
@@ -72,6 +78,21 @@ REMEMBERED = frozenset(
         Reason.REFUND_EXCEEDS_REST,
         Reason.RECEIPT_ALREADY_CLAIMED,
         Reason.MORE_THAN_TOTAL,
+    }
+)
+
+# What time, or somebody, can cure. An event of a terminal's chain that gets such an answer waits for another one; every other
+# answer is its last, and remembered, whatever it is: the chain goes on behind it, and a repeat must hear the same.
+CURABLE = frozenset(
+    {
+        Reason.QUEUE_FULL,
+        Reason.DRAINING,
+        Reason.STORE_UNAVAILABLE,
+        Reason.INTERNAL,
+        Reason.PARTNER_NOT_ACTIVE,
+        Reason.NET_DEBIT_CAP_EXCEEDED,
+        Reason.REQUEST_IN_PROGRESS,
+        Reason.DEADLINE_PASSED,
     }
 )
 

@@ -101,6 +101,20 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.HOLD_NOT_OPEN: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the hold was captured, voided, or has lapsed"),
     Reason.REFUND_EXCEEDS_REST: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more than what is left of the checkout"),
     Reason.RECEIPT_ALREADY_CLAIMED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "somebody has the points of this receipt"),
+    Reason.EVENT_GAP: Answered(grpc.StatusCode.FAILED_PRECONDITION, "events are missing before the first one sent"),
+    Reason.EVENT_TIME_NOT_MONOTONIC: Answered(grpc.StatusCode.INVALID_ARGUMENT, "an event happened before the one before it"),
+    Reason.FRAME_SIGNATURE_INVALID: Answered(
+        grpc.StatusCode.UNAUTHENTICATED, "an event does not continue the terminal's chain, or its signature does not hold"
+    ),
+    Reason.TERMINAL_EQUIVOCATION: Answered(
+        grpc.StatusCode.PERMISSION_DENIED, "an event was signed with another content before; the terminal is frozen"
+    ),
+    Reason.TERMINAL_FROZEN: Answered(
+        grpc.StatusCode.PERMISSION_DENIED, "the terminal is frozen until the network's operator releases it"
+    ),
+    Reason.OFFLINE_NOT_ALLOWED: Answered(
+        grpc.StatusCode.FAILED_PRECONDITION, "the command needs the gateway's word when it happens"
+    ),
     Reason.MORE_THAN_TOTAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than the basket takes"),
 }
 

@@ -7,6 +7,7 @@ from gateway.terminal import Refused
 from partners.pos.cli_apply import apply, keygen, profile, request_key
 from partners.pos.cli_book import batch, enrol, issue, redeem, reverse, transfer
 from partners.pos.cli_consent import consent
+from partners.pos.cli_queue import queue
 from partners.pos.cli_read import balance, entries, entry, network, partner, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
@@ -56,5 +57,6 @@ for _command in (
     keygen, apply, request_key, profile, consent, sign,
     quote, place_hold, void_hold, checkout, refund, claim_receipt,
     issue, redeem, reverse, transfer, enrol, batch, balance, entry, entries, statement, partner, network, replay,
+    queue,
 ):  # fmt: skip
     pos.add_command(_command)
