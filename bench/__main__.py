@@ -14,6 +14,7 @@ import click
 
 from bench import scenarios
 from bench.machine import describe
+from bench.offline import offline
 from bench.parts import Parts
 from bench.postgres import postgres_server
 from bench.report import Measurement, OnDatabase, Report, markdown, write
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Setting, Bench], Iterator[Measurement]]] = {
     "checkouts": scenarios.checkouts,
     "skew": scenarios.skew,
     "workers": scenarios.workers,
+    "offline": offline,
     "disk": scenarios.disk,
     "memory": scenarios.memory,
 }

@@ -18,7 +18,7 @@ from partners.pos.requests import CHECKOUT, ENROL, ISSUE, REDEEM, SUBMIT_BATCH, 
 from tallystick.v1 import member_pb2, points_pb2, till_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
 
-__all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "Traffic", "card", "now_ms"]
+__all__ = ["AUDIENCE", "BATCH", "PARTNERS", "BenchNetwork", "Traffic", "card", "issue", "now_ms"]
 
 PARTNERS = ("meadow", "torque", "quire", "lantern")
 MEMBERS = 2_000
@@ -96,7 +96,7 @@ class BenchNetwork:
         prefix = f"run-{next(self.runs)}/"
         partners = [partner_of(number) for number in range(count)]
         requests = [
-            self._signed(ISSUE, _issue(f"{prefix}{number}", number, card_of), partner) for number, partner in enumerate(partners)
+            self._signed(ISSUE, issue(f"{prefix}{number}", number, card_of), partner) for number, partner in enumerate(partners)
         ]
         return Traffic(ISSUE, prefix, requests, partners)
 
@@ -112,7 +112,7 @@ class BenchNetwork:
 
     def issue_batches(self, count: int, *, card_of: Pick = any_member) -> Traffic:
         """The same by SubmitBatch: `count` batches of 500."""
-        return self._batched(ISSUE, count * BATCH, lambda key, number: _issue(key, number, card_of))
+        return self._batched(ISSUE, count * BATCH, lambda key, number: issue(key, number, card_of))
 
     def redeem_batches(self, cards: Sequence[str], points: int) -> Traffic:
         """Each member redeems so many points once, by SubmitBatch. The number of cards must be a multiple of 500."""
@@ -159,7 +159,8 @@ class BenchNetwork:
         return body, Signing(AUDIENCE, signer, now_ms).metadata(method.path, body)
 
 
-def _issue(key: str, number: int, card_of: Pick) -> points_pb2.IssuePointsRequest:
+def issue(key: str, number: int, card_of: Pick) -> points_pb2.IssuePointsRequest:
+    """The sale of a number."""
     return points_pb2.IssuePointsRequest(
         idempotency_key=key,
         member=types_pb2.MemberRef(card_number=card_of(number)),

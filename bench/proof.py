@@ -10,7 +10,7 @@ from bench.network import Traffic
 from gateway.storage.tables import entries
 from partners.pos.receipts import ReceiptKeys
 from partners.pos.requests import GET_NETWORK
-from tallystick.v1 import network_pb2, points_pb2, types_pb2
+from tallystick.v1 import network_pb2, offline_pb2, points_pb2, types_pb2
 
 
 class Void(Exception):
@@ -63,6 +63,8 @@ def _answers(traffic: Traffic, bodies: Sequence[bytes | None]) -> Iterator[types
         answer = traffic.method.answer.FromString(body or b"")
         if isinstance(answer, points_pb2.SubmitBatchResponse):
             yield from (part.booked for part in answer.answers)
+        elif isinstance(answer, offline_pb2.SubmitOfflineResponse):
+            yield from (event.answer.booked for event in answer.answers)
         else:
             yield answer.answer
 

@@ -28,6 +28,7 @@ from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.directory import Directory
 from gateway.services.failures import FailureLog
+from gateway.services.offline import OfflineService
 from gateway.services.points import PointsService
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
@@ -122,6 +123,7 @@ class App:
         self._failures.flush()
         await self._writer.stop()
         await self._metrics.stop()
+        self._offline.close()
         self._reading.close()
         self._engine.dispose()
         await asyncio.to_thread(self._log.close)
@@ -150,9 +152,11 @@ class App:
         )
         self._failures = FailureLog(self._writer.add_chore)
         self._reading = ReadingService(engine, directory)
+        points = PointsService(self._writer)
+        self._offline = OfflineService(engine, directory, points, note=self._note)
         services = Services(
             directory=directory,
-            points=PointsService(self._writer),
+            points=points,
             reading=self._reading,
             signer=signer,
             receipt_keys=lambda: directory.receipt_keys,
@@ -171,7 +175,7 @@ class App:
             clock=self._clock,
             sign_answer=services.signed,
         )
-        self._server = Server(services, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
+        self._server = Server(services, self._offline, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
         self._house = Housekeeping(
             reading=self._reading,
             failures=self._failures,

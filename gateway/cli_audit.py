@@ -39,7 +39,7 @@ def audit(context: Context, failures_max: int, held: tuple[Path, ...], *, full: 
 
     Sequences without gaps, hash chains, points and prices of every entry, lots, balances, positions, totals, what the
     nights made of them, and the signatures of all decisions. Without --full it goes on where the last audit, or the last
-    night, ended. Reads only, and blocks no till.
+    night, ended, and leaves out the chains of terminals. Reads only, and blocks no till.
 
     Prints "books proved" with the figures; else names each row that cannot be right, and exits with 1.
 
@@ -90,11 +90,12 @@ def check_proved(report: "AuditReport") -> None:
 
 
 def receipt_form() -> "ReceiptForm":
-    """How receipts become bytes on the wire, for the audit."""
+    """How receipts become bytes on the wire, and what events say, for the audit."""
+    from gateway.edge.events import entry_of_event
     from gateway.edge.receipts import decode_receipt, encode_receipt
     from gateway.ledger.audit_receipts import ReceiptForm
 
-    return ReceiptForm(encode_receipt, decode_receipt)
+    return ReceiptForm(encode_receipt, decode_receipt, entry_of_event)
 
 
 def _check_form(paths: "Sequence[Path]") -> None:

@@ -14,6 +14,7 @@ from gateway.storage.failures import load_signature_failures
 from partners.cli_keys import keys, moment
 from partners.cli_limits import limits
 from partners.cli_onboard import onboard
+from partners.cli_terminal import terminal
 from partners.cli_terms import cap, offers, rates
 from partners.liability import liability_words, load_liability
 from partners.options import acting, hand_of, say
@@ -29,7 +30,7 @@ def partners() -> None:
     """
 
 
-for _group in (onboard, keys, rates, cap, limits, offers):
+for _group in (onboard, keys, rates, cap, limits, offers, terminal):
     partners.add_command(_group)
 
 

@@ -24,6 +24,7 @@ from partners.key_request import KeyRequest
 from partners.rulings import RULINGS
 from partners.rulings_limits import last_limits
 from partners.rulings_partner import known_standing, load_currency
+from partners.rulings_terminals import known_terminal
 from partners.rulings_terms import last_card
 
 FOUNDERS = 2
@@ -132,3 +133,13 @@ def revoke_key(connection: Connection, key_id: str, *, hand: Hand, now_ms: int) 
     """The key is refused at once, for ever."""
     document: dict[str, Plain] = {"base": "", "key_id": key_id}
     return propose(connection, RULINGS, DecisionKind.REVOKE_KEY, document, hand=hand, now_ms=now_ms)
+
+
+def release_terminal(connection: Connection, terminal_id: str, *, hand: Hand, now_ms: int) -> Decision:
+    """A frozen terminal goes on, at once; what froze it stays in evidence."""
+    document: dict[str, Plain] = {
+        "base": "",
+        "terminal_id": terminal_id,
+        "conflicts": known_terminal(connection, terminal_id).conflicts,
+    }
+    return propose(connection, RULINGS, DecisionKind.RELEASE_TERMINAL, document, hand=hand, now_ms=now_ms)

@@ -4,7 +4,7 @@ from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
 from gateway.receipt_keys import RECEIPT_KEY_RULING
-from partners import rulings_keys, rulings_limits, rulings_partner, rulings_terms
+from partners import rulings_keys, rulings_limits, rulings_partner, rulings_terminals, rulings_terms
 
 RULINGS: Rulings = {
     DecisionKind.ADD_OPERATOR: Ruling(rulings_keys.stale_operator, rulings_keys.apply_operator),
@@ -19,6 +19,7 @@ RULINGS: Rulings = {
     DecisionKind.RATE_CARD: Ruling(rulings_terms.stale_rate_card, rulings_terms.apply_rate_card),
     DecisionKind.OFFER: Ruling(rulings_terms.stale_offer, rulings_terms.apply_offer),
     DecisionKind.PARTNER_LIMITS: Ruling(rulings_limits.stale_limits, rulings_limits.apply_limits),
+    DecisionKind.RELEASE_TERMINAL: Ruling(rulings_terminals.stale_release, rulings_terminals.apply_release),
     DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING,
     DecisionKind.RECEIPT_KEY: RECEIPT_KEY_RULING,
 }

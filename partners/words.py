@@ -107,4 +107,7 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.PARTNER_LIMITS: _partner_limits,
     DecisionKind.OFFER: _offer,
     DecisionKind.RECEIPT_KEY: _receipt_key,
+    DecisionKind.RELEASE_TERMINAL: lambda document: (
+        f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
+    ),
 }

@@ -34,7 +34,7 @@ from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand, approve
 from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
-from gateway.storage import tables_directory, tables_settlement, tables_till
+from gateway.storage import tables_directory, tables_settlement, tables_terminals, tables_till
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine, reading, writing
 from gateway.storage.tables import entries, metadata
@@ -45,7 +45,7 @@ from partners.proposals import add_operator, next_version, propose_cap, propose_
 from partners.rate_card_file import read_rate_card
 from partners.rulings import RULINGS
 
-_ = tables_directory, tables_settlement, tables_till  # imported for the tables that they add to the metadata
+_ = tables_directory, tables_settlement, tables_terminals, tables_till  # imported for the tables that they add to the metadata
 _NUMBERS = [column.name for column in entries.columns if column.type.python_type is int]
 AUDIENCE = "coalition.example:test"
 ZONE = ZoneInfo("Europe/Berlin")

@@ -19,6 +19,7 @@ from gateway.domain.command import (
     Donate,
     Enrol,
     Erase,
+    EventMark,
     Issue,
     Merge,
     Pause,
@@ -41,7 +42,7 @@ from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
 from gateway.domain.lanes import Deferred, Misrouted, lane_of
 from gateway.domain.limiting import count_day
 from gateway.domain.lot import MemberAccount
-from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.outcome import CURABLE, Reason, Refusal
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt, Result
 from gateway.domain.rules_checkout import decide_checkout, decide_claim
@@ -120,6 +121,21 @@ class StoredRefusal:
     receipt_bytes: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class EventWarning:
+    """An event that was booked although a command of now would have been refused; an entry may have several."""
+
+    event: EventMark
+    entry: Entry
+    ordinal: int
+    despite: Refusal
+
+    @property
+    def partner_id(self) -> str:
+        """Whose cap or suspension it was."""
+        return self.despite.details.get("issuer_id", self.entry.partner_id)
+
+
 @dataclass(slots=True, kw_only=True)
 class Book:
     """The ends of the batch's lanes, the state of the members, the answers known, and those that the batch gives.
@@ -136,6 +152,7 @@ class Book:
     new_entries: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_answers: list[tuple[Entry, bytes]] = field(default_factory=list)
     new_refusals: list[StoredRefusal] = field(default_factory=list)
+    new_warnings: list[EventWarning] = field(default_factory=list)
     changed_lanes: set[int] = field(default_factory=set)
     _given_back: dict[str, Misrouted | Deferred] = field(default_factory=dict)
 
@@ -154,7 +171,8 @@ class Book:
         if isinstance(decided, list):
             return self._book(command, fingerprint, decided)
         if isinstance(decided, Refusal):
-            return self._remember(command, fingerprint, decided) if decided.is_remembered else decided
+            is_final = decided.is_remembered or (command.event is not None and decided.reason not in CURABLE)
+            return self._remember(command, fingerprint, decided) if is_final else decided
         self._given_back |= dict.fromkeys(self._names(command), decided)
         return decided
 
@@ -298,9 +316,12 @@ class Book:
         return head or self.heads[min(self.heads)]
 
     def _decide(self, command: Command) -> list[Draft] | Refusal | Deferred:
+        self.work.turn_to(command.event)
         partner = self.work.terms.partners.get(command.partner_id)
         if partner is None or partner.status is not PartnerStatus.ACTIVE:
-            return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": partner.status.value if partner else "UNKNOWN"})
+            not_active = Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": partner.status.value if partner else "UNKNOWN"})
+            if partner is None or not self.work.overrides_suspension(not_active, partner):
+                return not_active
         for account in self._accounts_of(command):
             if account.held_points:
                 self.lapse(member_id=account.member_id)
@@ -324,6 +345,8 @@ class Book:
         self.new_answers.append((entry, receipt))
         for draft in moving_on(self.work, first):
             self.enter(draft)
+        if command.event is not None:
+            self.new_warnings += [EventWarning(command.event, entry, *one) for one in enumerate(self.work.despite)]
         return answer
 
     def _remember(self, command: Command, fingerprint: bytes, refusal: Refusal) -> Answer:

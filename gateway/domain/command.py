@@ -30,15 +30,28 @@ class AmountAsked:
     minor_units: int
 
 
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """The event of a terminal's chain that a command came in: it happened then, whatever has been decided since."""
+
+    terminal_id: str
+    counter: int
+    occurred_at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What all commands carry. Optional fields are None when the caller left them out: they are no part of the fingerprint."""
+    """What all commands carry. Optional fields are None when the caller left them out: they are no part of the fingerprint.
+
+    Nor is `event`: a command that was sent, got no answer, and then came again in an event is the same one.
+    """
 
     METHOD: ClassVar[str]
 
     partner_id: str
     key_id: str
     idempotency_key: str
+    event: EventMark | None = None
 
     @property
     def entry_id(self) -> str:
@@ -339,7 +352,7 @@ def entry_named(command: Command) -> str | None:
 
 
 # Beside who calls: what is shown of a card is part of its number, and an old retry knew nothing of it.
-_NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key", "card_tail"})
+_NOT_ASKED = frozenset({"partner_id", "key_id", "idempotency_key", "card_tail", "event"})
 
 
 _asked_by_method: dict[str, tuple[str, ...]] = {}

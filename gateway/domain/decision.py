@@ -26,6 +26,7 @@ class DecisionKind(enum.StrEnum):
     PARTNER_LIMITS = "partner-limits"
     OFFER = "offer"
     RECEIPT_KEY = "receipt-key"
+    RELEASE_TERMINAL = "release-terminal"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.

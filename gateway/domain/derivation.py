@@ -56,7 +56,8 @@ class Joined:
 class Directory:
     """Rows by their keys; rate cards, limits, network terms and offers with the decision that brought them.
 
-    The first receipt key is part of what was founded; `founding_key_until_ms` is its end, once there is a second.
+    The first receipt key is part of what was founded; `founding_key_until_ms` is its end, once there is a second. `released`: by
+    terminal, how many of its conflicts were known when it was last released.
     """
 
     operators: dict[str, Operator] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Directory:
     offers: dict[str, tuple[Offer, tuple[Consent, ...], str]] = field(default_factory=dict)
     receipt_keys: dict[str, ReceiptKey] = field(default_factory=dict)
     founding_key_until_ms: int | None = None
+    released: dict[str, int] = field(default_factory=dict)
 
 
 def derive(decisions: Iterable[Decision]) -> Directory:
@@ -104,9 +106,11 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         directory.keys[key.key_id] = key
         directory.cards[application["partner_id"], 1] = rate_card_of(application["rate_card"]), decision_id
     elif kind in STATUS_AFTER:
-        _change(directory, document["partner_id"], decision_id, status=STATUS_AFTER[kind])
+        _stand(directory, document["partner_id"], decision, STATUS_AFTER[kind])
     elif kind is DecisionKind.NET_DEBIT_CAP:
-        _change(directory, document["partner_id"], decision_id, cap=document["net_debit_cap"])
+        joined = directory.partners[document["partner_id"]]
+        partner = replace(joined.partner, net_debit_cap=document["net_debit_cap"])
+        directory.partners[document["partner_id"]] = replace(joined, partner=partner, decision_id=decision_id)
     elif kind is DecisionKind.ADD_KEY:
         key = key_of(document["key"], valid_from_ms=at_ms)
         directory.keys[key.key_id] = key
@@ -116,6 +120,8 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], revoked_at_ms=at_ms)
     elif kind is DecisionKind.RECEIPT_KEY:
         _rotate(directory, receipt_key_of(document["receipt_key"], valid_from_ms=at_ms), at_ms + document["overlap_ms"])
+    elif kind is DecisionKind.RELEASE_TERMINAL:
+        directory.released[document["terminal_id"]] = document["conflicts"]
     else:
         _replace_terms(directory, kind, document, decision_id)
 
@@ -151,9 +157,8 @@ def _rotate(directory: Directory, key: ReceiptKey, until_ms: int) -> None:
     directory.receipt_keys[key.key_id] = key
 
 
-def _change(
-    directory: Directory, partner_id: str, decision_id: str, *, status: PartnerStatus | None = None, cap: int | None = None
-) -> None:
+def _stand(directory: Directory, partner_id: str, decision: Decision, status: PartnerStatus) -> None:
     joined = directory.partners[partner_id]
-    partner = replace(joined.partner, status=status) if status else replace(joined.partner, net_debit_cap=cap)
-    directory.partners[partner_id] = replace(joined, partner=partner, decision_id=decision_id)
+    since_ms = applied_at_ms(decision) if status is PartnerStatus.SUSPENDED else None
+    partner = replace(joined.partner, status=status, suspended_at_ms=since_ms)
+    directory.partners[partner_id] = replace(joined, partner=partner, decision_id=decision.decision_id)

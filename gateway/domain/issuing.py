@@ -58,7 +58,8 @@ def issue_limits(
 ) -> Refusal | Deferred | None:
     """ENTRY_LIMIT, BALANCE_LIMIT, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT, NET_DEBIT_CAP_EXCEEDED.
 
-    An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side.
+    An issuer's cap is checked on its issues only. Points that will pay a debt at once count in full: on the safe side. What has
+    happened is not undone by a cap, by what a day may have, nor by a suspension since then: see `WorkingSet.despite`.
     """
     issued = sum(points for _, points in parts)
     room = issue_room(work, command.partner_id, command.key_id, account, on)
@@ -68,7 +69,7 @@ def issue_limits(
     if account.open_points + issued > BALANCE_POINTS_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
     limit = room.refuses_today(issued)
-    if limit is not None:
+    if limit is not None and not work.overrides_cap(limit):
         return limit
     added: dict[str, int] = {}  # by issuer, in the order of the parts: the same command gets the same answer
     for card, points in parts:
@@ -82,7 +83,9 @@ def issue_limits(
     for issuer_id, exposure in exposures.items():
         cap = work.terms.partners[issuer_id].net_debit_cap
         if cap is not None and exposure > cap * MICROS:
-            return Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+            exceeded = Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+            if not work.overrides_cap(exceeded):
+                return exceeded
     return Deferred() if any(_exceeds_share(work, issuer_id, micros) for issuer_id, micros in added.items()) else None
 
 
@@ -116,7 +119,9 @@ def _bonus(work: WorkingSet, partner_id: str, eligible: AmountAsked, on: date, o
             return not_in_force
         if status is PartnerStatus.SUSPENDED:
             # Not for good: the same basket is welcome when the funder is back.
-            return Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": status.value, "issuer_id": funder_id})
+            suspended = Refusal(Reason.PARTNER_NOT_ACTIVE, {"status": status.value, "issuer_id": funder_id})
+            if not work.overrides_suspension(suspended, work.terms.partners[funder_id]):
+                return suspended
         parts.append((card, part))
     return parts
 

@@ -68,6 +68,12 @@ class Reason(enum.IntEnum):
     TOKEN_USED_OR_EXPIRED = 59
     MEMBER_ERASED = 67
     MEMBER_PROVISIONAL = 68
+    EVENT_GAP = 60
+    EVENT_TIME_NOT_MONOTONIC = 61
+    FRAME_SIGNATURE_INVALID = 62
+    TERMINAL_EQUIVOCATION = 63
+    TERMINAL_FROZEN = 64
+    OFFLINE_NOT_ALLOWED = 65
     MORE_THAN_TOTAL = 69
     MEMBER_HAS_HOLDS = 70
 
@@ -97,6 +103,21 @@ REMEMBERED = frozenset(
         Reason.NOT_A_CHARITY,
         Reason.TOKEN_USED_OR_EXPIRED,
         Reason.MEMBER_ERASED,
+    }
+)
+
+# What time, or somebody, can cure. An event of a terminal's chain that gets such an answer waits for another one; every other
+# answer is its last, and remembered, whatever it is: the chain goes on behind it, and a repeat must hear the same.
+CURABLE = frozenset(
+    {
+        Reason.QUEUE_FULL,
+        Reason.DRAINING,
+        Reason.STORE_UNAVAILABLE,
+        Reason.INTERNAL,
+        Reason.PARTNER_NOT_ACTIVE,
+        Reason.NET_DEBIT_CAP_EXCEEDED,
+        Reason.REQUEST_IN_PROGRESS,
+        Reason.DEADLINE_PASSED,
     }
 )
 

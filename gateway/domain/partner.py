@@ -40,7 +40,10 @@ class KeyScope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A partner as the network knows it. `net_debit_cap` in minor units of the settlement currency; None: no cap."""
+    """A partner as the network knows it. `net_debit_cap` in minor units of the settlement currency; None: no cap.
+
+    `suspended_at_ms`: since when, of one that is suspended.
+    """
 
     partner_id: str
     legal_name: str
@@ -49,6 +52,11 @@ class Partner:
     time_zone: str
     net_debit_cap: int | None
     roles: frozenset[PartnerRole]
+    suspended_at_ms: int | None = None
+
+    def was_suspended_after(self, at_ms: int) -> bool:
+        """Whether the partner is suspended, and was not yet at that time."""
+        return self.status is PartnerStatus.SUSPENDED and self.suspended_at_ms is not None and at_ms <= self.suspended_at_ms
 
 
 @dataclass(frozen=True, slots=True)

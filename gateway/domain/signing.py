@@ -75,6 +75,14 @@ def receipt_string(*, audience: str, key_id: str, receipt: bytes) -> bytes:
     return signed_string("TS1-RECEIPT", audience, key_id, hashlib.sha256(receipt).hexdigest())
 
 
+def event_string(*, audience: str, key_id: str, counter: int, occurred_at_ms: int, previous_hash: bytes, command: bytes) -> bytes:
+    """The eight lines of an event that a till signs when it happens. `previous_hash`: of the event before, else zeros."""
+    digest = hashlib.sha256(command).hexdigest()
+    return signed_string(
+        "TS1-EVENT", audience, key_id, str(counter), f"{occurred_at_ms:013}", previous_hash.hex(), digest, str(len(command))
+    )
+
+
 def proof_string(*, audience: str, key_id: str, algorithm: Algorithm, public_key: bytes, document: bytes) -> bytes:
     """What the holder of a new key signs: the key, and the application that brings it (empty for a further key)."""
     return signed_string(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from gateway.domain.checkout import CheckoutState, ParkedRefund, is_basket
-from gateway.domain.command import ClaimReceipt, Command, MemberRef, Timed
+from gateway.domain.command import ClaimReceipt, Command, EventMark, MemberRef, Timed
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.lanes import lane_of
@@ -13,6 +13,7 @@ from gateway.domain.limits import DayCounts
 from gateway.domain.lot import Debt, Hold, Lot, MemberAccount
 from gateway.domain.member import KnownIdentifier
 from gateway.domain.outcome import Reason, Refusal
+from gateway.domain.partner import Partner
 from gateway.domain.terms import Terms
 
 CLOCK_TOLERANCE_MS = 30_000  # a till's clock may run ahead as far as a signature may
@@ -65,7 +66,8 @@ class WorkingSet:
 
     `exposures`: of partners that a cap may refuse, in micros by partner and currency, over all lanes as they were read.
     `positions`: what the batch adds, by the same and then by lane. `cap_shares`: what it may add to an issuer's exposure
-    while other lanes do the same, in micros; an issuer that has none may be decided up to its cap.
+    while other lanes do the same, in micros; an issuer that has none may be decided up to its cap. `event`: that of the command
+    that is being decided; `despite`: what would have refused it, had it not happened already.
     """
 
     terms: Terms
@@ -102,6 +104,24 @@ class WorkingSet:
     new_debts: set[tuple[str, int]] = field(default_factory=set)
     changed_debts: dict[tuple[str, int], Debt] = field(default_factory=dict)
     days: DayCounts = field(default_factory=DayCounts)
+    event: EventMark | None = None
+    despite: list[Refusal] = field(default_factory=list)
+
+    def turn_to(self, event: EventMark | None) -> None:
+        """The next command is decided: one that came in an event, or not."""
+        self.event = event
+        self.despite = []
+
+    def overrides_cap(self, refusal: Refusal) -> bool:
+        """Whether the command has happened, so that a cap cannot undo it. Noted, for the operator's sake."""
+        if self.event is None:
+            return False
+        self.despite.append(refusal)
+        return True
+
+    def overrides_suspension(self, refusal: Refusal, partner: Partner) -> bool:
+        """Whether the command had happened by the time at which the partner was suspended. Noted as above."""
+        return self.event is not None and partner.was_suspended_after(self.event.occurred_at_ms) and self.overrides_cap(refusal)
 
     def lane_of(self, bucket: int) -> int:
         """The lane of a bucket, as of this batch."""
@@ -176,8 +196,8 @@ class WorkingSet:
 
     def occurred_at_ms(self, command: Command) -> int:
         """When it happened; when it is booked, if the caller did not say."""
-        occurred_at_ms = command.occurred_at_ms if isinstance(command, Timed) else None
-        return self.at_ms if occurred_at_ms is None else occurred_at_ms
+        happened_at_ms = _happened_at_ms(command) if isinstance(command, Timed) else None
+        return self.at_ms if happened_at_ms is None else happened_at_ms
 
     def today(self, partner_id: str) -> date:
         """The batch's date in the partner's time zone."""
@@ -189,7 +209,7 @@ class WorkingSet:
     def business_date(self, command: Timed) -> date | Refusal:
         """The date of occurrence in the partner's time zone, unless it lies in the future or too far back."""
         today = self.today(command.partner_id)
-        occurred_at_ms = command.occurred_at_ms
+        occurred_at_ms = _happened_at_ms(command)
         if occurred_at_ms is None:
             return today
         if occurred_at_ms > self.at_ms + CLOCK_TOLERANCE_MS:
@@ -209,3 +229,10 @@ class WorkingSet:
             original.reversal_postings.extend(entry.postings)
         elif entry.partner_id != OPERATOR:
             self.originals[entry.entry_id] = Original(entry)
+
+
+def _happened_at_ms(command: Timed) -> int | None:
+    """As the caller said, else when its event was signed; None: it happens now."""
+    if command.occurred_at_ms is None and command.event is not None:
+        return command.event.occurred_at_ms
+    return command.occurred_at_ms

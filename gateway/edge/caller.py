@@ -46,6 +46,8 @@ METHOD_RULES: dict[str, MethodRule] = {
     "/tallystick.v1.TillService/Checkout": MethodRule(TILL, books=True),
     "/tallystick.v1.TillService/Refund": MethodRule(TILL, books=True),
     "/tallystick.v1.TillService/ClaimReceipt": MethodRule(TILL, books=True),
+    "/tallystick.v1.OfflineService/SubmitOffline": MethodRule(TILL, books=True),
+    "/tallystick.v1.OfflineService/GetTerminal": MethodRule(TILL),
     "/tallystick.v1.PartnerService/GetPartner": MethodRule(TILL | OFFICE),
     "/tallystick.v1.StatementService/ListWindows": MethodRule(OFFICE),
     "/tallystick.v1.StatementService/GetStatement": MethodRule(OFFICE),

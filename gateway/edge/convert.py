@@ -4,9 +4,10 @@ A command whose shape is wrong is rejected by itself, so that in a batch the oth
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from gateway.domain.command import Command, Issue, Redeem, Reverse
+from gateway.domain.command import Command, EventMark, Issue, Redeem, Reverse
 from gateway.domain.ids import entry_id
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Result
@@ -32,7 +33,7 @@ CommandMessage = (
 )
 
 
-def to_command(message: CommandMessage, caller: Caller, pepper: bytes) -> Command | Rejected:
+def to_command(message: CommandMessage, caller: Caller, pepper: bytes, *, event: EventMark | None = None) -> Command | Rejected:
     """The command that a message asks for; or all that is wrong with its shape, or that it names another partner."""
     if message.partner_id and message.partner_id != caller.partner_id:
         return Rejected(Refusal(Reason.PARTNER_MISMATCH))
@@ -40,14 +41,16 @@ def to_command(message: CommandMessage, caller: Caller, pepper: bytes) -> Comman
     command = _MAKERS[type(message)](message, caller, fields)
     if fields.violations:
         return Rejected(Refusal(Reason.INVALID_FIELDS), tuple(fields.violations))
-    return command
+    return command if event is None else replace(command, event=event)
 
 
-def batched_command(message: points_pb2.Command, caller: Caller, pepper: bytes) -> Command | Rejected:
-    """The same for a command of a batch."""
+def batched_command(
+    message: points_pb2.Command, caller: Caller, pepper: bytes, *, event: EventMark | None = None
+) -> Command | Rejected:
+    """The same for a command of a batch, or of an event."""
     asked = message.WhichOneof("command")
     if asked is not None:
-        return to_command(getattr(message, asked), caller, pepper)
+        return to_command(getattr(message, asked), caller, pepper, event=event)
     fields = Fields(pepper)
     fields.wrong("command", REQUIRED)
     return Rejected(Refusal(Reason.INVALID_FIELDS), tuple(fields.violations))

@@ -13,12 +13,22 @@ from gateway.domain.errors import InvalidValue
 from gateway.edge.caller import call_metadata
 from gateway.edge.doorkeeper import Doorkeeper, Handler
 from gateway.edge.member_servicer import MemberServicer
+from gateway.edge.offline import OfflineServicer
 from gateway.edge.pages import PageTokens
 from gateway.edge.servicers import NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
 from gateway.edge.servicers_till import TillServicer
 from gateway.edge.tls import ServerCertificate
 from gateway.listen import host_and_port, is_loopback
-from tallystick.v1 import member_pb2_grpc, network_pb2_grpc, partner_pb2_grpc, points_pb2_grpc, statement_pb2_grpc, till_pb2_grpc
+from gateway.services.offline import OfflineService
+from tallystick.v1 import (
+    member_pb2_grpc,
+    network_pb2_grpc,
+    offline_pb2_grpc,
+    partner_pb2_grpc,
+    points_pb2_grpc,
+    statement_pb2_grpc,
+    till_pb2_grpc,
+)
 
 MESSAGE_BYTES_MAX = 256 * 1024  # also of what a compressed message unpacks to
 METADATA_BYTES_MAX = 16 * 1024
@@ -44,14 +54,24 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),  # two gateways on one port by mistake would share its calls at random
 )
 
-_NAMES = ("NetworkService", "PointsService", "TillService", "MemberService", "PartnerService", "StatementService")
+_NAMES = (
+    "NetworkService", "PointsService", "TillService", "MemberService", "OfflineService", "PartnerService", "StatementService",
+)  # fmt: skip
 SERVICES = tuple(f"tallystick.v1.{name}" for name in _NAMES)
 
 
 class Server:
     """The listening server. `start` answers the address with the real port; `stop` lets calls finish."""
 
-    def __init__(self, services: Services, doorkeeper: Doorkeeper, *, reflects: bool, shares_port: bool = False) -> None:
+    def __init__(
+        self,
+        services: Services,
+        offline: OfflineService,
+        doorkeeper: Doorkeeper,
+        *,
+        reflects: bool,
+        shares_port: bool = False,
+    ) -> None:
         """`reflects`: tells anybody which services there are. `shares_port`: other processes are to listen there too."""
         self._doorkeeper = doorkeeper
         options = dict(OPTIONS) | {"grpc.so_reuseport": int(shares_port)}
@@ -63,6 +83,7 @@ class Server:
         points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(services), registry)
         till_pb2_grpc.add_TillServiceServicer_to_server(TillServicer(services), registry)
         member_pb2_grpc.add_MemberServiceServicer_to_server(MemberServicer(services, pages), registry)
+        offline_pb2_grpc.add_OfflineServiceServicer_to_server(OfflineServicer(services, offline), registry)
         partner_pb2_grpc.add_PartnerServiceServicer_to_server(PartnerServicer(services), registry)
         statement_pb2_grpc.add_StatementServiceServicer_to_server(StatementServicer(services, pages), registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)

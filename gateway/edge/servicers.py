@@ -141,14 +141,14 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         asked: list[Command | Rejected] = []
         for index, message in enumerate(request.commands, start=1):
             asked.append(convert.batched_command(message, caller, services.pepper))
-            await _let_others(index)
+            await let_others(index)
         commands = [command for command in asked if isinstance(command, Command)]
         results = iter(await services.points.submit_batch(commands, deadline=caller.deadline) if commands else ())
         outcomes: list[Result | Rejected] = [item if isinstance(item, Rejected) else next(results) for item in asked]
         answers = []
         for index, outcome in enumerate(outcomes, start=1):
             answers.append(convert.command_answer(outcome, signed=services.signed))
-            await _let_others(index)
+            await let_others(index)
         return points_pb2.SubmitBatchResponse(answers=answers)
 
 
@@ -235,6 +235,7 @@ def found(result: _T | Refusal) -> _T:
     return result
 
 
-async def _let_others(index: int) -> None:
+async def let_others(index: int) -> None:
+    """Between the commands of a batch, now and then: whoever calls meanwhile gets a turn."""
     if index % _SLICE == 0:
         await asyncio.sleep(0)

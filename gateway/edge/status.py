@@ -106,6 +106,20 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.ENTRY_LIMIT: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than one issue or redemption may have"),
     Reason.MEMBER_DAILY_LIMIT: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "the member's points of the day are used up"),
     Reason.TERMINAL_DAILY_LIMIT: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "the terminal's points of the day are used up"),
+    Reason.EVENT_GAP: Answered(grpc.StatusCode.FAILED_PRECONDITION, "events are missing before the first one sent"),
+    Reason.EVENT_TIME_NOT_MONOTONIC: Answered(grpc.StatusCode.INVALID_ARGUMENT, "an event happened before the one before it"),
+    Reason.FRAME_SIGNATURE_INVALID: Answered(
+        grpc.StatusCode.UNAUTHENTICATED, "an event does not continue the terminal's chain, or its signature does not hold"
+    ),
+    Reason.TERMINAL_EQUIVOCATION: Answered(
+        grpc.StatusCode.PERMISSION_DENIED, "an event was signed with another content before; the terminal is frozen"
+    ),
+    Reason.TERMINAL_FROZEN: Answered(
+        grpc.StatusCode.PERMISSION_DENIED, "the terminal is frozen until the network's operator releases it"
+    ),
+    Reason.OFFLINE_NOT_ALLOWED: Answered(
+        grpc.StatusCode.FAILED_PRECONDITION, "the command needs the gateway's word when it happens"
+    ),
     Reason.MORE_THAN_TOTAL: Answered(grpc.StatusCode.FAILED_PRECONDITION, "more points than the basket takes"),
     Reason.SPENDING_PAUSED: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member has asked that no points are taken"),
     Reason.MEMBER_MERGED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "both are one member already"),

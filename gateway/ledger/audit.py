@@ -29,6 +29,7 @@ from gateway.ledger.audit_roll import (
     prove_whole_tables,
 )
 from gateway.ledger.audit_settlement import prove_settlement
+from gateway.ledger.audit_terminals import prove_terminals
 from gateway.ledger.audit_tills import prove_tills
 from gateway.ledger.audit_windows import prove_heads, prove_refusals, prove_windows
 from gateway.storage import audit_reads, audit_sums
@@ -51,6 +52,7 @@ class AuditReport:
     windows: int = 0
     refusals: int = 0
     decisions: int = 0
+    events: int = 0
     issuers: Mapping[str, RollForward] = field(default_factory=dict)
 
     @property
@@ -172,6 +174,11 @@ class _Run:
         with self.failures.reading("settlement"):
             from_window = self._from_window
             prove_settlement(self.connection, self.failures, self.facts, from_window=from_window, progress=self.progress)
+        if self._is_full:
+            self.progress("terminals")
+            with self.failures.reading("terminals"):
+                entry_of_event = self.receipts.entry_of_event if self.receipts is not None else None
+                self.report.events = prove_terminals(self.connection, self.failures, self.facts, entry_of_event=entry_of_event)
         self.report.entries = sum(head.last_sequence for head in self.facts.heads)
         self.report.windows = len(self.facts.windows)
 

@@ -26,6 +26,7 @@ from gateway.storage.tables import (
     refusals,
     totals,
 )
+from gateway.storage.terminals import save_warnings
 from gateway.storage.tills import save_sales, save_till
 
 _INSERT_ENTRIES = BulkWrite.insert(entries)
@@ -77,6 +78,7 @@ def save_book(connection: Connection, book: Book) -> bool:
         save_till(connection, book.work)
         save_days(connection, book.work)
         _save_sums(connection, book)
+        save_warnings(connection, book.new_warnings)
         _UPDATE_HEADS(connection, [_head_values(book.heads[lane]) for lane in sorted(book.changed_lanes)])
     return commits
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from gateway.domain.errors import BooksBroken, InvalidValue
-from gateway.storage import tables_directory, tables_settlement, tables_till
+from gateway.storage import tables_directory, tables_settlement, tables_terminals, tables_till
 from gateway.storage.bulk import BulkWrite
 from gateway.storage.engine import on_driver
 from gateway.storage.tables import heads, metadata, windows
@@ -40,6 +40,7 @@ _TELLING = (
     tables_directory.networks,
     tables_directory.decisions,
     tables_settlement.settlement_steps,
+    tables_terminals.terminals,
 )
 
 

@@ -6,12 +6,13 @@ version in the same transaction, so that the writer and running gateways notice 
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, update
 
-from gateway.domain.decision import Operator
+from gateway.domain.decision import DecisionKind, DecisionState, Operator
 from gateway.domain.errors import BooksBroken
 from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
 from gateway.domain.network import Network, ReceiptKey, SettlementModel
@@ -22,6 +23,7 @@ from gateway.domain.units import Rate
 from gateway.storage.bulk import Lookup
 from gateway.storage.tables import entries
 from gateway.storage.tables_directory import (
+    decisions,
     issue_rates,
     network_terms,
     networks,
@@ -119,6 +121,12 @@ _OPERATORS = select(
     operators.c.decision_id,
 ).order_by(operators.c.added_at_ms, operators.c.operator_id)
 
+_SUSPENSIONS = (
+    select(decisions.c.document, decisions.c.proposed_at_ms)
+    .where(decisions.c.kind == DecisionKind.SUSPEND_PARTNER.value, decisions.c.state == DecisionState.APPLIED.value)
+    .order_by(decisions.c.proposed_at_ms)
+)
+
 _ANY_ENTRY = select(entries.c.entry_id).limit(1)
 
 
@@ -154,6 +162,8 @@ def load_terms(connection: Connection) -> Terms:
     version = directory_version(connection)  # first: what follows may be newer, never older than it says
     network = load_network(connection)
     members = {row.partner_id: _partner(row) for row in connection.execute(_PARTNERS)}
+    if any(partner.status is PartnerStatus.SUSPENDED for partner in members.values()):
+        members = _with_suspensions(connection, members)
     zones = {name: ZoneInfo(name) for name in {partner.time_zone for partner in members.values()}}
     return Terms(
         version=version,
@@ -262,6 +272,19 @@ def _partner(row: Any) -> Partner:
         net_debit_cap=row.net_debit_cap,
         roles=frozenset(PartnerRole(role) for role in json.loads(row.application)["roles"]),
     )
+
+
+def _with_suspensions(connection: Connection, members: dict[str, Partner]) -> dict[str, Partner]:
+    """Those that are suspended, with the time of the decision that last suspended them."""
+    since: dict[str, int] = {}
+    for document, at_ms in connection.execute(_SUSPENSIONS):
+        since[json.loads(document)["partner_id"]] = at_ms
+    return {
+        partner_id: replace(partner, suspended_at_ms=since.get(partner_id))
+        if partner.status is PartnerStatus.SUSPENDED
+        else partner
+        for partner_id, partner in members.items()
+    }
 
 
 def _key(row: Any) -> PartnerKey:

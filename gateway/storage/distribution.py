@@ -1,7 +1,8 @@
 """Where each table's rows would live on a distributed PostgreSQL (Citus): the one map, which the keys must fit.
 
 Rows of a member live together, by its bucket. The idempotency tables go by keys of their own, what partners are shown by
-the partner; everything small is copied to every machine, heads included, so that a lock never touches several of them.
+the partner, what their tills did alone by the terminal; everything small is copied to every machine, heads included. So a lock
+never touches several of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Select, String, Table, func, literal, literal_column, select
 
-from gateway.storage import tables, tables_directory, tables_settlement, tables_till
+from gateway.storage import tables, tables_directory, tables_settlement, tables_terminals, tables_till
 
 _OF_MEMBERS = (
     tables.entries,
@@ -31,8 +32,17 @@ _BY_OWN_KEY = {
     "terminal_days": "terminal_day",
 }
 _BY_PARTNER = {"statements": "partner_id", "statement_lines": "partner_id"}
+_BY_TERMINAL = {
+    table.name: "terminal_id"
+    for table in (
+        tables_terminals.event_warnings,
+        tables_terminals.terminal_conflicts,
+        tables_terminals.terminal_events,
+        tables_terminals.terminals,
+    )
+}
 
-DISTRIBUTED: Mapping[str, str] = MappingProxyType(_BY_BUCKET | _BY_OWN_KEY | _BY_PARTNER)
+DISTRIBUTED: Mapping[str, str] = MappingProxyType(_BY_BUCKET | _BY_OWN_KEY | _BY_PARTNER | _BY_TERMINAL)
 """Column by table. Tables of one line above share it and lie together: a transaction of one member touches one machine."""
 
 _TOGETHER = (
@@ -42,6 +52,7 @@ _TOGETHER = (
     {"sales": ""},
     {"terminal_days": ""},
     _BY_PARTNER,
+    _BY_TERMINAL,
 )
 
 REFERENCE: frozenset[str] = frozenset(

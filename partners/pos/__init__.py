@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from partners.pos.answers import Booked
     from partners.pos.attempts import RetryPolicy
     from partners.pos.channel import AsyncSigningChannel, Signer, SigningChannel
-    from partners.pos.errors import NoAnswer, PosError, ProfileError, ReceiptError, Refused
+    from partners.pos.errors import (
+        NoAnswer,
+        NotOffline,
+        PosError,
+        ProfileError,
+        QueueDiverged,
+        QueueError,
+        QueueFull,
+        ReceiptError,
+        Refused,
+    )
+    from partners.pos.offline_queue import Drained, OfflineQueue, Queued
     from partners.pos.profile import Profile
     from partners.pos.receipts import ReceiptKeys
     from partners.pos.requests import amount, card, member
@@ -20,8 +31,9 @@ if TYPE_CHECKING:
     from partners.pos.till import AsyncTill, Till
 
 __all__ = [
-    "AsyncSigningChannel", "AsyncTill", "Booked", "NoAnswer", "PosError", "Profile", "ProfileError", "ReceiptError",
-    "ReceiptKeys", "Refused", "RetryPolicy", "Signer", "SigningChannel", "Till", "amount", "basket_line", "card", "member",
+    "AsyncSigningChannel", "AsyncTill", "Booked", "Drained", "NoAnswer", "NotOffline", "OfflineQueue", "PosError",
+    "Profile", "ProfileError", "QueueDiverged", "QueueError", "QueueFull", "Queued", "ReceiptError", "ReceiptKeys",
+    "Refused", "RetryPolicy", "Signer", "SigningChannel", "Till", "amount", "basket_line", "card", "member",
     "returned_line",
 ]  # fmt: skip
 
@@ -29,7 +41,18 @@ _MODULES = {
     "answers": ("Booked",),
     "attempts": ("RetryPolicy",),
     "channel": ("AsyncSigningChannel", "Signer", "SigningChannel"),
-    "errors": ("NoAnswer", "PosError", "ProfileError", "ReceiptError", "Refused"),
+    "errors": (
+        "NoAnswer",
+        "NotOffline",
+        "PosError",
+        "ProfileError",
+        "QueueDiverged",
+        "QueueError",
+        "QueueFull",
+        "ReceiptError",
+        "Refused",
+    ),
+    "offline_queue": ("Drained", "OfflineQueue", "Queued"),
     "profile": ("Profile",),
     "receipts": ("ReceiptKeys",),
     "requests": ("amount", "card", "member"),

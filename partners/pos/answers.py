@@ -12,8 +12,8 @@ from partners.pos.channel import NonceSource, Signer, Signing
 from partners.pos.errors import Facts, NoAnswer, PosError, ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.receipts import ReceiptKeys
-from partners.pos.requests import Booking, Method
-from tallystick.v1 import network_pb2, points_pb2, types_pb2
+from partners.pos.requests import Method
+from tallystick.v1 import network_pb2, offline_pb2, points_pb2, types_pb2
 
 # After these the command may have been booked.
 _OUTCOME_UNKNOWN = frozenset(
@@ -52,6 +52,15 @@ class Booked:
     def warnings(self) -> tuple[str, ...]:
         """What the cashier should know, such as "HOLD_CAPTURED_IN_PART"; of a checkout's calls."""
         return tuple(_warning_name(number) for number in self.receipt.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What became of an event. `warnings`: reason and partner of what would have refused it, had it not happened already."""
+
+    counter: int
+    outcome: Booked | Refused
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -123,6 +132,11 @@ class Desk:
             raise Refused(_reason_name(receipt.refused), Facts(dict(receipt.details), (), answer.receipt, receipt))
         return Booked(receipt, answer.receipt, answer.replayed, tuple(receipt_lines))
 
+    def happened(self, answer: offline_pb2.EventAnswer, idempotency_key: str) -> Happened:
+        """What became of one event. Raises ReceiptError."""
+        warnings = tuple((_reason_name(warning.reason), warning.partner_id) for warning in answer.warnings)
+        return Happened(answer.counter, self.in_batch(answer.answer, idempotency_key), warnings)
+
     def refused(self, failure: Failure, idempotency_key: str | None) -> PosError:
         """What to raise for a failure that is an answer. Raises ReceiptError if its receipt does not verify."""
         if failure.code in _OUTCOME_UNKNOWN:
@@ -132,21 +146,21 @@ class Desk:
         reason = failure.reason or failure.code.name
         return Refused(reason, Facts(failure.details or _told(failure), failure.field_violations, signed, receipt))
 
-    def in_batch(self, answer: points_pb2.CommandAnswer, command: Booking) -> Booked | Refused:
-        """What became of one command of a batch. Raises ReceiptError."""
+    def in_batch(self, answer: points_pb2.CommandAnswer, idempotency_key: str) -> Booked | Refused:
+        """What became of one command of a batch, or of an event. Raises ReceiptError."""
         if answer.HasField("booked"):
-            return self.booked(answer.booked, command.idempotency_key)
+            return self.booked(answer.booked, idempotency_key)
         refusal = answer.refused
         signed = refusal.answer.receipt if refusal.HasField("answer") else None
-        receipt = self.verify(signed, command.idempotency_key) if signed is not None else None
+        receipt = self.verify(signed, idempotency_key) if signed is not None else None
         violations = tuple((violation.field, violation.description) for violation in refusal.field_violations)
         return Refused(_reason_name(refusal.reason), Facts(dict(refusal.details), violations, signed, receipt))
 
 
-def receipts_in(response: points_pb2.SubmitBatchResponse) -> list[types_pb2.SignedReceipt]:
+def receipts_in(answers: Iterable[points_pb2.CommandAnswer]) -> list[types_pb2.SignedReceipt]:
     """All receipts of a batch's answers."""
-    answers = [answer.booked if answer.HasField("booked") else answer.refused.answer for answer in response.answers]
-    return [answer.receipt for answer in answers if answer.HasField("receipt")]
+    carried = [answer.booked if answer.HasField("booked") else answer.refused.answer for answer in answers]
+    return [answer.receipt for answer in carried if answer.HasField("receipt")]
 
 
 def _reason_name(number: int) -> str:

@@ -13,11 +13,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from google.protobuf.message import Message
 
 from partners.pos import requests, requests_members
-from partners.pos.answers import Booked, Desk, receipts_in
+from partners.pos.answers import Booked, Desk, Happened, receipts_in
 from partners.pos.errors import ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
-from tallystick.v1 import network_pb2, types_pb2
+from tallystick.v1 import network_pb2, offline_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,19 @@ def submit_batch(desk: Desk, commands: Sequence[Booking]) -> Steps[list[Booked |
     response = yield from call(desk, requests.SUBMIT_BATCH, requests.batch(list(commands)))
     if len(response.answers) != len(commands):
         raise ReceiptError(f"{len(commands)} commands were sent, {len(response.answers)} answers came")
-    for signed in receipts_in(response):
+    for signed in receipts_in(response.answers):
         yield from _learn_for(desk, signed)
-    return [desk.in_batch(answer, command) for answer, command in zip(response.answers, commands, strict=True)]
+    return [desk.in_batch(answer, one.idempotency_key) for answer, one in zip(response.answers, commands, strict=True)]
+
+
+def submit_offline(desk: Desk, events: Sequence[offline_pb2.Event], keys: Sequence[str]) -> Steps[list[Happened]]:
+    """Up to 500 events of this terminal, and the idempotency keys in them: one answer each. `OfflineQueue.drain` calls it."""
+    response = yield from call(desk, requests.SUBMIT_OFFLINE, offline_pb2.SubmitOfflineRequest(events=events))
+    if [answer.counter for answer in response.answers] != [event.counter for event in events]:
+        raise ReceiptError("the answers are not those to the events that were sent")
+    for signed in receipts_in(answer.answer for answer in response.answers):
+        yield from _learn_for(desk, signed)
+    return [desk.happened(answer, key) for answer, key in zip(response.answers, keys, strict=True)]
 
 
 def get_entry(desk: Desk, *, entry_id: str = "", key: str = "") -> Steps[Booked]:

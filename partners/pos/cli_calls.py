@@ -54,7 +54,7 @@ def booking(method: Method[Any, Any]) -> Callable[[_Declared], CallCommand]:
                     raise
             print_booked(booked, as_json=as_json)
 
-        return _command(make, run, (method,), _key_option)
+        return _command(make, run, (method,), key_option)
 
     return declare
 
@@ -106,7 +106,7 @@ def answer_plain(answer: Booked | Refused) -> dict[str, Any]:
     return booked_plain(answer) if isinstance(answer, Booked) else refusal_plain(answer)
 
 
-_key_option = click.option(
+key_option = click.option(
     "--key",
     metavar="KEY",
     help="Idempotency key: sent again with the same content, it books nothing new [default: a random one, printed].",

@@ -4,7 +4,11 @@ PosError
 ├── ProfileError     a profile, key or input file cannot be used; the message says what to do
 ├── ReceiptError     an answer does not verify, or answers something else than was asked: do not hand out anything
 ├── Refused          the gateway understood the command and did not carry it out; repeating it will not help
-└── NoAnswer         every attempt failed on the way: the outcome is unknown, send the same key again
+├── NoAnswer         every attempt failed on the way: the outcome is unknown, send the same key again
+└── QueueError       the offline queue cannot be read or written; the message says what to do
+    ├── QueueFull         as many events wait as the queue was made for: nothing more is taken
+    ├── NotOffline        the command needs the gateway's word when it happens
+    └── QueueDiverged     the file is not the terminal's newest: an old copy, or one of two; nothing was sent
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,3 +68,19 @@ class NoAnswer(PosError):
     def __init__(self, attempts: int, last: str) -> None:
         self.attempts = attempts
         super().__init__(f"no answer after {attempts} attempts, the last one: {last}; send the same idempotency key again")
+
+
+class QueueError(PosError):
+    """The offline queue cannot be read or written."""
+
+
+class QueueFull(QueueError):
+    """As many events wait as the queue was made for."""
+
+
+class NotOffline(QueueError):
+    """The command needs the gateway's word when it happens."""
+
+
+class QueueDiverged(QueueError):
+    """The file is not the terminal's newest: to send its events would show two contents of one counter, and freeze it."""

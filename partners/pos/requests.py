@@ -10,7 +10,7 @@ from gateway.domain.identifiers import LANGUAGES
 from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
 from gateway.domain.units import check_unit, parse_amount
 from partners.pos.errors import PosError
-from tallystick.v1 import member_pb2, network_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2, types_pb2
+from tallystick.v1 import member_pb2, network_pb2, offline_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2, types_pb2
 
 Booking = (
     points_pb2.IssuePointsRequest
@@ -96,6 +96,12 @@ VOID_HOLD = Method("/tallystick.v1.TillService/VoidHold", till_pb2.VoidHoldReque
 CHECKOUT = Method("/tallystick.v1.TillService/Checkout", till_pb2.CheckoutRequest, till_pb2.CheckoutResponse)
 REFUND = Method("/tallystick.v1.TillService/Refund", till_pb2.RefundRequest, till_pb2.RefundResponse)
 CLAIM_RECEIPT = Method("/tallystick.v1.TillService/ClaimReceipt", till_pb2.ClaimReceiptRequest, till_pb2.ClaimReceiptResponse)
+SUBMIT_OFFLINE = Method(
+    "/tallystick.v1.OfflineService/SubmitOffline", offline_pb2.SubmitOfflineRequest, offline_pb2.SubmitOfflineResponse
+)
+GET_TERMINAL = Method(
+    "/tallystick.v1.OfflineService/GetTerminal", offline_pb2.GetTerminalRequest, offline_pb2.GetTerminalResponse
+)
 GET_PARTNER = Method("/tallystick.v1.PartnerService/GetPartner", partner_pb2.GetPartnerRequest, partner_pb2.GetPartnerResponse)
 LIST_WINDOWS = Method(
     "/tallystick.v1.StatementService/ListWindows", statement_pb2.ListWindowsRequest, statement_pb2.ListWindowsResponse
@@ -113,6 +119,7 @@ METHODS: tuple[Method[Any, Any], ...] = (
     GET_NETWORK, ISSUE, REDEEM, REVERSE, GET_ENTRY, SUBMIT_BATCH, ENROL, TRANSFER, GET_BALANCE, LIST_ENTRIES, GET_PARTNER,
     LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES, QUOTE, PLACE_HOLD, VOID_HOLD, CHECKOUT, REFUND, CLAIM_RECEIPT,
     CONFIRM, ADD_IDENTIFIER, REMOVE_IDENTIFIER, DONATE, PAUSE, RESUME, MERGE, ERASE, LOOK_UP, LIST_LOTS, EXPORT,
+    SUBMIT_OFFLINE, GET_TERMINAL,
 )  # fmt: skip
 
 # The method of each booking, and the field of `Command` that carries it in a batch; None: it goes by itself.
@@ -289,12 +296,16 @@ def balance(who: types_pb2.MemberRef) -> member_pb2.GetBalanceRequest:
     return member_pb2.GetBalanceRequest(member=who)
 
 
+def one_of_batch(command: Booking) -> points_pb2.Command:
+    """A command as a batch, or an event, carries it. Raises PosError for what goes by itself."""
+    method, field = BOOKINGS[type(command)]
+    if field is None:
+        raise PosError(f"{method.name} does not go by batch: send it by itself")
+    carried = points_pb2.Command()
+    getattr(carried, field).CopyFrom(command)
+    return carried
+
+
 def batch(commands: "list[Booking]") -> points_pb2.SubmitBatchRequest:
-    """Several commands under one signature, carried out in this order, each by itself. Raises PosError for others."""
-    request = points_pb2.SubmitBatchRequest()
-    for command in commands:
-        method, field = BOOKINGS[type(command)]
-        if field is None:
-            raise PosError(f"{method.name} does not go by batch: send it by itself")
-        getattr(request.commands.add(), field).CopyFrom(command)
-    return request
+    """Several commands under one signature, in this order, each by itself. Raises PosError for what does not go by batch."""
+    return points_pb2.SubmitBatchRequest(commands=[one_of_batch(command) for command in commands])

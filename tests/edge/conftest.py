@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.edge.running import Caller, RunningGateway
+from tests.edge.terminals import Terminal
 from tests.given import GivenNetwork, create_network
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 
 
 def two_partners(folder: Path, *, url: str | None = None) -> GivenNetwork:
@@ -54,3 +56,9 @@ def own_acme(network: GivenNetwork) -> Iterator[Caller]:
     """A till of acme's at a gateway of the test's own."""
     with RunningGateway(network) as running:
         yield Caller(running, "acme", network.keys["acme"])
+
+
+@pytest.fixture
+def terminal(own_acme: Caller, network: GivenNetwork) -> Terminal:
+    """Acme's till without a connection, an hour ago."""
+    return Terminal(own_acme, network.now_ms - HOUR_MS)

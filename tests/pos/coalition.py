@@ -26,7 +26,7 @@ def running_coalition(folder: Path, terms: Mapping[str, tuple[str, str]]) -> Ite
     """`terms` by partner: points a euro, cents a point. It is the day after they came into force."""
     network = create_network(folder / "net")
     for partner_id, (rate, face_value) in terms.items():
-        _onboard(network, partner_id, rate, face_value, folder / f"{partner_id}.pem")
+        onboarded(network, partner_id, rate, face_value, folder / f"{partner_id}.pem")
     network.now_ms += 86_400_000  # the rate cards are in force from the next day on
     with RunningGateway(network, is_plaintext=False) as gateway:
         ca_file = network.folder / "tls" / "ca.pem"
@@ -37,7 +37,8 @@ def running_coalition(folder: Path, terms: Mapping[str, tuple[str, str]]) -> Ite
         yield Coalition(gateway, profiles)
 
 
-def _onboard(network: GivenNetwork, partner_id: str, rate: str, face_value: str, key_file: Path) -> None:
+def onboarded(network: GivenNetwork, partner_id: str, rate: str, face_value: str, key_file: Path) -> None:
+    """An active partner, whose key lies in a file as on its own machine."""
     key, pem = keys.generate()
     keys.save(pem, key_file)
     applied = application(partner_id, {"EUR": rate}, key, face_value=face_value)

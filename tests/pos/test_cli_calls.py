@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from gateway.cli import main
@@ -15,7 +16,8 @@ from partners.pos.requests import METHODS
 from tests.pos.coalition import Coalition, running_coalition
 from tests.shared import published_methods
 
-COMMANDS = [command for command in pos.commands.values() if isinstance(command, CallCommand)]
+GROUPS = [pos, *(group for group in pos.commands.values() if isinstance(group, click.Group))]
+COMMANDS = [command for group in GROUPS for command in group.commands.values() if isinstance(command, CallCommand)]
 
 
 @dataclass

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from gateway.storage import tables_directory, tables_settlement
+from gateway.storage import tables_directory, tables_settlement, tables_terminals
 from gateway.storage.engine import open_engine, writing
 from gateway.storage.tables import metadata
 from tests.postgres import ENGINES, PostgresServer
 
-_ = tables_directory, tables_settlement  # imported for the tables that they add to the metadata
+_ = tables_directory, tables_settlement, tables_terminals  # imported for the tables that they add to the metadata
 
 
 @pytest.fixture(params=ENGINES)

@@ -7,12 +7,12 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from gateway.storage import migrate, tables_directory, tables_settlement, tables_till
+from gateway.storage import migrate, tables_directory, tables_settlement, tables_terminals, tables_till
 from gateway.storage.engine import reading, writing
 from gateway.storage.errors import SchemaOutdated
 from gateway.storage.tables import metadata
 
-_ = tables_directory, tables_settlement, tables_till  # imported for the tables that they add to the metadata
+_ = tables_directory, tables_settlement, tables_terminals, tables_till  # imported for the tables that they add to the metadata
 _POSTGRESQL_SCHEMA = text("""
 SELECT 'column', c.relname || '.' || a.attname,
        format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' || coalesce(o.collname, '') || ' ' || a.atthasdef

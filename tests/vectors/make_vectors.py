@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.vectors.event_cases import KEYS as EVENT_KEYS
+from tests.vectors.event_cases import event_vectors
 from tests.vectors.keys import VectorKey
 from tests.vectors.proof_cases import KEYS as PROOF_KEYS
 from tests.vectors.proof_cases import proof_vectors
@@ -28,6 +30,11 @@ def all_files() -> Mapping[str, str]:
         "proofs.json": _text(
             "Proofs of possession. `signed_string` is what the operator's side builds from key id, public key and document.",
             {"test_keys": _secrets(PROOF_KEYS), "vectors": proof_vectors()},
+        ),
+        "events.json": _text(
+            "Events of tills without a connection. `hash_before_hex` is the hash of the event before, `event_hash_hex` that of "
+            "the event itself, `signed_string` what the gateway builds from what arrives.",
+            {"test_keys": _secrets(EVENT_KEYS), "vectors": event_vectors()},
         ),
         "receipts.json": _text(
             "Receipts. `receipt_keys` is what GetNetwork lists, `fields` the content as protobuf's JSON (not what is signed).",

@@ -1,5 +1,6 @@
 """The vectors given to partners: our own code judges each as the file says, and making them again gives the same bytes."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from google.protobuf.json_format import MessageToDict
 
 from gateway.domain.errors import InvalidValue, SignatureError
+from gateway.domain.events import Event, Terminal, join_chain, prove_events
 from gateway.domain.ids import check_key_id
+from gateway.domain.outcome import Refusal
 from gateway.domain.signing import (
     Algorithm,
     RequestHeader,
@@ -27,6 +30,7 @@ from tallystick.v1 import network_pb2, types_pb2
 from tests.vectors.make_vectors import FOLDER, all_files
 
 Case = dict[str, Any]
+FILES = ("requests.json", "proofs.json", "events.json", "receipts.json")
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def _receipt_keys() -> ReceiptKeys:
     )
 
 
-@pytest.mark.parametrize("name", ["requests.json", "proofs.json", "receipts.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_the_committed_vectors_are_what_the_generator_makes(name: str) -> None:
     """Both algorithms sign without chance here, so that a change shows as one."""
     committed = Path(FOLDER / name).read_text(encoding="ascii")
@@ -99,7 +103,7 @@ def test_the_committed_vectors_are_what_the_generator_makes(name: str) -> None:
     assert committed == all_files()[name], "run: python -m tests.vectors.make_vectors"
 
 
-@pytest.mark.parametrize("name", ["requests.json", "proofs.json", "receipts.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_each_vector_has_a_name_of_its_own(name: str) -> None:
     """Partners quote them by name."""
     names = [case["name"] for case in _load(name)["vectors"]]
@@ -109,7 +113,7 @@ def test_each_vector_has_a_name_of_its_own(name: str) -> None:
 
 def test_there_are_vectors_enough_and_valid_ones_among_them() -> None:
     """At least forty in all, and in each file both kinds."""
-    files = [_load(name)["vectors"] for name in ("requests.json", "proofs.json", "receipts.json")]
+    files = [_load(name)["vectors"] for name in FILES]
 
     assert sum(len(cases) for cases in files) >= 40
     assert all({True, False} == {case["expected"] == "valid" for case in cases} for cases in files)
@@ -148,6 +152,53 @@ def test_a_proof_has_the_lines_of_its_vector(case: Case) -> None:
     )
 
     assert built == case["signed_string"].encode("ascii")
+
+
+def _event(case: Case) -> Event:
+    return Event(
+        key_id=case["key_id"],
+        counter=case["counter"],
+        occurred_at_ms=case["occurred_at_ms"],
+        previous_hash=bytes.fromhex(case["previous_hash_hex"]),
+        command=bytes.fromhex(case["command_hex"]),
+        signature=bytes.fromhex(case["signature_hex"]),
+    )
+
+
+def _judge_event(case: Case) -> str:
+    """What a gateway answers that has the terminal up to the event before, and knows the vector's key by the till's name."""
+    event, terminal_id = _event(case), "acme/till-1" if case["name"].startswith("ed25519") else "acme/till-2"
+    verify = load_verifier(Algorithm(case["algorithm"]), bytes.fromhex(case["public_key_hex"]))
+    hashes = prove_events(
+        [event],
+        audience=case["audience"],
+        terminal_id=terminal_id,
+        now_ms=case["occurred_at_ms"],
+        verify=lambda one, signed: verify(one.signature, signed),
+    )
+    if isinstance(hashes, Refusal):
+        return hashes.reason.name
+    counter = event.counter - 1
+    before = bytes.fromhex(case["hash_before_hex"])
+    terminal = Terminal(terminal_id=terminal_id, last_counter=counter, last_hash=before, carried_out=counter)
+    joined = join_chain(terminal, {}, [event], hashes)
+    return joined.reason.name if isinstance(joined, Refusal) else "valid"
+
+
+@pytest.mark.parametrize("case", _cases("events.json"))
+def test_an_event_is_judged_as_the_vector_says(case: Case) -> None:
+    """By the rules that a gateway goes by."""
+    assert _judge_event(case) == case["expected"], case["shows"]
+
+
+@pytest.mark.parametrize("case", _cases("events.json"))
+def test_an_event_has_the_lines_and_the_hash_of_its_vector(case: Case) -> None:
+    """Eight lines; and SHA-256 over them and the signature, computed here without our own code."""
+    event, lines = _event(case), case["signed_string"].encode("ascii")
+
+    assert event.signed_string(case["audience"]) == lines
+    assert hashlib.sha256(lines + event.signature).hexdigest() == case["event_hash_hex"]
+    assert event.hash(case["audience"]).hex() == case["event_hash_hex"]
 
 
 @pytest.mark.parametrize("case", _cases("receipts.json"))

@@ -43,7 +43,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MALFORMED_MESSAGE: _ErrorReason.ValueType  # 9
     """INVALID_ARGUMENT with BadRequest. The signed bytes are not a message of this method."""
     ERROR_REASON_UNKNOWN_FIELDS: _ErrorReason.ValueType  # 10
-    """INVALID_ARGUMENT with BadRequest. The message has fields that this gateway does not know."""
+    """INVALID_ARGUMENT with BadRequest. The message, or the event of `counter`, has fields that this gateway does not know."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 11
     """INVALID_ARGUMENT with BadRequest. One or more fields are missing or out of range."""
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 12
@@ -69,7 +69,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PARTNER_NOT_ACTIVE: _ErrorReason.ValueType  # 22
     """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
     ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 23
-    """INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
+    """INVALID_ARGUMENT with BadRequest. The occurrence, or the event of `counter`, lies in the future; `server_time_ms` is the
+    gateway's clock.
+    """
     ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION. The occurrence lies further back than `horizon_days`."""
     ERROR_REASON_RATE_CARD_MISSING: _ErrorReason.ValueType  # 25
@@ -148,6 +150,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
     ERROR_REASON_MEMBER_PROVISIONAL: _ErrorReason.ValueType  # 68
     """PERMISSION_DENIED. The member gets points, but none may be taken until it is confirmed. Not remembered."""
+    ERROR_REASON_EVENT_GAP: _ErrorReason.ValueType  # 60
+    """FAILED_PRECONDITION. Events are missing before the first one sent; `expected` is the counter to go on with."""
+    ERROR_REASON_EVENT_TIME_NOT_MONOTONIC: _ErrorReason.ValueType  # 61
+    """INVALID_ARGUMENT with BadRequest. The event of `counter` happened before the terminal's event before it."""
+    ERROR_REASON_FRAME_SIGNATURE_INVALID: _ErrorReason.ValueType  # 62
+    """UNAUTHENTICATED. The event of `counter` does not continue the terminal's chain, or its signature does not hold."""
+    ERROR_REASON_TERMINAL_EQUIVOCATION: _ErrorReason.ValueType  # 63
+    """PERMISSION_DENIED. The event of `counter` has another content than the one that the gateway has: two copies of the terminal are
+    at work. Both contents are kept, and the terminal is frozen.
+    """
+    ERROR_REASON_TERMINAL_FROZEN: _ErrorReason.ValueType  # 64
+    """PERMISSION_DENIED. The terminal is frozen until an operator releases it."""
+    ERROR_REASON_OFFLINE_NOT_ALLOWED: _ErrorReason.ValueType  # 65
+    """FAILED_PRECONDITION. The command needs the gateway's word when it happens: `command` names it, `payment` how points were to pay."""
     ERROR_REASON_MORE_THAN_TOTAL: _ErrorReason.ValueType  # 69
     """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
     ERROR_REASON_MEMBER_HAS_HOLDS: _ErrorReason.ValueType  # 70
@@ -177,7 +193,7 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 8
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason.ValueType  # 9
 """INVALID_ARGUMENT with BadRequest. The signed bytes are not a message of this method."""
 ERROR_REASON_UNKNOWN_FIELDS: ErrorReason.ValueType  # 10
-"""INVALID_ARGUMENT with BadRequest. The message has fields that this gateway does not know."""
+"""INVALID_ARGUMENT with BadRequest. The message, or the event of `counter`, has fields that this gateway does not know."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT with BadRequest. One or more fields are missing or out of range."""
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 12
@@ -203,7 +219,9 @@ ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 21
 ERROR_REASON_PARTNER_NOT_ACTIVE: ErrorReason.ValueType  # 22
 """PERMISSION_DENIED. The partner is suspended, closed or not yet active, or `issuer_id`, a funder of the offer, or `charity_id` is; `status` says which."""
 ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 23
-"""INVALID_ARGUMENT with BadRequest. The occurrence lies in the future; `server_time_ms` is the gateway's clock."""
+"""INVALID_ARGUMENT with BadRequest. The occurrence, or the event of `counter`, lies in the future; `server_time_ms` is the
+gateway's clock.
+"""
 ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION. The occurrence lies further back than `horizon_days`."""
 ERROR_REASON_RATE_CARD_MISSING: ErrorReason.ValueType  # 25
@@ -282,6 +300,20 @@ ERROR_REASON_MEMBER_ERASED: ErrorReason.ValueType  # 67
 """FAILED_PRECONDITION. The member's identity was erased: nothing new is booked for it. Reversals of what was booked before are."""
 ERROR_REASON_MEMBER_PROVISIONAL: ErrorReason.ValueType  # 68
 """PERMISSION_DENIED. The member gets points, but none may be taken until it is confirmed. Not remembered."""
+ERROR_REASON_EVENT_GAP: ErrorReason.ValueType  # 60
+"""FAILED_PRECONDITION. Events are missing before the first one sent; `expected` is the counter to go on with."""
+ERROR_REASON_EVENT_TIME_NOT_MONOTONIC: ErrorReason.ValueType  # 61
+"""INVALID_ARGUMENT with BadRequest. The event of `counter` happened before the terminal's event before it."""
+ERROR_REASON_FRAME_SIGNATURE_INVALID: ErrorReason.ValueType  # 62
+"""UNAUTHENTICATED. The event of `counter` does not continue the terminal's chain, or its signature does not hold."""
+ERROR_REASON_TERMINAL_EQUIVOCATION: ErrorReason.ValueType  # 63
+"""PERMISSION_DENIED. The event of `counter` has another content than the one that the gateway has: two copies of the terminal are
+at work. Both contents are kept, and the terminal is frozen.
+"""
+ERROR_REASON_TERMINAL_FROZEN: ErrorReason.ValueType  # 64
+"""PERMISSION_DENIED. The terminal is frozen until an operator releases it."""
+ERROR_REASON_OFFLINE_NOT_ALLOWED: ErrorReason.ValueType  # 65
+"""FAILED_PRECONDITION. The command needs the gateway's word when it happens: `command` names it, `payment` how points were to pay."""
 ERROR_REASON_MORE_THAN_TOTAL: ErrorReason.ValueType  # 69
 """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
 ERROR_REASON_MEMBER_HAS_HOLDS: ErrorReason.ValueType  # 70
