@@ -26,16 +26,20 @@ from gateway.ledger.clerk import Keeping
 from gateway.ledger.clock_check import check_clock
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
+from gateway.services.collected import Collected
 from gateway.services.directory import Directory
-from gateway.services.failures import FailureLog
 from gateway.services.points import PointsService
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
+from gateway.services.witness import Witness
+from gateway.storage.conformance import save_events
 from gateway.storage.engine import open_existing, reading
+from gateway.storage.failures import save_signature_failures
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
 
+SEEN_MAX = 5_000  # of tills under conformance, not yet written: ten full batches
 BATCHES_AT_ONCE_MIN = 2  # one that waits for a lock must not hold up all others
 
 
@@ -119,7 +123,8 @@ class App:
         await self._server.stop(self._config.gateway.drain_ms_max / 1_000)
         self._chores.cancel()
         await asyncio.gather(self._chores, return_exceptions=True)
-        self._failures.flush()
+        for collected in self._notes:
+            collected.flush()
         await self._writer.stop()
         await self._metrics.stop()
         self._reading.close()
@@ -148,18 +153,20 @@ class App:
             tell_store=reach.told,
             figures=self._metrics.batches,
         )
-        self._failures = FailureLog(self._writer.add_chore)
+        failures = Collected(self._writer.add_chore, save_signature_failures)
+        seen = Collected(self._writer.add_chore, save_events, pending_max=SEEN_MAX)
+        self._notes = (failures, seen)
         self._reading = ReadingService(engine, directory)
         services = Services(
             directory=directory,
-            points=PointsService(self._writer),
+            points=PointsService(self._writer, Witness(lambda: directory.conformance_runs, seen.record, self._clock)),
             reading=self._reading,
             signer=signer,
             receipt_keys=lambda: directory.receipt_keys,
             pepper=_secret(config.keys_dir / IDENTIFIER_KEY),
             clock=self._clock,
         )
-        gate = SignatureGate(directory, record=self._failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
+        gate = SignatureGate(directory, record=failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
         self._doorkeeper = Doorkeeper(
             gate,
             limits=CallLimits(
@@ -174,7 +181,7 @@ class App:
         self._server = Server(services, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
         self._house = Housekeeping(
             reading=self._reading,
-            failures=self._failures,
+            notes=self._notes,
             signer=signer,
             reach=reach,
             add_chore=self._writer.add_chore,
