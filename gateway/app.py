@@ -28,7 +28,7 @@ from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.collected import Collected
 from gateway.services.directory import Directory
-from gateway.services.points import PointsService
+from gateway.services.points import CommandPath, PointsService
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
 from gateway.services.witness import Witness
@@ -38,9 +38,15 @@ from gateway.storage.failures import save_signature_failures
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
+Around = Callable[[CommandPath, ReadingService], CommandPath]
 
 SEEN_MAX = 5_000  # of tills under conformance, not yet written: ten full batches
 BATCHES_AT_ONCE_MIN = 2  # one that waits for a lock must not hold up all others
+
+
+def as_it_is(path: CommandPath, _reading: ReadingService) -> CommandPath:
+    """Nothing around it."""
+    return path
 
 
 class App:
@@ -57,10 +63,12 @@ class App:
         reflects: bool = False,
         worker: int = 0,
         keeps_books_apart: bool = False,
+        around: Around = as_it_is,
     ) -> None:
         """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's.
 
         `keeps_books_apart`: in a process of their own, so that the event loop has the interpreter to itself.
+        `around` puts something around the path of commands: a sandbox does.
         `worker`: the number of this process among several on one port, from 1; 0 if it is the only one.
         """
         self._config = config
@@ -70,6 +78,7 @@ class App:
         self._reflects = reflects
         self._shares_port = worker > 0
         self._keeps_books_apart = keeps_books_apart
+        self._around = around
         self._apart: list[KeeperApart] = []
         self._write_log = write_log
         self._metrics = Metrics(config, clock=clock, worker=worker)
@@ -157,9 +166,10 @@ class App:
         seen = Collected(self._writer.add_chore, save_events, pending_max=SEEN_MAX)
         self._notes = (failures, seen)
         self._reading = ReadingService(engine, directory)
+        points = PointsService(self._writer, Witness(lambda: directory.conformance_runs, seen.record, self._clock))
         services = Services(
             directory=directory,
-            points=PointsService(self._writer, Witness(lambda: directory.conformance_runs, seen.record, self._clock)),
+            points=self._around(points, self._reading),
             reading=self._reading,
             signer=signer,
             receipt_keys=lambda: directory.receipt_keys,

@@ -1,11 +1,24 @@
 """What partners may do with points: hands commands to the ledger. Who the caller is, the edge has proven before."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.domain.command import Command
 from gateway.domain.receipt import Result
 from gateway.ledger.writer import Writer
 from gateway.services.witness import Witness
+
+
+class CommandPath(Protocol):
+    """What commands go through, one or several. `deadline` is an instant of `time.monotonic`."""
+
+    async def submit(self, command: Command, *, deadline: float | None) -> Result:
+        """Carries out one command."""
+        ...
+
+    async def submit_batch(self, commands: Sequence[Command], *, deadline: float | None) -> Sequence[Result]:
+        """Carries out several in their order, each by itself."""
+        ...
 
 
 class PointsService:
