@@ -58,9 +58,7 @@ def open_sandbox(folder: Path, *, clock: Callable[[], int]) -> Config:
     finally:
         engine.dispose()
     if not audience.endswith(AUDIENCE_END):
-        raise InvalidValue(
-            f"{config.database_name}: {audience} is no sandbox: its audience would end in {AUDIENCE_END}"
-        )
+        raise InvalidValue(f"{config.database_name}: {audience} is no sandbox: its audience would end in {AUDIENCE_END}")
     return config
 
 

@@ -1,0 +1,289 @@
+"""The sandbox as vendors have it: one command, and tills that meet what its table promises."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gateway.config import FILE_NAME
+from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_seed
+from gateway.sandbox_founding import MARK
+from gateway.sandbox_path import SLOW_S
+from partners.pos.attempts import RetryPolicy
+from partners.pos.errors import NoAnswer, PosError, Refused
+from partners.pos.profile import Profile
+from partners.pos.requests import Method, amount, card, issue, redeem
+from partners.pos.till import Till
+from tallystick.v1 import till_pb2, types_pb2
+from tests.e2e.processes import COMMAND, END_S_MAX, run_process
+
+CHECKOUT = Method("/tallystick.v1.TillService/Checkout", till_pb2.CheckoutRequest, till_pb2.CheckoutResponse)
+PLACE_HOLD = Method("/tallystick.v1.TillService/PlaceHold", till_pb2.PlaceHoldRequest, till_pb2.PlaceHoldResponse)
+REFUND = Method("/tallystick.v1.TillService/Refund", till_pb2.RefundRequest, till_pb2.RefundResponse)
+ONCE = RetryPolicy(attempts_max=1, timeout_ms=4_000)
+CASES = {case.card: case for case in MEMBERS}
+REFUSED_ONCE = [case for case in MEMBERS if case.refuses_once is not None]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running one, and what it printed."""
+
+    folder: Path
+    said: str
+
+    def profile(self, partner_id: str = "meadow") -> Profile:
+        """As a vendor finds it."""
+        return Profile.load(self.folder / "sandbox" / "partners" / f"{partner_id}.toml")
+
+    def till(self, partner_id: str = "meadow", policy: RetryPolicy = ONCE) -> Till:
+        """A till that sends each call once, unless it is told otherwise."""
+        return self.profile(partner_id).open(policy)
+
+
+@pytest.fixture(scope="module", name="sandbox")
+def name_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Made and served by the command; told to stop at the end."""
+    folder = tmp_path_factory.mktemp("vendor")
+    process = subprocess.Popen(
+        [COMMAND, "sandbox", "--listen", "127.0.0.1:0"],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "tallystick pos balance" in line:
+            break
+    yield Sandbox(folder, "".join(said))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=END_S_MAX)
+    assert process.returncode == 0
+    audited = run_process(folder, "--config", folder / "sandbox" / "net" / FILE_NAME, "audit", "--full")
+    assert audited.startswith("books proved")
+
+
+def hold(till: Till, case: MemberCase, key: str) -> types_pb2.Receipt:
+    """A hold of 100 points."""
+    asked = till_pb2.PlaceHoldRequest(idempotency_key=key, member=card(case.card), points=100)
+    return types_pb2.Receipt.FromString(till.call(PLACE_HOLD, asked).answer.receipt.receipt)
+
+
+def test_it_says_what_a_vendor_needs(sandbox: Sandbox) -> None:
+    """Audience, CA, profiles and keys; and the command that it names works as it stands."""
+    last = sandbox.said.splitlines()[-1].split()
+
+    assert last[0] == "tallystick"
+    assert "100000 points" in run_process(sandbox.folder, *last[1:])
+    assert all(one.key_id in sandbox.said for one in PARTNERS if one.is_published)
+    assert AUDIENCE in sandbox.said
+
+
+def test_its_receipts_say_that_they_are_worth_nothing(sandbox: Sandbox) -> None:
+    """By the audience, which each receipt carries."""
+    with sandbox.till() as till:
+        sale = till.issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key="sale-rich")
+
+    assert sale.receipt.audience.endswith(":sandbox")
+    assert sale.points == 5
+
+
+def test_a_member_without_points_stays_so(sandbox: Sandbox) -> None:
+    """Also after points were issued to it; the refusal is signed."""
+    who = card("SANDBOX-INSUFFICIENT")
+    with sandbox.till() as till:
+        till.issue(who, amount("100.00 EUR"), key="sale-insufficient")
+        for key in ("redeem-1", "redeem-2"):
+            with pytest.raises(Refused, match="INSUFFICIENT_POINTS") as caught:
+                till.redeem(who, 1, key=key)
+            assert caught.value.facts.signed_receipt is not None
+
+
+def test_a_member_in_debt_is_so_in_the_books(sandbox: Sandbox) -> None:
+    """What is issued pays the debt, and it is owed again before the next command."""
+    who, owed = card("SANDBOX-DEBT"), CASES["SANDBOX-DEBT"].debt
+    with sandbox.till() as till:
+        before = till.balance(who).debt_points
+        sales = [till.issue(who, amount(f"{2 * owed}.00 EUR"), key=f"sale-debt-{number}") for number in range(2)]
+
+        assert before == owed
+        assert [sale.receipt.debt_points for sale in sales] == [0, 0]
+        assert [sale.balance_points for sale in sales] == [0, 0]
+
+
+def test_a_hold_is_over_when_it_is_captured(sandbox: Sandbox) -> None:
+    """In the books: its points are free again."""
+    case = CASES["SANDBOX-LAPSED-HOLD"]
+    with sandbox.till() as till:
+        placed = hold(till, case, "hold-1")
+        asked = till_pb2.CheckoutRequest(
+            idempotency_key="sale-hold",
+            member=card(case.card),
+            total=types_pb2.Amount(unit="EUR", minor_units=5_000),
+            hold_id=placed.entry_id,
+        )
+        with pytest.raises(Refused, match="HOLD_NOT_OPEN"):
+            till.call(CHECKOUT, asked)
+        standing = till.balance(card(case.card)).standing
+
+    assert (placed.standing.held_points, standing.held_points) == (100, 0)
+
+
+def test_a_rate_card_is_stale(sandbox: Sandbox) -> None:
+    """The version that is in force is told; without a version the till says that it does not mind."""
+    who = card("SANDBOX-STALE-RATE")
+    with sandbox.till() as till:
+        with pytest.raises(Refused, match="RATE_VERSION_STALE") as caught:
+            till.issue(who, amount("10.00 EUR"), key="sale-stale", rate_card_version=1)
+        assert caught.value.facts.details == {"current": "1"}
+        assert till.issue(who, amount("10.00 EUR"), key="sale-any").points == 5
+
+
+def test_an_answer_takes_its_time(sandbox: Sandbox) -> None:
+    """Within the deadline of a till."""
+    with sandbox.till() as till:
+        till.learn()
+        started = time.monotonic()
+        till.issue(card("SANDBOX-SLOW"), amount("10.00 EUR"), key="sale-slow")
+
+        assert time.monotonic() - started >= SLOW_S
+
+
+@pytest.mark.parametrize("case", REFUSED_ONCE, ids=lambda case: case.card)
+def test_a_first_attempt_is_refused_and_the_next_one_booked(sandbox: Sandbox, case: MemberCase) -> None:
+    """With the same key, and nothing was booked before."""
+    assert case.refuses_once is not None
+    key = f"once-{case.card}"
+    said = ""
+    with sandbox.till() as till:
+        till.learn()
+        try:
+            sale = till.issue(card(case.card), amount("10.00 EUR"), key=key)
+        except (NoAnswer, Refused) as error:
+            said = str(error)
+            sale = till.issue(card(case.card), amount("10.00 EUR"), key=key)
+
+    # A till that is told the server's time signs anew by itself.
+    assert case.refuses_once.name in said or case.card == "SANDBOX-CLOCK"
+    assert (sale.points, sale.is_replayed) == (5, False)
+
+
+def test_a_refused_first_attempt_says_when_to_come_again(sandbox: Sandbox) -> None:
+    """A till with patience needs no help."""
+    with sandbox.till(policy=RetryPolicy()) as till:
+        booked = [
+            till.issue(card(case.card), amount("10.00 EUR"), key=f"patient-{case.card}")
+            for case in REFUSED_ONCE
+            if case.card != "SANDBOX-INTERNAL"
+        ]
+        retries = till.counts.retries
+
+    assert [sale.is_replayed for sale in booked] == [False] * len(booked)
+    assert retries == len(booked)
+
+
+@pytest.mark.parametrize("name", ["SANDBOX-LOST-ANSWER", "SANDBOX-NO-ANSWER"])
+def test_a_lost_answer_was_booked(sandbox: Sandbox, name: str) -> None:
+    """The repeat brings its receipt, and the points are there once; so with a refund of it."""
+    key, back = f"lost-{name}", f"back-{name}"
+    total = types_pb2.Amount(unit="EUR", minor_units=1_000)
+    sale = till_pb2.CheckoutRequest(idempotency_key=key, member=card(name), total=total)
+    refund = till_pb2.RefundRequest(idempotency_key=back, original_idempotency_key=key)
+    with sandbox.till() as till:
+        before = till.balance(card(name)).balance_points
+        with pytest.raises(NoAnswer):
+            till.call(CHECKOUT, sale)
+        assert till.call(CHECKOUT, sale).answer.replayed
+        between = till.balance(card(name)).balance_points
+        with pytest.raises(NoAnswer):
+            till.call(REFUND, refund)
+        assert till.call(REFUND, refund).answer.replayed
+
+        assert (between - before, till.balance(card(name)).balance_points) == (5, before)
+
+
+@pytest.mark.parametrize(("partner_id", "reason"), [("frost", "PARTNER_NOT_ACTIVE"), ("brim", "NET_DEBIT_CAP_EXCEEDED")])
+def test_a_partner_is_refused_for_what_was_decided_about_it(sandbox: Sandbox, partner_id: str, reason: str) -> None:
+    """Suspended, or at its cap: decisions of the sandbox's operators."""
+    with sandbox.till(partner_id) as till, pytest.raises(Refused, match=reason):
+        till.issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key=f"sale-{partner_id}")
+
+
+def test_a_batch_may_name_such_members(sandbox: Sandbox) -> None:
+    """Command by command."""
+    with sandbox.till() as till:
+        booked, refused = till.submit_batch(
+            [
+                issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key="batch-1"),
+                redeem(card("SANDBOX-INSUFFICIENT"), 1, key="batch-2"),
+            ]
+        )
+
+    assert not isinstance(booked, Refused)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "INSUFFICIENT_POINTS"
+
+
+def test_a_vendors_till_is_judged_by_what_the_sandbox_saw(sandbox: Sandbox) -> None:
+    """While it sells, and while the sandbox runs."""
+    net = ("--config", sandbox.folder / "sandbox" / "net" / FILE_NAME)
+    run_process(sandbox.folder, *net, "partners", "conformance", "start", "quire")
+    give_up_at, passed, sales = time.monotonic() + END_S_MAX, set[str](), 0
+    with sandbox.till("quire", RetryPolicy()) as till:
+        while passed != {"signed issue", "repeat"}:
+            assert time.monotonic() < give_up_at, passed
+            sales += 1
+            for _ in range(2):
+                till.issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key=f"judged-{sales}")
+            show = [COMMAND, *map(str, net), "partners", "conformance", "show", "quire", "--json"]
+            shown = json.loads(subprocess.run(show, capture_output=True, check=False).stdout)
+            passed = {check["check"] for check in shown["checks"] if check["is_passed"]}
+
+    assert sales
+
+
+def test_it_serves_no_real_network(tmp_path: Path) -> None:
+    """Neither a folder of other things, nor a network that somebody has marked as a sandbox."""
+    (tmp_path / "shop").mkdir()
+    words = ("network", "create", "shop/net", "--audience", "shop.example:prod", "--currency", "EUR", "--time-zone", "UTC")
+    run_process(tmp_path, *words)
+    unmarked = run_process(tmp_path, "sandbox", "shop", refused=True)
+    (tmp_path / "shop" / MARK).touch()
+    marked = run_process(tmp_path, "sandbox", "shop", refused=True)
+
+    assert "not made as a sandbox" in unmarked
+    assert "shop.example:prod is no sandbox" in marked
+
+
+def test_published_keys_differ_and_stay(sandbox: Sandbox) -> None:
+    """The files hold the keys of the page."""
+    seeds = {one.partner_id: published_seed(one.partner_id) for one in PARTNERS if one.is_published}
+    pems = {(sandbox.folder / "sandbox" / "partners" / f"{name}.pem").read_bytes() for name in seeds}
+
+    assert len(set(seeds.values())) == len(pems) == len(seeds)
+
+
+def test_a_profile_of_the_sandbox_opens_no_other_network(sandbox: Sandbox) -> None:
+    """Nor the other way round: a till for a real network does not take the sandbox for it."""
+    with (
+        replace(sandbox.profile(), audience="coalition.example:prod").open(ONCE) as till,
+        pytest.raises(PosError, match="serves"),
+    ):
+        till.balance(card("SANDBOX-RICH"))
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    """Made by the command, kept for readers; `tallystick sandbox --page > docs/sandbox.md` brings it up to date."""
+    page = Path(__file__).parents[2] / "docs" / "sandbox.md"
+
+    assert run_process(page.parent, "sandbox", "--page") == page.read_text("utf-8")
