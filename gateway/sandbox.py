@@ -5,8 +5,11 @@ and decisions; only what cannot be one (slow, unavailable once) is staged, in `g
 """
 
 import enum
+import functools
 import hashlib
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.domain.ids import member_id
 from gateway.domain.outcome import Reason
@@ -76,9 +79,15 @@ class PartnerCase:
         return f"{self.partner_id}/{TERMINAL}"
 
 
-def published_seed(partner_id: str) -> bytes:
-    """The 32 secret bytes of a partner's Ed25519 test key: no secret at all, the same in each sandbox."""
-    return hashlib.sha256(f"Tallystick sandbox test key of {partner_id}".encode()).digest()
+def published_key(partner_id: str) -> ed25519.Ed25519PrivateKey:
+    """A partner's test key: no secret at all, the same in each sandbox."""
+    seed = hashlib.sha256(f"Tallystick sandbox test key of {partner_id}".encode()).digest()
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def is_published(public_key: bytes) -> bool:
+    """Whether everybody can sign with the key."""
+    return public_key in _published_keys()
 
 
 PLENTY = 100_000
@@ -221,3 +230,9 @@ PARTNERS: tuple[PartnerCase, ...] = (
         is_published=False,
     ),
 )
+
+
+@functools.cache
+def _published_keys() -> frozenset[bytes]:
+    names = (one.partner_id for one in PARTNERS if one.is_published)
+    return frozenset(published_key(name).public_key().public_bytes_raw() for name in names)

@@ -13,7 +13,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import tomli_w
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.cli import tallystick
@@ -29,7 +28,7 @@ from gateway.sandbox import (
     PARTNERS,
     TIME_ZONE,
     PartnerCase,
-    published_seed,
+    published_key,
 )
 from gateway.storage.directory import load_network
 from gateway.storage.engine import open_existing, reading
@@ -143,8 +142,7 @@ def _application(folder: Path, one: PartnerCase, today: date) -> list[str]:
 
 
 def _published_pem(partner_id: str) -> bytes:
-    key = ed25519.Ed25519PrivateKey.from_private_bytes(published_seed(partner_id))
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return published_key(partner_id).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _acting(folder: Path, operator_id: str) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """The vendors' page of the sandbox, made from its table: `tallystick sandbox --page` prints it, a test compares it."""
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
-from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, published_seed
+from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, published_key
 
 _HEAD = f"""\
 # A sandbox for vendors
@@ -46,7 +44,7 @@ Once means: at the first attempt of each idempotency key.
 _PARTNERS = """
 ## Partners
 
-Their keys are published and prove nothing: each sandbox has the same ones. Beside each profile lies the key, as PKCS #8 PEM.
+Their keys are published and prove nothing: each sandbox has the same ones, and no other network takes them. Beside each profile lies the key, as PKCS #8 PEM.
 
 | partner | key id | public key (Ed25519) | secret seed | what the gateway does | what the till must do |
 |---|---|---|---|---|---|
@@ -59,7 +57,7 @@ def sandbox_page() -> str:
     partners = ""
     for one in PARTNERS:
         if one.is_published:
-            seed = published_seed(one.partner_id)
-            public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
-            partners += f"| `{one.partner_id}` | `{one.key_id}` | `{public.hex()}` | `{seed.hex()}` | {one.does} | {one.till} |\n"
+            key = published_key(one.partner_id)
+            public, secret = key.public_key().public_bytes_raw().hex(), key.private_bytes_raw().hex()
+            partners += f"| `{one.partner_id}` | `{one.key_id}` | `{public}` | `{secret}` | {one.does} | {one.till} |\n"
     return _HEAD + members + _PARTNERS + partners

@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 
 from gateway.config import FILE_NAME
-from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_seed
+from gateway.domain.signing import PrivateKey
+from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_key
 from gateway.sandbox_founding import MARK
 from gateway.sandbox_path import SLOW_S
+from partners.application import application_toml
 from partners.pos.attempts import RetryPolicy
 from partners.pos.errors import NoAnswer, PosError, Refused
 from partners.pos.profile import Profile
 from partners.pos.requests import Method, amount, card, issue, redeem
 from partners.pos.till import Till
 from tallystick.v1 import till_pb2, types_pb2
+from tests.e2e.commands import run_command
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
+from tests.given import application, create_network
 
 CHECKOUT = Method("/tallystick.v1.TillService/Checkout", till_pb2.CheckoutRequest, till_pb2.CheckoutResponse)
 PLACE_HOLD = Method("/tallystick.v1.TillService/PlaceHold", till_pb2.PlaceHoldRequest, till_pb2.PlaceHoldResponse)
@@ -265,12 +269,15 @@ def test_it_serves_no_real_network(tmp_path: Path) -> None:
     assert "shop.example:prod is no sandbox" in marked
 
 
-def test_published_keys_differ_and_stay(sandbox: Sandbox) -> None:
-    """The files hold the keys of the page."""
-    seeds = {one.partner_id: published_seed(one.partner_id) for one in PARTNERS if one.is_published}
-    pems = {(sandbox.folder / "sandbox" / "partners" / f"{name}.pem").read_bytes() for name in seeds}
+def test_no_other_network_takes_a_published_key(tmp_path: Path) -> None:
+    """Everybody could sign with it."""
+    network = create_network(tmp_path / "net")
+    applied = application("meadow", {"EUR": "1"}, PrivateKey(published_key("meadow")))
+    (network.folder / "meadow.toml").write_text(application_toml(applied), "utf-8")
+    hand = ("--operator", "ada", "--key", network.folder / "ada.pem")
+    ran = run_command(network, "partners", "onboard", network.folder / "meadow.toml", *hand)
 
-    assert len(set(seeds.values())) == len(pems) == len(seeds)
+    assert (ran.code, "KEY_PUBLISHED" in ran.err) == (1, True)
 
 
 def test_a_profile_of_the_sandbox_opens_no_other_network(sandbox: Sandbox) -> None:

@@ -9,10 +9,10 @@ import pytest
 from gateway.domain.decision import DecisionKind, DecisionState
 from gateway.domain.partner import PartnerStatus
 from gateway.key_file import new_key
-from gateway.storage.conformance import EVENTS_MAX, ConformanceEvent, end_run, load_events, save_events, start_run
+from gateway.storage.conformance import load_events
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_terms
-from gateway.storage.engine import reading, writing
+from gateway.storage.engine import reading
 from partners.application import application_toml
 from partners.conformance import CHECKS, CORRECTED_WITHIN_MS
 from partners.pos.requests import REVERSE
@@ -196,20 +196,18 @@ def test_whoever_was_never_watched_has_shown_nothing(rehearsal: GivenNetwork, sh
     assert (ran.code, "NOT_STARTED" in ran.err) == (1, True)
 
 
-def test_the_first_events_of_a_run_are_kept(rehearsal: GivenNetwork) -> None:
-    """Evidence is not pushed out by what comes later, and the table does not grow for ever."""
-    events = [
-        ConformanceEvent("acme", number, "acme/till-1/1", "IssuePoints", "e1", "BOOKED") for number in range(EVENTS_MAX + 9)
-    ]
-    with writing(rehearsal.engine) as connection:
-        start_run(connection, "acme", at_ms=0)
-        save_events(connection, events[:-20])
-        save_events(connection, events[-20:], after=EVENTS_MAX - 11)
-        kept = load_events(connection, "acme")
-        end_run(connection, "acme", at_ms=EVENTS_MAX + 9)
-        save_events(connection, events[:1])
+def test_several_gateways_make_one_record(rehearsal: GivenNetwork, shell: Shell) -> None:
+    """A till may be refused by one of them and repeat at another."""
+    shell.run("partners", "conformance", "start", "acme")
+    with RunningGateway(rehearsal) as first, RunningGateway(rehearsal) as second:
+        till, again = (Caller(gateway, "acme", rehearsal.keys["acme"]) for gateway in (first, second))
+        member_id = till.enrol("CARD-5")
+        till.created = f"{rehearsal.now_ms - CLOCK_WRONG_MS:013d}"
+        refusal(lambda: till.issue(member_id, 1_000, "sale-5"))
+        for _ in range(2):
+            again.issue(member_id, 1_000, "sale-5")
 
-        assert kept == load_events(connection, "acme") == events[:EVENTS_MAX]
+    assert shown(shell) == {check.name: check.name != "refund" for check in CHECKS}
 
 
 def test_a_new_partner_rehearses_where_conformance_is_required(production: Shell) -> None:
