@@ -17,18 +17,23 @@ tallystick pos balance --profile sandbox/partners/meadow.toml --card SANDBOX-RIC
 Or from Python, with the same profile:
 
 ```python
-from partners.pos.profile import Profile
-from partners.pos.requests import amount, card
+from partners.pos import Till, amount, card
 
-with Profile.load("sandbox/partners/meadow.toml").open() as till:
-    sale = till.issue(card("SANDBOX-LOST-ANSWER"), amount("42.50 EUR"), key="sale-0001")
-    print(sale.points, "points, replayed" if sale.is_replayed else "points")
+with Till.open("sandbox/partners/meadow.toml") as till:
+    sale = till.checkout(card("SANDBOX-LOST-ANSWER"), amount("42.50 EUR"), key="sale-0001")
+    print(f"{{sale.points}} points; the answer was lost, and came at the second attempt: {{sale.is_replayed}}")
 ```
 
 It is a network like any other: TLS with a development CA (`sandbox/net/tls/ca.pem`), signed requests, signed receipts, books
 that `tallystick --config sandbox/net/tallystick.toml audit --full` proves. Its audience is `{AUDIENCE}`, so no receipt of it can
 be taken for one of a real network, and no request that was signed for it holds anywhere else. Its two operators, `ada` and
 `bob`, have their keys in `sandbox/operators`: take in partners of your own with them as [operations.md](operations.md) says.
+Reasons, and what the cashier should read, are in [errors.md](errors.md).
+
+Your till is judged here, too: `tallystick --config sandbox/net/tallystick.toml partners conformance start meadow`; let it sell,
+repeat, correct a clock that you set wrong (the card SANDBOX-CLOCK alone does not show that), and refund; then the same with
+`show` instead of `start` says what is missing.
+
 `tallystick sandbox DIR` uses another folder; a folder that holds anything else is refused. To begin anew, remove the folder.
 
 ## Members
@@ -44,7 +49,8 @@ Once means: at the first attempt of each idempotency key.
 _PARTNERS = """
 ## Partners
 
-Their keys are published and prove nothing: each sandbox has the same ones, and no other network takes them. Beside each profile lies the key, as PKCS #8 PEM.
+Their keys are published and prove nothing: each sandbox has the same ones, and no other network takes them. Beside each
+profile lies the key, as PKCS #8 PEM.
 
 | partner | key id | public key (Ed25519) | secret seed | what the gateway does | what the till must do |
 |---|---|---|---|---|---|

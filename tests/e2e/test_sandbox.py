@@ -1,7 +1,10 @@
 """The sandbox as vendors have it: one command, and tills that meet what its table promises."""
 
+import contextlib
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -20,16 +23,14 @@ from partners.application import application_toml
 from partners.pos.attempts import RetryPolicy
 from partners.pos.errors import NoAnswer, PosError, Refused
 from partners.pos.profile import Profile
-from partners.pos.requests import Method, amount, card, issue, redeem
+from partners.pos.requests import amount, card, issue, redeem
 from partners.pos.till import Till
-from tallystick.v1 import till_pb2, types_pb2
 from tests.e2e.commands import run_command
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
 from tests.given import application, create_network
+from tests.shared import ROOT
 
-CHECKOUT = Method("/tallystick.v1.TillService/Checkout", till_pb2.CheckoutRequest, till_pb2.CheckoutResponse)
-PLACE_HOLD = Method("/tallystick.v1.TillService/PlaceHold", till_pb2.PlaceHoldRequest, till_pb2.PlaceHoldResponse)
-REFUND = Method("/tallystick.v1.TillService/Refund", till_pb2.RefundRequest, till_pb2.RefundResponse)
+PAGE = ROOT / "docs" / "sandbox.md"
 ONCE = RetryPolicy(attempts_max=1, timeout_ms=4_000)
 CASES = {case.card: case for case in MEMBERS}
 REFUSED_ONCE = [case for case in MEMBERS if case.refuses_once is not None]
@@ -48,7 +49,7 @@ class Sandbox:
 
     def till(self, partner_id: str = "meadow", policy: RetryPolicy = ONCE) -> Till:
         """A till that sends each call once, unless it is told otherwise."""
-        return self.profile(partner_id).open(policy)
+        return Till.open(self.profile(partner_id), policy=policy)
 
 
 @pytest.fixture(scope="module", name="sandbox")
@@ -75,12 +76,6 @@ def name_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     assert process.returncode == 0
     audited = run_process(folder, "--config", folder / "sandbox" / "net" / FILE_NAME, "audit", "--full")
     assert audited.startswith("books proved")
-
-
-def hold(till: Till, case: MemberCase, key: str) -> types_pb2.Receipt:
-    """A hold of 100 points."""
-    asked = till_pb2.PlaceHoldRequest(idempotency_key=key, member=card(case.card), points=100)
-    return types_pb2.Receipt.FromString(till.call(PLACE_HOLD, asked).answer.receipt.receipt)
 
 
 def test_it_says_what_a_vendor_needs(sandbox: Sandbox) -> None:
@@ -127,18 +122,12 @@ def test_a_member_in_debt_is_so_in_the_books(sandbox: Sandbox) -> None:
 
 def test_a_hold_is_over_when_it_is_captured(sandbox: Sandbox) -> None:
     """In the books: its points are free again."""
-    case = CASES["SANDBOX-LAPSED-HOLD"]
+    who = card("SANDBOX-LAPSED-HOLD")
     with sandbox.till() as till:
-        placed = hold(till, case, "hold-1")
-        asked = till_pb2.CheckoutRequest(
-            idempotency_key="sale-hold",
-            member=card(case.card),
-            total=types_pb2.Amount(unit="EUR", minor_units=5_000),
-            hold_id=placed.entry_id,
-        )
+        placed = till.place_hold(who, 100, key="hold-1").receipt
         with pytest.raises(Refused, match="HOLD_NOT_OPEN"):
-            till.call(CHECKOUT, asked)
-        standing = till.balance(card(case.card)).standing
+            till.checkout(who, amount("50.00 EUR"), hold_key="hold-1", key="sale-hold")
+        standing = till.balance(who).standing
 
     assert (placed.standing.held_points, standing.held_points) == (100, 0)
 
@@ -200,18 +189,15 @@ def test_a_refused_first_attempt_says_when_to_come_again(sandbox: Sandbox) -> No
 def test_a_lost_answer_was_booked(sandbox: Sandbox, name: str) -> None:
     """The repeat brings its receipt, and the points are there once; so with a refund of it."""
     key, back = f"lost-{name}", f"back-{name}"
-    total = types_pb2.Amount(unit="EUR", minor_units=1_000)
-    sale = till_pb2.CheckoutRequest(idempotency_key=key, member=card(name), total=total)
-    refund = till_pb2.RefundRequest(idempotency_key=back, original_idempotency_key=key)
     with sandbox.till() as till:
         before = till.balance(card(name)).balance_points
         with pytest.raises(NoAnswer):
-            till.call(CHECKOUT, sale)
-        assert till.call(CHECKOUT, sale).answer.replayed
+            till.checkout(card(name), amount("10.00 EUR"), key=key)
+        assert till.checkout(card(name), amount("10.00 EUR"), key=key).is_replayed
         between = till.balance(card(name)).balance_points
         with pytest.raises(NoAnswer):
-            till.call(REFUND, refund)
-        assert till.call(REFUND, refund).answer.replayed
+            till.refund(key=back, checkout_key=key)
+        assert till.refund(key=back, checkout_key=key).is_replayed
 
         assert (between - before, till.balance(card(name)).balance_points) == (5, before)
 
@@ -282,15 +268,21 @@ def test_no_other_network_takes_a_published_key(tmp_path: Path) -> None:
 
 def test_a_profile_of_the_sandbox_opens_no_other_network(sandbox: Sandbox) -> None:
     """Nor the other way round: a till for a real network does not take the sandbox for it."""
-    with (
-        replace(sandbox.profile(), audience="coalition.example:prod").open(ONCE) as till,
-        pytest.raises(PosError, match="serves"),
-    ):
+    other = replace(sandbox.profile(), audience="coalition.example:prod")
+    with Till.open(other, policy=ONCE) as till, pytest.raises(PosError, match="serves"):
         till.balance(card("SANDBOX-RICH"))
+
+
+def test_the_pages_python_works(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the sandbox was made, as it stands."""
+    (program,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(sandbox.folder)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(program, PAGE.name, "exec"), {})
+
+    assert printed.getvalue() == "21 points; the answer was lost, and came at the second attempt: True\n"
 
 
 def test_the_page_is_that_of_the_table() -> None:
     """Made by the command, kept for readers; `tallystick sandbox --page > docs/sandbox.md` brings it up to date."""
-    page = Path(__file__).parents[2] / "docs" / "sandbox.md"
-
-    assert run_process(page.parent, "sandbox", "--page") == page.read_text("utf-8")
+    assert run_process(PAGE.parent, "sandbox", "--page") == PAGE.read_text("utf-8")
