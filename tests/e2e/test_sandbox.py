@@ -20,6 +20,7 @@ from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_k
 from gateway.sandbox_founding import MARK
 from gateway.sandbox_path import SLOW_S
 from partners.application import application_toml
+from partners.pos import keys
 from partners.pos.attempts import RetryPolicy
 from partners.pos.errors import NoAnswer, PosError, Refused
 from partners.pos.profile import Profile
@@ -27,7 +28,7 @@ from partners.pos.requests import amount, card, issue, redeem
 from partners.pos.till import Till
 from tests.e2e.commands import run_command
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
-from tests.given import application, create_network
+from tests.given import KEY_SUFFIX, application, create_network, signed
 from tests.shared import ROOT
 
 PAGE = ROOT / "docs" / "sandbox.md"
@@ -118,6 +119,26 @@ def test_a_member_in_debt_is_so_in_the_books(sandbox: Sandbox) -> None:
         assert before == owed
         assert [sale.receipt.debt_points for sale in sales] == [0, 0]
         assert [sale.balance_points for sale in sales] == [0, 0]
+
+
+def test_members_are_brought_back_whatever_a_till_did(sandbox: Sandbox) -> None:
+    """Goods come back whose points are gone: one member owes what it should not, the other twice what it should."""
+    none, owes = card("SANDBOX-INSUFFICIENT"), card("SANDBOX-DEBT")
+    with sandbox.till() as till:
+        till.checkout(none, amount("100.00 EUR"), key="gone-1")
+        with pytest.raises(Refused, match="INSUFFICIENT_POINTS"):
+            till.redeem(none, 1, key="gone-2")
+        assert till.refund(key="gone-3", checkout_key="gone-1").receipt.debt_points == 50
+        with pytest.raises(Refused, match="INSUFFICIENT_POINTS"):
+            till.redeem(none, 1, key="gone-4")
+        assert till.balance(none).debt_points == 0
+
+        for number in range(2):
+            till.checkout(owes, amount("1000.00 EUR"), key=f"owed-{number}")
+        owed = [till.refund(key=f"owed-back-{number}", checkout_key=f"owed-{number}").receipt.debt_points for number in range(2)]
+        after = till.checkout(owes, amount("2.00 EUR"), key="owed-after").receipt.debt_points
+
+    assert (owed, after) == ([500, 1_000], 499)
 
 
 def test_a_hold_is_over_when_it_is_captured(sandbox: Sandbox) -> None:
@@ -222,6 +243,29 @@ def test_a_batch_may_name_such_members(sandbox: Sandbox) -> None:
     assert not isinstance(booked, Refused)
     assert isinstance(refused, Refused)
     assert refused.reason == "INSUFFICIENT_POINTS"
+
+
+def test_a_vendor_is_taken_in_with_a_key_of_its_own(sandbox: Sandbox) -> None:
+    """By the sandbox's operators, as in any network; the cards do for it what they do for all."""
+    here, home = sandbox.folder, sandbox.folder / "sandbox"
+    key, pem = keys.generate()
+    keys.save(pem, here / "vendor.pem")
+    applied = replace(application("vendor", {"EUR": "1"}, key), audience=AUDIENCE)
+    (here / "vendor.toml").write_text(application_toml(signed(applied, key)), "utf-8")
+    net = ("--config", home / "net" / FILE_NAME)
+    for words in (("partners", "onboard", "vendor.toml", "ada"), ("operators", "approve", "--all", "bob")):
+        run_process(here, *net, *words[:-1], "--operator", words[-1], "--key", home / "operators" / f"{words[-1]}.pem")
+    profile = replace(sandbox.profile(), key_id=f"vendor/{KEY_SUFFIX}", key_file=here / "vendor.pem")
+    give_up_at, booked = time.monotonic() + END_S_MAX, []
+    with Till.open(profile, policy=ONCE) as till:
+        while not booked:
+            assert time.monotonic() < give_up_at, "the gateway does not notice the key"
+            with contextlib.suppress(Refused):  # until the gateway has looked
+                booked.append(till.issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key="vendor-1"))
+        with pytest.raises(NoAnswer, match="QUEUE_FULL"):
+            till.issue(card("SANDBOX-QUEUE-FULL"), amount("10.00 EUR"), key="vendor-2")
+
+    assert booked[0].points == 10
 
 
 def test_a_vendors_till_is_judged_by_what_the_sandbox_saw(sandbox: Sandbox) -> None:
