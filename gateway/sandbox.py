@@ -37,8 +37,8 @@ class Stage(enum.Enum):
 class MemberCase:
     """A member by its card. `does` tells what the gateway does, `till` what the till must do.
 
-    The books hold `points` and `debt` of it before each command. `stage`, or `refuses_once`: the refusal of the first
-    attempt of each key.
+    The books hold `points` and `debt` of it before each command, and whether its spending is paused. `stage`, or
+    `refuses_once`: the refusal of the first attempt of each key.
     """
 
     card: str
@@ -46,6 +46,7 @@ class MemberCase:
     till: str
     points: int = 0
     debt: int = 0
+    is_paused: bool = False
     stage: Stage | None = None
     refuses_once: Reason | None = None
 
@@ -110,6 +111,13 @@ MEMBERS: tuple[MemberCase, ...] = (
         debt=500,
         does="Owes 500 points: goods came back whose points were spent. What is issued pays the debt first.",
         till="Show the debt of the answer; do not show a negative balance as points to use.",
+    ),
+    MemberCase(
+        card="SANDBOX-PAUSED",
+        points=PLENTY,
+        is_paused=True,
+        does="Spending is paused: what takes points is refused with SPENDING_PAUSED. Points are issued.",
+        till="Let the member pay in money, and refer it to the service desk. Do not repeat.",
     ),
     MemberCase(
         card="SANDBOX-LAPSED-HOLD",

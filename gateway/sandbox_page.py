@@ -40,6 +40,7 @@ repeat, correct a clock that you set wrong (the card SANDBOX-CLOCK alone does no
 
 By card, or by the member id, which is the same in each sandbox. What a card does, it does for every partner, also for yours.
 Points and debts stand in the books, and are brought back to what the table says before each command that names the member.
+They cannot be merged, erased or lose their card: MEMBER_NOT_FOUND.
 Once means: at the first attempt of each idempotency key.
 
 | card | member id | what the gateway does | what the till must do |

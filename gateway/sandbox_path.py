@@ -15,17 +15,23 @@ from gateway.domain.command import (
     Checkout,
     Command,
     Enrol,
+    Erase,
     Issue,
     MemberRef,
+    Merge,
+    Pause,
     PlaceHold,
     Redeem,
+    RemoveIdentifier,
+    Resume,
     Reverse,
     VoidHold,
     entry_named,
     member_refs,
 )
 from gateway.domain.errors import InvalidValue
-from gateway.domain.ids import card_hash, entry_id
+from gateway.domain.identifiers import IdentifierKind, identifier_hash
+from gateway.domain.ids import entry_id
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
 from gateway.edge.signatures import out_of_window
@@ -57,7 +63,7 @@ class SandboxPath:
         self._clock = clock
         self._sleep = sleep
         self._by_id = {case.member_id: case for case in MEMBERS}
-        self._by_card = {card_hash(pepper, case.card).hex(): case for case in MEMBERS}
+        self._by_card = {identifier_hash(pepper, IdentifierKind.CARD, case.card).hex(): case for case in MEMBERS}
         self._tried: OrderedDict[str, None] = OrderedDict()
 
     async def prepare(self) -> None:
@@ -76,6 +82,8 @@ class SandboxPath:
         case = await self._case(command)
         if case is None:
             return await self._path.submit(command, deadline=deadline)
+        if isinstance(command, _UNDOING):
+            return Refusal(Reason.MEMBER_NOT_FOUND)  # it belongs to all vendors, and nobody could give it back
         if any(self._case_of(ref) is case for ref in member_refs(command)):
             await self._bring_back(case)
         is_first = self._is_first(command)
@@ -136,9 +144,12 @@ class SandboxPath:
 
     async def _bring_back(self, case: MemberCase) -> None:
         """Gives and takes, as the house, until the member has what the table says."""
-        standing = await self._reading.standing(HOUSE, MemberRef(member_id=case.member_id), now_ms=self._clock())
-        if isinstance(standing, Refusal):
-            raise InvalidValue(f"{case.card}: {standing.reason.name}: the sandbox's books lack the member")
+        found = await self._reading.look_up(HOUSE, MemberRef(member_id=case.member_id), now_ms=self._clock())
+        if isinstance(found, Refusal):
+            raise InvalidValue(f"{case.card}: {found.reason.name}: the sandbox's books lack the member")
+        record, standing = found
+        if record.is_paused is not case.is_paused:
+            await self._book(_set_pause(case, standing.version))
         for command in _steps(case, points=standing.available_points, debt=standing.debt_points, version=standing.version):
             await self._book(command)
 
@@ -150,6 +161,7 @@ class SandboxPath:
 
 
 _HOUSE_KEY = f"{HOUSE}/{TERMINAL}"
+_UNDOING = Merge | Erase | RemoveIdentifier
 
 
 def _with_another_card(command: Command) -> Command:
@@ -176,6 +188,13 @@ def _steps(case: MemberCase, *, points: int, debt: int, version: int) -> Iterato
         yield _take(case, points, f"{version}/points")
     elif points < case.points // 2:  # rounded down: about half is near enough
         yield _give(case, case.points, f"{version}/points")
+
+
+def _set_pause(case: MemberCase, version: int) -> Pause | Resume:
+    member = MemberRef(member_id=case.member_id)
+    if case.is_paused:
+        return Pause(partner_id=HOUSE, key_id=_HOUSE_KEY, idempotency_key=_key(case, f"{version}/pause"), member=member)
+    return Resume(partner_id=HOUSE, key_id=_HOUSE_KEY, idempotency_key=_key(case, f"{version}/resume"), member=member)
 
 
 def _give(case: MemberCase, points: int, key: str) -> Issue:

@@ -21,6 +21,7 @@ from gateway.sandbox_founding import MARK
 from gateway.sandbox_path import SLOW_S
 from partners.application import application_toml
 from partners.pos import keys
+from partners.pos.answers import Booked
 from partners.pos.attempts import RetryPolicy
 from partners.pos.errors import NoAnswer, PosError, Refused
 from partners.pos.profile import Profile
@@ -141,6 +142,22 @@ def test_members_are_brought_back_whatever_a_till_did(sandbox: Sandbox) -> None:
     assert (owed, after) == ([500, 1_000], 499)
 
 
+def test_a_member_whose_spending_is_paused_stays_so(sandbox: Sandbox) -> None:
+    """Points are issued to it; also after a till has resumed it."""
+    who = card("SANDBOX-PAUSED")
+    with sandbox.till() as till:
+        assert till.checkout(who, amount("10.00 EUR"), key="paused-1").points == 5
+        till.resume(who, key="paused-2")
+        with pytest.raises(Refused, match="SPENDING_PAUSED"):
+            till.redeem(who, 1, key="paused-3")
+
+
+def test_a_member_of_the_table_cannot_be_erased(sandbox: Sandbox) -> None:
+    """It is there for all vendors."""
+    with sandbox.till() as till, pytest.raises(Refused, match="MEMBER_NOT_FOUND"):
+        till.erase(card("SANDBOX-RICH"), key="erase-1")
+
+
 def test_a_hold_is_over_when_it_is_captured(sandbox: Sandbox) -> None:
     """In the books: its points are free again."""
     who = card("SANDBOX-LAPSED-HOLD")
@@ -256,7 +273,7 @@ def test_a_vendor_is_taken_in_with_a_key_of_its_own(sandbox: Sandbox) -> None:
     for words in (("partners", "onboard", "vendor.toml", "ada"), ("operators", "approve", "--all", "bob")):
         run_process(here, *net, *words[:-1], "--operator", words[-1], "--key", home / "operators" / f"{words[-1]}.pem")
     profile = replace(sandbox.profile(), key_id=f"vendor/{KEY_SUFFIX}", key_file=here / "vendor.pem")
-    give_up_at, booked = time.monotonic() + END_S_MAX, []
+    give_up_at, booked = time.monotonic() + END_S_MAX, list[Booked]()
     with Till.open(profile, policy=ONCE) as till:
         while not booked:
             assert time.monotonic() < give_up_at, "the gateway does not notice the key"
