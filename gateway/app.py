@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Engine
 
@@ -163,10 +163,9 @@ class App:
             figures=self._metrics.batches,
         )
         failures = Collected(self._writer.add_chore, save_signature_failures)
-        seen = Collected(self._writer.add_chore, save_events, pending_max=SEEN_MAX)
-        self._notes = (failures, seen)
+        self._notes: list[Collected[Any]] = [failures]
         self._reading = ReadingService(engine, directory)
-        points = PointsService(self._writer, Witness(lambda: directory.conformance_runs, seen.record, self._clock))
+        points = PointsService(self._writer, self._witness(directory))
         services = Services(
             directory=directory,
             points=self._around(points, self._reading),
@@ -200,6 +199,11 @@ class App:
             server=self._server,
             note=self._note,
         )
+
+    def _witness(self, directory: Directory) -> Witness:
+        seen = Collected(self._writer.add_chore, save_events, pending_max=SEEN_MAX)
+        self._notes.append(seen)
+        return Witness(lambda: directory.conformance_runs, seen.record, self._clock)
 
     @property
     def books_process_id(self) -> int | None:

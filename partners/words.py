@@ -3,7 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from gateway.domain.decision import Decision, DecisionKind
-from gateway.domain.documents import Document, network_terms_of, offer_of, partner_limits_of, rate_card_of, read_document, starts_as
+from gateway.domain.documents import (
+    Document,
+    network_terms_of,
+    offer_of,
+    partner_limits_of,
+    rate_card_of,
+    read_document,
+    starts_as,
+)
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 from gateway.domain.units import format_amount, format_micros
