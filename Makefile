@@ -58,7 +58,7 @@ lock: $(INSTALLED) ## newest versions that pyproject.toml allows, by hash, namin
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 clean: ## removes what was installed and cached
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo-network
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis demo-network sandbox
 
 # Made by hand or by an older lock: what is there is brought to the lock's versions.
 $(INSTALLED): requirements.lock pyproject.toml

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Engine
 
@@ -26,18 +26,28 @@ from gateway.ledger.clerk import Keeping
 from gateway.ledger.clock_check import check_clock
 from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
+from gateway.services.collected import Collected
 from gateway.services.directory import Directory
-from gateway.services.failures import FailureLog
 from gateway.services.offline import OfflineService
-from gateway.services.points import PointsService
+from gateway.services.points import CommandPath, PointsService
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
+from gateway.services.witness import Witness
+from gateway.storage.conformance import save_events
 from gateway.storage.engine import open_existing, reading
+from gateway.storage.failures import save_signature_failures
 from gateway.storage.migrate import check_version
 
 Clock = Callable[[], int]
+Around = Callable[[CommandPath, ReadingService], CommandPath]
 
+SEEN_MAX = 5_000  # of tills under conformance, not yet written: ten full batches
 BATCHES_AT_ONCE_MIN = 2  # one that waits for a lock must not hold up all others
+
+
+def as_it_is(path: CommandPath, _reading: ReadingService) -> CommandPath:
+    """Nothing around it."""
+    return path
 
 
 class App:
@@ -54,10 +64,12 @@ class App:
         reflects: bool = False,
         worker: int = 0,
         keeps_books_apart: bool = False,
+        around: Around = as_it_is,
     ) -> None:
         """Opens nothing yet. `clock` gives unix milliseconds; `listen` overrides the configuration's.
 
         `keeps_books_apart`: in a process of their own, so that the event loop has the interpreter to itself.
+        `around` puts something around the path of commands: a sandbox does.
         `worker`: the number of this process among several on one port, from 1; 0 if it is the only one.
         """
         self._config = config
@@ -67,6 +79,7 @@ class App:
         self._reflects = reflects
         self._shares_port = worker > 0
         self._keeps_books_apart = keeps_books_apart
+        self._around = around
         self._apart: list[KeeperApart] = []
         self._write_log = write_log
         self._metrics = Metrics(config, clock=clock, worker=worker)
@@ -120,7 +133,8 @@ class App:
         await self._server.stop(self._config.gateway.drain_ms_max / 1_000)
         self._chores.cancel()
         await asyncio.gather(self._chores, return_exceptions=True)
-        self._failures.flush()
+        for collected in self._notes:
+            collected.flush()
         await self._writer.stop()
         await self._metrics.stop()
         self._offline.close()
@@ -150,20 +164,21 @@ class App:
             tell_store=reach.told,
             figures=self._metrics.batches,
         )
-        self._failures = FailureLog(self._writer.add_chore)
+        failures = Collected(self._writer.add_chore, save_signature_failures)
+        self._notes: list[Collected[Any]] = [failures]
         self._reading = ReadingService(engine, directory)
-        points = PointsService(self._writer)
+        points = PointsService(self._writer, self._witness(directory))
         self._offline = OfflineService(engine, directory, points, note=self._note)
         services = Services(
             directory=directory,
-            points=points,
+            points=self._around(points, self._reading),
             reading=self._reading,
             signer=signer,
             receipt_keys=lambda: directory.receipt_keys,
             pepper=_secret(config.keys_dir / IDENTIFIER_KEY),
             clock=self._clock,
         )
-        gate = SignatureGate(directory, record=self._failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
+        gate = SignatureGate(directory, record=failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
         self._doorkeeper = Doorkeeper(
             gate,
             limits=CallLimits(
@@ -178,7 +193,7 @@ class App:
         self._server = Server(services, self._offline, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
         self._house = Housekeeping(
             reading=self._reading,
-            failures=self._failures,
+            notes=self._notes,
             signer=signer,
             reach=reach,
             add_chore=self._writer.add_chore,
@@ -187,6 +202,11 @@ class App:
             server=self._server,
             note=self._note,
         )
+
+    def _witness(self, directory: Directory) -> Witness:
+        seen = Collected(self._writer.add_chore, save_events, pending_max=SEEN_MAX)
+        self._notes.append(seen)
+        return Witness(lambda: directory.conformance_runs, seen.record, self._clock)
 
     @property
     def books_process_id(self) -> int | None:

@@ -79,7 +79,7 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
     app = App(
         context.config,
         clock=context.clock,
-        write_log=_write_log,
+        write_log=write_log,
         listen=asked.listen,
         is_plaintext=asked.plaintext,
         reflects=asked.reflection,
@@ -88,12 +88,12 @@ def _serve_alone(context: Context, asked: _Asked) -> None:
     )
 
     async def run() -> None:
-        stop = _stop_event()
+        stop = stop_event()
         if asked.worker:
             _stop_with_supervisor(stop)
         async with app:
             if asked.ready_file is not None:
-                _write_whole(asked.ready_file, app.address + "\n")
+                write_whole(asked.ready_file, app.address + "\n")
             spare_the_collector()
             click.echo(_serving(context, asked, app.address))
             await app.run_until(stop)
@@ -118,16 +118,16 @@ def _serve_with_workers(context: Context, asked: _Asked) -> None:
             count=asked.workers,
             end_s_max=config.gateway.drain_ms_max / 1_000 + WORKER_END_S,
             clock=context.clock,
-            write_log=_write_log,
+            write_log=write_log,
         )
 
         def say() -> None:
             if asked.ready_file is not None:
-                _write_whole(asked.ready_file, address + "\n")
+                write_whole(asked.ready_file, address + "\n")
             click.echo(f"{_serving(context, asked, address)}, {asked.workers} workers")
 
         async def run() -> bool:
-            return await supervisor.run(_stop_event(), say=say)
+            return await supervisor.run(stop_event(), say=say)
 
         if not asyncio.run(run()):
             raise Refused("not every worker came to a clean end: see the log")
@@ -145,7 +145,7 @@ def _worker_command(context: Context, asked: _Asked, address: str) -> list[str]:
     return [sys.executable, "-P", "-m", "gateway", *config, "serve", "--listen", address, *flags]
 
 
-def _stop_event() -> asyncio.Event:
+def stop_event() -> asyncio.Event:
     """Set when the process is told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -177,12 +177,14 @@ def _warn_of_open_key(path: Path) -> None:
         click.echo(f"warning: everybody on this machine can read {path}: chmod 600", err=True)
 
 
-def _write_log(lines: str) -> None:
+def write_log(lines: str) -> None:
+    """To standard error, at once."""
     sys.stderr.write(lines)
     sys.stderr.flush()
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """A file that whoever reads it finds whole."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text, "utf-8")
     partial.replace(path)

@@ -11,6 +11,7 @@ from gateway.domain.units import format_amount
 from gateway.storage.directory import load_keys, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.failures import load_signature_failures
+from partners.cli_conformance import activate, conformance
 from partners.cli_keys import keys, moment
 from partners.cli_limits import limits
 from partners.cli_onboard import onboard
@@ -30,7 +31,7 @@ def partners() -> None:
     """
 
 
-for _group in (onboard, keys, rates, cap, limits, offers, terminal):
+for _group in (onboard, activate, conformance, keys, rates, cap, limits, offers, terminal):
     partners.add_command(_group)
 
 

@@ -12,13 +12,15 @@ from sqlalchemy import Connection, delete, select
 
 from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
+from gateway.domain.documents import read_document, starts_as
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.partner import PartnerStatus
 from gateway.governance import Hand, propose
-from gateway.storage.decisions import mark_stale
+from gateway.storage.decisions import load_decision, mark_stale
 from gateway.storage.directory import bump_directory_version, load_network
 from gateway.storage.tables_directory import partners
 from partners.application import Application, parse_application
+from partners.conformance_rule import status_after_onboarding
 from partners.rulings import RULINGS
 from partners.rulings_keys import check_unregistered
 from partners.rulings_partner import Standing, insert_applicant, load_standing
@@ -55,7 +57,7 @@ def judge(connection: Connection, texts: Mapping[str, str]) -> list[Judged]:
             judged.append(Judged(file, None, None, application))
             continue
         standing = load_standing(connection, application.partner_id)
-        step, errors = _step(standing, application)
+        step, errors = _step(connection, standing, application)
         if step in (Step.PROPOSE, Step.REPLACE):
             errors += _key_errors(connection, application, waiting)
         for fact in (f"partner {application.partner_id}", f"key {application.key.public_key.hex()}"):
@@ -78,21 +80,30 @@ def onboard(connection: Connection, application: Application, *, hand: Hand, now
         mark_stale(connection, [standing.decision_id])
         connection.execute(delete(partners).where(partners.c.partner_id == application.partner_id))
     document: dict[str, Plain] = {"base": "", "application": application.plain(), "proof": application.signature.hex()}
+    begins = status_after_onboarding(connection)
+    if begins is not PartnerStatus.ACTIVE:
+        document["starts_as"] = begins.value
     decision = propose(connection, RULINGS, DecisionKind.ONBOARD_PARTNER, document, hand=hand, now_ms=now_ms)
     insert_applicant(connection, application.plain(), decision.decision_id)
     bump_directory_version(connection)
     return decision
 
 
-def _step(standing: Standing | None, application: Application) -> tuple[Step | None, list[str]]:
+def _step(connection: Connection, standing: Standing | None, application: Application) -> tuple[Step | None, list[str]]:
     if standing is None:
         return Step.PROPOSE, []
     is_same = standing.application == application.document()
     if standing.status is PartnerStatus.APPLIED:
-        return Step.WAITING if is_same else Step.REPLACE, []
+        return Step.WAITING if is_same and _fits_the_rule(connection, standing) else Step.REPLACE, []
     if is_same:
         return Step.DONE, []
     return None, [f"partner_id: {application.partner_id} is {standing.status} already; see 'partners rates' and 'partners keys'"]
+
+
+def _fits_the_rule(connection: Connection, standing: Standing) -> bool:
+    """Whether a waiting proposal would let the partner begin as those do that are taken in now."""
+    decision = load_decision(connection, standing.decision_id)
+    return decision is not None and starts_as(read_document(decision.document)) is status_after_onboarding(connection)
 
 
 def _key_errors(connection: Connection, application: Application, waiting: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ from gateway.domain.terms import Offer, RateCard
 from gateway.domain.units import INT64_MAX
 from gateway.governance import Hand, propose, propose_founder
 from gateway.storage.directory import load_operators
+from partners.conformance_rule import conformance_rule
 from partners.key_request import KeyRequest
 from partners.rulings import RULINGS
 from partners.rulings_limits import last_limits
@@ -67,6 +68,24 @@ def change_status(connection: Connection, partner_id: str, target: PartnerStatus
         return None
     document = {"base": standing.decision_id, "partner_id": partner_id}
     return propose(connection, RULINGS, _STATUS_KINDS[target], document, hand=hand, now_ms=now_ms)
+
+
+def propose_activation(
+    connection: Connection, partner_id: str, shown: Mapping[str, Plain], *, hand: Hand, now_ms: int
+) -> Decision:
+    """To let a partner that rehearses begin. `shown` is `conformance`, as `passed_plain` writes it, or `override`, a reason."""
+    base = known_standing(connection, partner_id).decision_id
+    document: dict[str, Plain] = {"base": base, "partner_id": partner_id, **shown}
+    return propose(connection, RULINGS, DecisionKind.ACTIVATE_PARTNER, document, hand=hand, now_ms=now_ms)
+
+
+def propose_rule(connection: Connection, *, is_required: bool, hand: Hand, now_ms: int) -> Decision | None:
+    """That new partners rehearse, or no longer. None: it is so already."""
+    base, is_so = conformance_rule(connection)
+    if is_so is is_required:
+        return None
+    document: dict[str, Plain] = {"base": base, "is_required": is_required}
+    return propose(connection, RULINGS, DecisionKind.CONFORMANCE_RULE, document, hand=hand, now_ms=now_ms)
 
 
 def propose_cap(connection: Connection, partner_id: str, cap: int | None, *, hand: Hand, now_ms: int) -> Decision:

@@ -4,7 +4,7 @@ from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
 from gateway.receipt_keys import RECEIPT_KEY_RULING
-from partners import rulings_keys, rulings_limits, rulings_partner, rulings_terminals, rulings_terms
+from partners import rulings_conformance, rulings_keys, rulings_limits, rulings_partner, rulings_terminals, rulings_terms
 
 RULINGS: Rulings = {
     DecisionKind.ADD_OPERATOR: Ruling(rulings_keys.stale_operator, rulings_keys.apply_operator),
@@ -12,6 +12,8 @@ RULINGS: Rulings = {
     DecisionKind.SUSPEND_PARTNER: Ruling(rulings_partner.stale_suspension, rulings_partner.apply_suspension),
     DecisionKind.RESUME_PARTNER: Ruling(rulings_partner.stale_resumption, rulings_partner.apply_resumption),
     DecisionKind.CLOSE_PARTNER: Ruling(rulings_partner.stale_closure, rulings_partner.apply_closure),
+    DecisionKind.ACTIVATE_PARTNER: Ruling(rulings_conformance.stale_activation, rulings_conformance.apply_activation),
+    DecisionKind.CONFORMANCE_RULE: Ruling(rulings_conformance.stale_rule, rulings_conformance.apply_rule),
     DecisionKind.NET_DEBIT_CAP: Ruling(rulings_partner.stale_cap, rulings_partner.apply_cap),
     DecisionKind.ADD_KEY: Ruling(rulings_keys.stale_key, rulings_keys.apply_key),
     DecisionKind.RETIRE_KEY: Ruling(rulings_keys.stale_retirement, rulings_keys.apply_retirement),

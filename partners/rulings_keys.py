@@ -5,11 +5,18 @@ from sqlalchemy import Connection, Row, insert, or_, select, update
 from gateway.domain.documents import Document, key_of, operator_of
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.partner import PartnerKey
+from gateway.sandbox import AUDIENCE_END, is_published
+from gateway.storage.directory import load_network
 from gateway.storage.tables_directory import operators, partner_keys
 
 
 def check_unregistered(connection: Connection, key_id: str, public_key: bytes) -> None:
-    """Raises DecisionRefused with KEY_ALREADY_REGISTERED if a partner has that key id, or anybody that key."""
+    """Raises DecisionRefused with KEY_ALREADY_REGISTERED if a partner has that key id, or anybody that key.
+
+    With KEY_PUBLISHED for a sandbox's test key, unless this is a sandbox.
+    """
+    if is_published(public_key) and not load_network(connection).audience.endswith(AUDIENCE_END):
+        raise DecisionRefused("KEY_PUBLISHED", f"{key_id}: is a published key of the sandbox; make a key of your own")
     row = connection.execute(
         select(partner_keys.c.key_id).where(or_(partner_keys.c.key_id == key_id, partner_keys.c.public_key == public_key))
     ).first()

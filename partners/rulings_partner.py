@@ -7,12 +7,18 @@ from sqlalchemy import Connection, insert, select, update
 from gateway.domain.canonical import canonical
 from gateway.domain.decision import DecisionKind
 from gateway.domain.derivation import STATUS_AFTER
-from gateway.domain.documents import Document, applicant_of, base_of, key_of, rate_card_of
+from gateway.domain.documents import Document, applicant_of, base_of, key_of, rate_card_of, starts_as
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.partner import PARTNER_TRANSITIONS, PartnerStatus
 from gateway.storage.tables_directory import partners
+from partners.conformance_rule import status_after_onboarding
 from partners.rulings_keys import check_unregistered, insert_key
 from partners.rulings_terms import insert_rate_card
+
+_NOT_RESUMED = {
+    PartnerStatus.APPLIED: "its onboarding must be approved",
+    PartnerStatus.REHEARSING: "'tallystick partners activate' proposes its beginning",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,48 +74,55 @@ def stale_onboarding(connection: Connection, document: Document, decision_id: st
     standing = load_standing(connection, application["partner_id"])
     if standing is not None and (standing.status, standing.decision_id) != (PartnerStatus.APPLIED, decision_id):
         return f"{application['partner_id']} has applied anew since, or is {standing.status} already"
+    starts, must_start = starts_as(document), status_after_onboarding(connection)
+    if starts is not must_start:
+        raise DecisionRefused(
+            "NOT_POSSIBLE",
+            f"{application['partner_id']} would be {starts}, and whoever is taken in now is {must_start}: onboard it anew",
+        )
     check_unregistered(connection, application["key"]["key_id"], bytes.fromhex(application["key"]["public_key"]))
     return None
 
 
 def apply_onboarding(connection: Connection, document: Document, decision_id: str, at_ms: int) -> None:
-    """The partner becomes active, with version 1 of its rate card and its first key."""
+    """The partner becomes active, or rehearses first, with version 1 of its rate card and its first key."""
     application = document["application"]
-    _set(connection, application["partner_id"], decision_id, status=PartnerStatus.ACTIVE.value)
+    change_partner(connection, application["partner_id"], decision_id, status=starts_as(document).value)
     insert_key(connection, key_of(application["key"], valid_from_ms=at_ms))
     insert_rate_card(connection, rate_card_of(application["rate_card"]), decision_id)
 
 
 def stale_suspension(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
     """Only an active partner can be suspended."""
-    return _stale_transition(connection, document, PartnerStatus.SUSPENDED)
+    return stale_transition(connection, document, PartnerStatus.SUSPENDED)
 
 
 def apply_suspension(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
     """The partner can neither issue nor redeem for the time being."""
-    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.SUSPEND_PARTNER].value)
+    change_partner(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.SUSPEND_PARTNER].value)
 
 
 def stale_resumption(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
-    """Only a suspended partner can be resumed: onboarding alone makes an applicant active."""
-    if load_standing_status(connection, document) is PartnerStatus.APPLIED:
-        raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is APPLIED: its onboarding must be approved")
-    return _stale_transition(connection, document, PartnerStatus.ACTIVE)
+    """Only a suspended partner can be resumed: what makes another one active takes two operators."""
+    status = load_standing_status(connection, document)
+    if status in _NOT_RESUMED:
+        raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is {status}: {_NOT_RESUMED[status]}")
+    return stale_transition(connection, document, PartnerStatus.ACTIVE)
 
 
 def apply_resumption(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
     """The partner issues and redeems again."""
-    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.RESUME_PARTNER].value)
+    change_partner(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.RESUME_PARTNER].value)
 
 
 def stale_closure(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
     """Anybody who has not left can leave."""
-    return _stale_transition(connection, document, PartnerStatus.CLOSED)
+    return stale_transition(connection, document, PartnerStatus.CLOSED)
 
 
 def apply_closure(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
     """The partner has left for good; its points stay valid elsewhere, and it stays liable for them."""
-    _set(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.CLOSE_PARTNER].value)
+    change_partner(connection, document["partner_id"], decision_id, status=STATUS_AFTER[DecisionKind.CLOSE_PARTNER].value)
 
 
 def stale_cap(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
@@ -122,7 +135,7 @@ def stale_cap(connection: Connection, document: Document, _decision_id: str, _at
 
 def apply_cap(connection: Connection, document: Document, decision_id: str, _at_ms: int) -> None:
     """Sets or lifts the cap."""
-    _set(connection, document["partner_id"], decision_id, net_debit_cap=document["net_debit_cap"])
+    change_partner(connection, document["partner_id"], decision_id, net_debit_cap=document["net_debit_cap"])
 
 
 def load_standing_status(connection: Connection, document: Document) -> PartnerStatus:
@@ -130,7 +143,8 @@ def load_standing_status(connection: Connection, document: Document) -> PartnerS
     return known_standing(connection, document["partner_id"]).status
 
 
-def _stale_transition(connection: Connection, document: Document, target: PartnerStatus) -> str | None:
+def stale_transition(connection: Connection, document: Document, target: PartnerStatus) -> str | None:
+    """Why the document no longer fits the partner as it stands. Raises DecisionRefused if it cannot get there from here."""
     standing = known_standing(connection, document["partner_id"])
     moved_on = _moved_on(standing, document)
     if moved_on is None and target not in PARTNER_TRANSITIONS[standing.status]:
@@ -144,5 +158,6 @@ def _moved_on(standing: Standing, document: Document) -> str | None:
     return f"something else was decided about {document['partner_id']} since: propose it anew"
 
 
-def _set(connection: Connection, partner_id: str, decision_id: str, **values: object) -> None:
+def change_partner(connection: Connection, partner_id: str, decision_id: str, **values: object) -> None:
+    """Sets columns of the partner's row, and the decision that did."""
     connection.execute(update(partners).where(partners.c.partner_id == partner_id).values(decision_id=decision_id, **values))

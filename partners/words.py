@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from gateway.domain.decision import Decision, DecisionKind
-from gateway.domain.documents import Document, network_terms_of, offer_of, partner_limits_of, rate_card_of, read_document
+from gateway.domain.documents import (
+    Document,
+    network_terms_of,
+    offer_of,
+    partner_limits_of,
+    rate_card_of,
+    read_document,
+    starts_as,
+)
+from gateway.domain.partner import PartnerStatus
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 from gateway.domain.units import format_amount, format_micros
 from gateway.limit_options import limits_words
@@ -42,6 +51,9 @@ def terms_words(terms: NetworkTerms) -> str:
     )
 
 
+_REHEARSES = {PartnerStatus.REHEARSING: "; it rehearses first, and books nothing here until it is activated"}
+
+
 def _add_operator(document: Document) -> str:
     return f"add operator {document['operator_id']} ({document['name']}), key {document['public_key'][:16]}…"
 
@@ -53,8 +65,23 @@ def _onboard(document: Document) -> str:
     return (
         f"take in {application['partner_id']} ({application['legal_name']}, {', '.join(application['roles'])}), "
         f"IBAN {application['iban']}, key {key['key_id']} ({key['public_key'][:16]}…), "
-        f"rates from {card.effective_from}: {rate_card_words(card)}"
+        f"rates from {card.effective_from}: {rate_card_words(card)}{_REHEARSES.get(starts_as(document), '')}"
     )
+
+
+def _activate(document: Document) -> str:
+    override = document.get("override")
+    if override:
+        return f"activate {document['partner_id']} WITHOUT conformance: {override}"
+    shown = document["conformance"]
+    checks = ", ".join(f"{check['check']} {check['entry_id']}" for check in shown["checks"])
+    return f"activate {document['partner_id']}, whose till has passed in {shown['audience']}: {checks}"
+
+
+def _conformance_rule(document: Document) -> str:
+    if document["is_required"]:
+        return "new partners rehearse, and begin once their till has passed the conformance checks"
+    return "new partners begin at once, without conformance checks"
 
 
 def _cap(document: Document) -> str:
@@ -98,6 +125,8 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.SUSPEND_PARTNER: lambda document: f"suspend {document['partner_id']}",
     DecisionKind.RESUME_PARTNER: lambda document: f"resume {document['partner_id']}",
     DecisionKind.CLOSE_PARTNER: lambda document: f"close {document['partner_id']} for good",
+    DecisionKind.ACTIVATE_PARTNER: _activate,
+    DecisionKind.CONFORMANCE_RULE: _conformance_rule,
     DecisionKind.ADD_KEY: lambda document: f"add key {document['key']['key_id']} for {', '.join(document['key']['scopes'])}",
     DecisionKind.RETIRE_KEY: lambda document: f"retire key {document['key_id']}",
     DecisionKind.REVOKE_KEY: lambda document: f"revoke key {document['key_id']}",

@@ -17,6 +17,7 @@ class DecisionKind(enum.StrEnum):
     SUSPEND_PARTNER = "suspend-partner"
     RESUME_PARTNER = "resume-partner"
     CLOSE_PARTNER = "close-partner"
+    ACTIVATE_PARTNER = "activate-partner"
     ADD_KEY = "add-key"
     RETIRE_KEY = "retire-key"
     REVOKE_KEY = "revoke-key"
@@ -27,6 +28,7 @@ class DecisionKind(enum.StrEnum):
     OFFER = "offer"
     RECEIPT_KEY = "receipt-key"
     RELEASE_TERMINAL = "release-terminal"
+    CONFORMANCE_RULE = "conformance-rule"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -35,12 +37,14 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.ADD_OPERATOR,
         DecisionKind.ONBOARD_PARTNER,
         DecisionKind.CLOSE_PARTNER,
+        DecisionKind.ACTIVATE_PARTNER,
         DecisionKind.RATE_CARD,
         DecisionKind.NET_DEBIT_CAP,
         DecisionKind.NETWORK_TERMS,
         DecisionKind.PARTNER_LIMITS,
         DecisionKind.OFFER,
         DecisionKind.RECEIPT_KEY,
+        DecisionKind.CONFORMANCE_RULE,
     }
 )
 

@@ -21,6 +21,7 @@ from gateway.domain.documents import (
     rate_card_of,
     read_document,
     receipt_key_of,
+    starts_as,
 )
 from gateway.domain.limits import PartnerLimits
 from gateway.domain.network import ReceiptKey
@@ -31,6 +32,7 @@ STATUS_AFTER = {
     DecisionKind.SUSPEND_PARTNER: PartnerStatus.SUSPENDED,
     DecisionKind.RESUME_PARTNER: PartnerStatus.ACTIVE,
     DecisionKind.CLOSE_PARTNER: PartnerStatus.CLOSED,
+    DecisionKind.ACTIVATE_PARTNER: PartnerStatus.ACTIVE,
 }
 
 
@@ -101,7 +103,7 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         directory.operators[operator.operator_id] = operator
     elif kind is DecisionKind.ONBOARD_PARTNER:
         application = document["application"]
-        _join(directory, decision, document, PartnerStatus.ACTIVE)
+        _join(directory, decision, document, starts_as(document))
         key = key_of(application["key"], valid_from_ms=at_ms)
         directory.keys[key.key_id] = key
         directory.cards[application["partner_id"], 1] = rate_card_of(application["rate_card"]), decision_id
@@ -114,15 +116,16 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
     elif kind is DecisionKind.ADD_KEY:
         key = key_of(document["key"], valid_from_ms=at_ms)
         directory.keys[key.key_id] = key
-    elif kind is DecisionKind.RETIRE_KEY:
-        directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], retired_at_ms=document["retired_at_ms"])
-    elif kind is DecisionKind.REVOKE_KEY:
-        directory.keys[document["key_id"]] = replace(directory.keys[document["key_id"]], revoked_at_ms=at_ms)
+    elif kind in (DecisionKind.RETIRE_KEY, DecisionKind.REVOKE_KEY):
+        known = directory.keys[document["key_id"]]
+        is_retired = kind is DecisionKind.RETIRE_KEY
+        end = {"retired_at_ms": document["retired_at_ms"]} if is_retired else {"revoked_at_ms": at_ms}
+        directory.keys[known.key_id] = replace(known, **end)
     elif kind is DecisionKind.RECEIPT_KEY:
         _rotate(directory, receipt_key_of(document["receipt_key"], valid_from_ms=at_ms), at_ms + document["overlap_ms"])
     elif kind is DecisionKind.RELEASE_TERMINAL:
         directory.released[document["terminal_id"]] = document["conflicts"]
-    else:
+    elif kind is not DecisionKind.CONFORMANCE_RULE:  # which is a rule for what is decided later, and changes no row
         _replace_terms(directory, kind, document, decision_id)
 
 

@@ -222,6 +222,11 @@ def applicant_of(application: Document, *, status: PartnerStatus) -> Partner:
     )
 
 
+def starts_as(onboarding: Document) -> PartnerStatus:
+    """Where a partner stands once its onboarding is approved. Where the document says nothing, it is active."""
+    return PartnerStatus(onboarding.get("starts_as", PartnerStatus.ACTIVE))
+
+
 def consent_string(*, audience: str, key_id: str, offer: Offer) -> bytes:
     """What a funder signs, with a key of its office, to be charged for its share of an offer."""
     return signed_string("TS1-CONSENT", audience, key_id, hashlib.sha256(canonical(offer_plain(offer))).hexdigest())

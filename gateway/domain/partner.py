@@ -7,16 +7,18 @@ from gateway.domain.signing import Algorithm
 
 
 class PartnerStatus(enum.StrEnum):
-    """Where a partner stands. Only an active one may issue and redeem."""
+    """Where a partner stands. Only an active one may issue and redeem; one that rehearses does so in a sandbox."""
 
     APPLIED = "APPLIED"
+    REHEARSING = "REHEARSING"
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
     CLOSED = "CLOSED"
 
 
 PARTNER_TRANSITIONS: dict[PartnerStatus, frozenset[PartnerStatus]] = {
-    PartnerStatus.APPLIED: frozenset({PartnerStatus.ACTIVE, PartnerStatus.CLOSED}),
+    PartnerStatus.APPLIED: frozenset({PartnerStatus.ACTIVE, PartnerStatus.REHEARSING, PartnerStatus.CLOSED}),
+    PartnerStatus.REHEARSING: frozenset({PartnerStatus.ACTIVE, PartnerStatus.CLOSED}),
     PartnerStatus.ACTIVE: frozenset({PartnerStatus.SUSPENDED, PartnerStatus.CLOSED}),
     PartnerStatus.SUSPENDED: frozenset({PartnerStatus.ACTIVE, PartnerStatus.CLOSED}),
     PartnerStatus.CLOSED: frozenset(),

@@ -20,6 +20,7 @@ from gateway.domain.errors import InvalidValue, SignatureError
 
 CREATED_AGE_MS_MAX = 120_000
 CREATED_AHEAD_MS_MAX = 30_000
+OUT_OF_WINDOW = "ms before the gateway's clock"  # stands in the cause of each signature that is proven and not fresh
 SIGNATURE_BYTES = 64
 ED25519_KEY_BYTES = 32
 P256_KEY_BYTES = 65
@@ -107,7 +108,7 @@ def check_fresh(created: str, *, now_ms: int) -> None:
     """Raises SignatureError unless `created` lies within the window around `now_ms`."""
     age_ms = now_ms - int(created)
     if not -CREATED_AHEAD_MS_MAX <= age_ms <= CREATED_AGE_MS_MAX:
-        raise SignatureError(f"created {age_ms} ms before the gateway's clock")
+        raise SignatureError(f"created {age_ms} {OUT_OF_WINDOW}")
 
 
 def load_verifier(algorithm: Algorithm, public_key: bytes) -> Verify:

@@ -1,15 +1,16 @@
 """What a gateway looks at every second: directory, certificate, receipt keys, whether the store is reached."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.domain.errors import DomainError
 from gateway.edge.doorkeeper import Doorkeeper
 from gateway.edge.server import Server
 from gateway.edge.tls import ServerCertificate
 from gateway.ledger.clerk import Chore
-from gateway.services.failures import FailureLog
+from gateway.services.collected import Collected
 from gateway.services.reach import StoreReach
 from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
@@ -23,7 +24,7 @@ class Housekeeping:
     """Belongs to one event loop. `note` takes a sentence for the operator; `add_chore` hands work to the writer."""
 
     reading: ReadingService
-    failures: FailureLog
+    notes: Sequence[Collected[Any]]
     signer: ReceiptSigner
     reach: StoreReach
     add_chore: Callable[[Chore], None]
@@ -42,12 +43,13 @@ class Housekeeping:
             await self.look_around()
 
     async def look_around(self) -> None:
-        """Notices what has changed, has bad signatures written, and tells the health. What may pass is tried again."""
+        """Notices what has changed, has notes written, and tells the health. What may pass is tried again."""
         if self.certificate is not None:
             self.certificate.look()
         if await self._refresh_directory():
             self.signer.look()
-            self.failures.flush()
+            for collected in self.notes:
+                collected.flush()
             self.add_chore(self.reach.probe)
         await self._tell_health()
 

@@ -18,7 +18,7 @@ from gateway.edge.refused import CallRejected, Rejected, reject
 from gateway.edge.validate import REQUIRED, Fields
 from gateway.edge.views import line_message, partner_message, rate_card_message, window_message
 from gateway.services.directory import Directory
-from gateway.services.points import PointsService
+from gateway.services.points import CommandPath
 from gateway.services.reading import ReadingService
 from gateway.services.receipts import ReceiptSigner
 from tallystick.v1 import (
@@ -46,7 +46,7 @@ class Services:
     """What the servicers call. `pepper` is the secret of the hashes of identifiers; `clock` gives unix milliseconds."""
 
     directory: Directory
-    points: PointsService
+    points: CommandPath
     reading: ReadingService
     signer: ReceiptSigner
     receipt_keys: Callable[[], Sequence[ReceiptKey]]

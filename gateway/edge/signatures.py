@@ -62,6 +62,11 @@ def read_header(metadata: Iterable[tuple[str, str | bytes]]) -> SignedHeader:
     return SignedHeader(header, signature)
 
 
+def out_of_window(now_ms: int) -> dict[str, str]:
+    """What a caller is told whose clock is wrong: enough to correct it."""
+    return {"server_time_ms": str(now_ms), "window": _WINDOW}
+
+
 class SignatureGate:
     """Proves signatures. An address that fails too often hears so.
 
@@ -94,9 +99,7 @@ class SignatureGate:
             check_fresh(header.created, now_ms=received.now_ms)
         except SignatureError as error:
             self._keep(error.cause, signed, received, string)
-            raise reject(
-                Reason.SIGNATURE_TIME_OUT_OF_WINDOW, {"server_time_ms": str(received.now_ms), "window": _WINDOW}
-            ) from None
+            raise reject(Reason.SIGNATURE_TIME_OUT_OF_WINDOW, out_of_window(received.now_ms)) from None
         return known.key
 
     def _failed(self, cause: str, signed: SignedHeader, received: Received, string: bytes) -> CallRejected:

@@ -10,6 +10,7 @@ from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import PartnerKey
 from gateway.domain.signing import Verify, load_verifier
 from gateway.domain.terms import Terms
+from gateway.storage.conformance import load_open_runs
 from gateway.storage.directory import directory_version, load_keys, load_receipt_keys, load_terms
 
 
@@ -29,6 +30,7 @@ class Snapshot:
     terms: Terms
     keys: Mapping[str, KnownKey]
     receipt_keys: Sequence[ReceiptKey]
+    conformance_runs: Mapping[str, int]
 
 
 class Directory:
@@ -49,6 +51,11 @@ class Directory:
         """All keys that ever signed receipts, oldest first. The same object until the directory changes."""
         return self._snapshot.receipt_keys
 
+    @property
+    def conformance_runs(self) -> Mapping[str, int]:
+        """Partners whose tills are under conformance, and since when, in unix milliseconds. Mostly none."""
+        return self._snapshot.conformance_runs
+
     def key(self, key_id: str) -> KnownKey | None:
         """The key record, also of a key that is no longer usable; None if there is none."""
         return self._snapshot.keys.get(key_id)
@@ -65,4 +72,4 @@ class Directory:
 
 def _load(connection: Connection, version: int) -> Snapshot:
     keys = {key_id: KnownKey(key, load_verifier(key.algorithm, key.public_key)) for key_id, key in load_keys(connection).items()}
-    return Snapshot(version, load_terms(connection), keys, load_receipt_keys(connection))
+    return Snapshot(version, load_terms(connection), keys, load_receipt_keys(connection), load_open_runs(connection))

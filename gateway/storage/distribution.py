@@ -64,6 +64,8 @@ REFERENCE: frozenset[str] = frozenset(
         tables.totals,
         tables.window_ranges,
         tables.windows,
+        tables_directory.conformance_events,
+        tables_directory.conformance_runs,
         tables_directory.decisions,
         tables_directory.issue_rates,
         tables_directory.network_terms,

@@ -37,7 +37,10 @@ def save_signature_failures(connection: Connection, failures: Sequence[Signature
     """
     if not failures:
         return
-    rows = [{"failure_id": _failure_id(failure, place), **_cut_off(failure)} for place, failure in enumerate(failures, after)]
+    rows = [
+        {"failure_id": timed_id(failure.at_ms, place, failure), **_cut_off(failure)}
+        for place, failure in enumerate(failures, after)
+    ]
     upsert(connection, signature_failures, rows, replace=["cause"])
     ids = signature_failures.c.failure_id
     for partner_id in sorted({failure.partner_id for failure in failures}):
@@ -56,15 +59,15 @@ def load_signature_failures(connection: Connection, partner_id: str, *, limit: i
     return [SignatureFailure(*row) for row in reversed(rows)]
 
 
+def timed_id(at_ms: int, place: int, what: object) -> str:
+    """In the order of time; several gateways need no common counter. Only the very same thing could have the same id."""
+    digest = hashlib.sha256(repr((place, what)).encode()).hexdigest()
+    return f"{at_ms:013}-{place % _PLACES:06}-{digest[:19]}"
+
+
 def _cut_off(failure: SignatureFailure) -> dict[str, str | int]:
     """Without what is too long for its column: a caller can write what it likes, and must not get out of the log by it."""
     return {
         name: value[: _LENGTHS[name]].replace("\0", "?") if isinstance(value, str) else value
         for name, value in asdict(failure).items()
     }
-
-
-def _failure_id(failure: SignatureFailure, place: int) -> str:
-    """In the order of time; several gateways need no common counter. Only the very same failure could have the same id."""
-    digest = hashlib.sha256(repr((place, failure)).encode()).hexdigest()
-    return f"{failure.at_ms:013}-{place % _PLACES:06}-{digest[:19]}"

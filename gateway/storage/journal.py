@@ -21,6 +21,7 @@ _REFUSAL = (
     .order_by(refusals.c.refused_at_ms.desc(), refusals.c.number.desc())
     .limit(1)
 )
+_MEMBER_OF_ENTRY = select(entries.c.member_id).where(entries.c.entry_id == bindparam("entry_id"))
 _OWN_ENTRIES = (
     select(entries.c.window_id, entries.c.sequence, entries.c.lane, outcomes.c.receipt, outcomes.c.receipt_key_id)
     .join(outcomes, outcomes.c.entry_id == entries.c.entry_id)
@@ -67,6 +68,11 @@ def load_answer(connection: Connection, entry_id: str, partner_id: str) -> Answe
     if refused is None or refused.partner_id != partner_id:
         return None
     return Answer(refused.receipt, refused.receipt_key_id, Refusal(Reason(refused.reason)), is_replayed=True)
+
+
+def load_member_of_entry(connection: Connection, entry_id: str) -> str | None:
+    """The member that an entry is about; None if there is no such entry."""
+    return connection.execute(_MEMBER_OF_ENTRY, {"entry_id": entry_id}).scalar_one_or_none()
 
 
 def load_own_answers(

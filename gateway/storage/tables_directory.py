@@ -79,7 +79,7 @@ partners = Table(
     Column("application", LargeBinary, nullable=False),  # canonical JSON, as signed by the proof of possession
     Column("decision_id", chars(20), nullable=False),
     PrimaryKeyConstraint("partner_id"),
-    CheckConstraint("status IN ('APPLIED', 'ACTIVE', 'SUSPENDED', 'CLOSED')", name="status"),
+    CheckConstraint("status IN ('APPLIED', 'REHEARSING', 'ACTIVE', 'SUSPENDED', 'CLOSED')", name="status"),
     CheckConstraint("net_debit_cap >= 0", name="net_debit_cap"),
 )
 
@@ -183,6 +183,31 @@ offer_shares = Table(
     Column("consent_key_id", chars(100), nullable=False),
     Column("consent_signature", LargeBinary(64), nullable=False),
     PrimaryKeyConstraint("offer_id", "partner_id"),
+)
+
+# Whose till is judged by what the gateway sees of it, and since when: the last run of each partner. No part of the ledger.
+conformance_runs = Table(
+    "conformance_runs",
+    metadata,
+    Column("partner_id", chars(32), nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, nullable=True),  # null while the run is open
+    PrimaryKeyConstraint("partner_id"),
+    CheckConstraint("ended_at_ms >= started_at_ms", name="ended"),
+)
+
+# What the gateway answered to a partner while a run of its was open. Bounded: the first of each run are kept.
+conformance_events = Table(
+    "conformance_events",
+    metadata,
+    Column("event_id", chars(40), nullable=False),
+    Column("partner_id", chars(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("key_id", chars(100), nullable=False),
+    Column("method", chars(40), nullable=False),
+    Column("entry_id", chars(40), nullable=False),
+    Column("outcome", chars(40), nullable=False),
+    PrimaryKeyConstraint("partner_id", "event_id"),
 )
 
 # The true causes behind SIGNATURE_INVALID, for the operator. Bounded: the newest per partner are kept.

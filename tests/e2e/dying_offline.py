@@ -19,6 +19,7 @@ from gateway.ledger.writer import Writer
 from gateway.services.directory import Directory
 from gateway.services.offline import OfflineService, Presented
 from gateway.services.points import PointsService
+from gateway.services.witness import Witness
 from gateway.storage.engine import open_existing, reading
 
 
@@ -45,7 +46,8 @@ async def main(folder: str, step: str, presented: list[Presented], now_ms: str) 
         if reached == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    service = OfflineService(engine, directory, PointsService(writer), note=print, reached=die)
+    nobody = Witness(dict, lambda _event: None, clock)
+    service = OfflineService(engine, directory, PointsService(writer, nobody), note=print, reached=die)
     await service.submit(presented[0].event.terminal_id, presented, deadline=time.monotonic() + 60, now_ms=clock())
     service.close()
     await writer.stop()

@@ -35,6 +35,8 @@ class _PartnerStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Partner
     """May do neither for the time being."""
     PARTNER_STATUS_CLOSED: _PartnerStatus.ValueType  # 4
     """Has left; its points stay valid elsewhere."""
+    PARTNER_STATUS_REHEARSING: _PartnerStatus.ValueType  # 5
+    """Taken in, and rehearses in a sandbox; may do neither here until two operators activate it."""
 
 class PartnerStatus(_PartnerStatus, metaclass=_PartnerStatusEnumTypeWrapper):
     """Where a partner stands."""
@@ -49,6 +51,8 @@ PARTNER_STATUS_SUSPENDED: PartnerStatus.ValueType  # 3
 """May do neither for the time being."""
 PARTNER_STATUS_CLOSED: PartnerStatus.ValueType  # 4
 """Has left; its points stay valid elsewhere."""
+PARTNER_STATUS_REHEARSING: PartnerStatus.ValueType  # 5
+"""Taken in, and rehearses in a sandbox; may do neither here until two operators activate it."""
 Global___PartnerStatus: _TypeAlias = PartnerStatus  # noqa: Y015
 
 @_typing.final
