@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.domain.canonical import Plain
 from gateway.domain.entry import EntryKind
 from gateway.domain.signing import OUT_OF_WINDOW
-from gateway.storage.conformance import BOOKED, REPLAYED, ConformanceEvent
+from gateway.storage.conformance import BOOKED, CATCH_UP, REPLAYED, ConformanceEvent
 from gateway.storage.failures import SignatureFailure
 
 CORRECTED_WITHIN_MS = 5 * 60_000  # a till that is told the server's time signs anew at once
@@ -115,10 +115,17 @@ def _refunded(record: Record) -> Evidence | None:
     return _booked(record, frozenset({"Refund", "ReverseEntry"}), _REFUNDS, "booked")
 
 
-# What comes when a till's offline queue is served is one more line here, and its `find` above.
+def _caught_up(record: Record) -> Evidence | None:
+    for event in record.events:
+        if event.outcome == BOOKED and event.method == CATCH_UP:
+            return Evidence(event.entry_id, event.at_ms, event.key_id, "booked when the connection was back")
+    return None
+
+
 CHECKS: tuple[Check, ...] = (
     Check("signed issue", "book a sale that issues points: Checkout or IssuePoints", _issued),
     Check("repeat", "send a command again with the same key, as after a lost answer", _repeated),
     Check("clock", "set the till's clock five minutes off and book: told the server's time, it signs anew", _corrected),
     Check("refund", "take goods of a sale back: Refund or ReverseEntry", _refunded),
+    Check("offline", "sell without a connection, and send what happened by SubmitOffline once there is one", _caught_up),
 )

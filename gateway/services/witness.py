@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.domain.command import Command
 from gateway.domain.outcome import Refusal
 from gateway.domain.receipt import Result
-from gateway.storage.conformance import BOOKED, REPLAYED, ConformanceEvent
+from gateway.storage.conformance import BOOKED, CATCH_UP, REPLAYED, ConformanceEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Witness:
                     partner_id=command.partner_id,
                     at_ms=self.clock(),
                     key_id=command.key_id,
-                    method=command.METHOD,
+                    method=CATCH_UP if command.event is not None else command.METHOD,
                     entry_id=command.entry_id,
                     outcome=_outcome(result),
                 )

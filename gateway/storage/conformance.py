@@ -16,6 +16,7 @@ from gateway.storage.tables_directory import conformance_events, conformance_run
 
 EVENTS_MAX = 10_000  # of each run
 BOOKED, REPLAYED = "BOOKED", "REPLAYED"
+CATCH_UP = "SubmitOffline"  # the call of whatever a till did without a connection
 
 _OPEN = select(conformance_runs.c.partner_id, conformance_runs.c.started_at_ms).where(conformance_runs.c.ended_at_ms.is_(None))
 
