@@ -91,7 +91,8 @@ def test_values_arrive_as_they_are_and_return_as_they_were(network: GivenNetwork
 def test_many_rows_go_in_short_ranges_and_are_counted(network: GivenNetwork, target: Engine) -> None:
     """One more and one less than a whole number of ranges; progress names both numbers."""
     for count in (3 * RANGE_ROWS - 1, 3 * RANGE_ROWS, 3 * RANGE_ROWS + 1):
-        rows = [{"identifier_hash": f"{number:064}", "kind": "card", "member_id": "m"} for number in range(count)]
+        same = {"kind": "card", "member_id": "m", "tail": "", "valid_until_ms": 0, "entry_id": "e", "used_by": ""}
+        rows = [{"identifier_hash": f"{number:064}", **same} for number in range(count)]
         with writing(network.engine) as connection:
             connection.execute(delete(member_identifiers))
             connection.execute(insert(member_identifiers), rows)
@@ -254,6 +255,14 @@ def _write_half(path: Path) -> None:
 def _any_row(table: Table) -> dict[str, object]:
     """A row that its constraints let in."""
     plain: dict[type, object] = {int: 1, bytes: b"", str: ""}
-    fitting = {"state": "OPEN" if table.name in {"windows", "holds"} else "APPLIED", "status": "ACTIVE", "creditor_id": "other"}
+    fitting: dict[str, object] = {
+        "state": "OPEN" if table.name in {"windows", "holds"} else "APPLIED",
+        "status": "ACTIVE",
+        "creditor_id": "other",
+    }
+    if table.name == "members":
+        fitting = {"status": 1}
+    elif table.name == "member_identifiers":
+        fitting = {"kind": "card", "valid_until_ms": 0}
     row = {column.name: plain[column.type.python_type] for column in table.columns}
     return row | {name: value for name, value in (fitting | {"expired_points": 0}).items() if name in row}

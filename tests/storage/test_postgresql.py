@@ -125,7 +125,8 @@ def test_statistics_are_renewed_when_somebody_asks_large_questions(engine: Engin
     """Of a table that was just filled the server knows nothing, and would guess."""
     known = "SELECT reltuples::int FROM pg_class WHERE relname = 'member_identifiers'"
     with writing(engine) as connection:
-        connection.exec_driver_sql("INSERT INTO member_identifiers SELECT n::text, 'card', 'm' FROM generate_series(1, 300) AS n")
+        columns = "n::text, 'card', 'm', '', 0, 'e', ''"
+        connection.exec_driver_sql(f"INSERT INTO member_identifiers SELECT {columns} FROM generate_series(1, 300) AS n")
         before = connection.exec_driver_sql(known).scalar()
         refresh_statistics(connection)
 
