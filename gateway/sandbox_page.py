@@ -31,8 +31,8 @@ be taken for one of a real network, and no request that was signed for it holds 
 Reasons, and what the cashier should read, are in [errors.md](errors.md).
 
 Your till is judged here, too: `tallystick --config sandbox/net/tallystick.toml partners conformance start meadow`; let it sell,
-repeat, correct a clock that you set wrong (the card SANDBOX-CLOCK alone does not show that), refund, and catch up after an outage; then
-the same with `show` instead of `start` says what is missing.
+repeat, correct a clock that you set wrong (the card SANDBOX-CLOCK alone does not show that), refund, and catch up after an
+outage; then the same with `show` instead of `start` says what is missing.
 
 `tallystick sandbox DIR` uses another folder; a folder that holds anything else is refused. To begin anew, remove the folder.
 

@@ -23,6 +23,7 @@ ALLOWED_OFFLINE: Mapping[str, bool] = MappingProxyType(
         "transfer": False,
         "checkout": True,  # in money; what points pay of it needs the gateway's word
         "refund": True,
+        "donate": False,
         "claim": False,  # somebody may have the points of the receipt already
     }
 )

@@ -103,6 +103,9 @@ def test_each_command_may_happen_offline_or_is_refused_by_name(field: str, termi
         "refund": points_pb2.Command(
             refund=till_pb2.RefundRequest(idempotency_key="one", original_idempotency_key="early", member=member, amount=basket)
         ),
+        "donate": points_pb2.Command(
+            donate=member_pb2.DonatePointsRequest(idempotency_key="one", member=member, charity_id="globex", points=1)
+        ),
         "claim": points_pb2.Command(
             claim=till_pb2.ClaimReceiptRequest(idempotency_key="one", member=member, total=basket, receipt_number="1")
         ),
