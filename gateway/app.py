@@ -181,11 +181,7 @@ class App:
         gate = SignatureGate(directory, record=failures.record, failures_per_s_max=limits.auth_failures_per_s_max)
         self._doorkeeper = Doorkeeper(
             gate,
-            limits=CallLimits(
-                body_timeout_ms=limits.body_timeout_ms,
-                deadline_ms_max=limits.deadline_ms_max,
-                partner_calls_per_s_max=limits.partner_calls_per_s_max,
-            ),
+            limits=_call_limits(config),
             log=self._log,
             clock=self._clock,
             sign_answer=services.signed,
@@ -232,6 +228,15 @@ class App:
     async def look_around(self) -> None:
         """Looks now at what is looked at every second anyway."""
         await self._house.look_around()
+
+
+def _call_limits(config: Config) -> CallLimits:
+    limits = config.gateway
+    return CallLimits(
+        body_timeout_ms=limits.body_timeout_ms,
+        deadline_ms_max=limits.deadline_ms_max,
+        partner_calls_per_s_max=limits.partner_calls_per_s_max,
+    )
 
 
 def _tls_files(config: Config) -> TlsFiles:
