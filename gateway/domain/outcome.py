@@ -121,6 +121,16 @@ CURABLE = frozenset(
     }
 )
 
+# What a command that has happened is booked in spite of, with a warning: nobody can take the goods back.
+OVERRIDDEN = frozenset(
+    {
+        Reason.PARTNER_NOT_ACTIVE,
+        Reason.NET_DEBIT_CAP_EXCEEDED,
+        Reason.MEMBER_DAILY_LIMIT,
+        Reason.TERMINAL_DAILY_LIMIT,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

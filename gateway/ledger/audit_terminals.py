@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.domain.derivation import derive
 from gateway.domain.errors import SignatureError
 from gateway.domain.events import GENESIS_HASH, NEVER_BOOKED, Event, Terminal
-from gateway.domain.outcome import Reason
+from gateway.domain.outcome import OVERRIDDEN
 from gateway.domain.partner import PartnerKey
 from gateway.domain.signing import load_verifier
 from gateway.ledger.audit_facts import Facts
@@ -20,7 +20,6 @@ from gateway.storage import audit_terminals as stored
 from gateway.storage.directory import load_keys
 
 EVENTS_PER_READ = 5_000
-_WARNS = frozenset({Reason.NET_DEBIT_CAP_EXCEEDED.value, Reason.PARTNER_NOT_ACTIVE.value})
 
 EntryOfEvent = Callable[[str, bytes], str]
 """See `ReceiptForm.entry_of_event`."""
@@ -157,7 +156,7 @@ def _prove_warnings(connection: Connection, failures: Failures, partners: Collec
                 ("ordinal", before.ordinal + 1 if goes_on else 0, row.ordinal),
                 ("entry", row.event_entry_id, row.entry_id),
                 ("time of booking", row.entry_booked_at_ms, row.booked_at_ms),
-                ("reason that an event overrides", True, row.reason in _WARNS),
+                ("reason that an event overrides", True, row.reason in OVERRIDDEN),
                 ("a partner of the network", True, row.partner_id in partners),
             ],
         )

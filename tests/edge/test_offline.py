@@ -10,11 +10,15 @@ from grpc import StatusCode
 
 from gateway.domain.events import ALLOWED_OFFLINE
 from gateway.domain.partner import PartnerStatus
+from gateway.edge.events import entry_of_event
+from gateway.edge.receipts import decode_receipt, encode_receipt
+from gateway.ledger.audit import audit
+from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.services.offline import CALLS_WAITING_MAX
 from gateway.storage.engine import writing
 from partners.pos import requests
 from partners.proposals import change_status
-from tallystick.v1 import member_pb2, points_pb2, till_pb2, types_pb2
+from tallystick.v1 import errors_pb2, member_pb2, points_pb2, till_pb2, types_pb2
 from tests.edge.conftest import DAY_MS, HOUR_MS
 from tests.edge.running import issue_request, refusal, seen
 from tests.edge.terminals import Terminal, outcome, outcomes, receipt, signed_receipt
@@ -254,3 +258,26 @@ def test_few_calls_catch_up_at_once_some_wait_and_the_others_come_again(terminal
 
     assert turned_away == ["QUEUE_FULL"] * 2
     assert ended == ["BOOKED"] * CALLS_WAITING_MAX + ["QUEUE_FULL"] * 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [("member_day_issued_max", "MEMBER_DAILY_LIMIT"), ("terminal_day_issued_max", "TERMINAL_DAILY_LIMIT")]
+)
+def test_what_goes_beyond_a_day_is_booked_with_a_warning_that_the_audit_knows(
+    limit: str, reason: str, terminal: Terminal, network: GivenNetwork
+) -> None:
+    """The goods are gone. Online the next sale is refused."""
+    member_id = terminal.caller.enrol("CARD-1")
+    network.limits("acme", "2026-06-01", **{limit: 10})
+    answers = terminal.send(terminal.sales(member_id, 1_000, 200, key="sale"))
+    online = refusal(lambda: terminal.caller.issue(member_id, 200, "online"))
+    form = ReceiptForm(encode_receipt, decode_receipt, entry_of_event)
+    report = audit(network.engine, full=True, now_ms=network.now_ms, receipts=form)
+
+    assert outcomes(answers) == ["BOOKED", "BOOKED"]
+    assert [[errors_pb2.ErrorReason.Name(one.reason) for one in answer.warnings] for answer in answers] == [
+        [],
+        [f"ERROR_REASON_{reason}"],
+    ]
+    assert online.reason == reason
+    assert report.failures == ()

@@ -161,9 +161,9 @@ class EventWarning(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
     reason: _errors_pb2.ErrorReason.ValueType
-    """NET_DEBIT_CAP_EXCEEDED or PARTNER_NOT_ACTIVE."""
+    """NET_DEBIT_CAP_EXCEEDED, PARTNER_NOT_ACTIVE, MEMBER_DAILY_LIMIT or TERMINAL_DAILY_LIMIT."""
     partner_id: _builtins.str
-    """The partner whose cap or suspension it is: the caller, or a funder of the offer."""
+    """The partner whose cap, limit or suspension it is: the caller, or a funder of the offer."""
     def __init__(
         self,
         *,

@@ -67,8 +67,8 @@ class OfflineServiceServicer:
 
         An event whose command is refused has an answer like any other, and the chain goes on behind it. Its refusal is for good,
         whatever the reason: MALFORMED_MESSAGE, OFFLINE_NOT_ALLOWED, PARTNER_MISMATCH, INVALID_FIELDS, or what the single call is
-        refused with. A net debit cap refuses no event, nor does a suspension that came after it: see `EventAnswer.warnings`. While
-        the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
+        refused with. Neither a net debit cap nor a day's limit refuses an event, nor does a suspension that came after it: see
+        `EventAnswer.warnings`. While the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,8 +47,8 @@ class OfflineServiceStub:
 
     An event whose command is refused has an answer like any other, and the chain goes on behind it. Its refusal is for good,
     whatever the reason: MALFORMED_MESSAGE, OFFLINE_NOT_ALLOWED, PARTNER_MISMATCH, INVALID_FIELDS, or what the single call is
-    refused with. A net debit cap refuses no event, nor does a suspension that came after it: see `EventAnswer.warnings`. While
-    the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
+    refused with. Neither a net debit cap nor a day's limit refuses an event, nor does a suspension that came after it: see
+    `EventAnswer.warnings`. While the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
     """
     GetTerminal: _grpc.UnaryUnaryMultiCallable[_offline_pb2.GetTerminalRequest, _offline_pb2.GetTerminalResponse]
     """How far the gateway is with the calling terminal's events."""
@@ -72,8 +72,8 @@ class OfflineServiceAsyncStub(OfflineServiceStub):
 
     An event whose command is refused has an answer like any other, and the chain goes on behind it. Its refusal is for good,
     whatever the reason: MALFORMED_MESSAGE, OFFLINE_NOT_ALLOWED, PARTNER_MISMATCH, INVALID_FIELDS, or what the single call is
-    refused with. A net debit cap refuses no event, nor does a suspension that came after it: see `EventAnswer.warnings`. While
-    the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
+    refused with. Neither a net debit cap nor a day's limit refuses an event, nor does a suspension that came after it: see
+    `EventAnswer.warnings`. While the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
     """
     GetTerminal: _aio.UnaryUnaryMultiCallable[_offline_pb2.GetTerminalRequest, _offline_pb2.GetTerminalResponse]  # type: ignore[assignment]
     """How far the gateway is with the calling terminal's events."""
@@ -100,8 +100,8 @@ class OfflineServiceServicer(metaclass=_abc_1.ABCMeta):
 
         An event whose command is refused has an answer like any other, and the chain goes on behind it. Its refusal is for good,
         whatever the reason: MALFORMED_MESSAGE, OFFLINE_NOT_ALLOWED, PARTNER_MISMATCH, INVALID_FIELDS, or what the single call is
-        refused with. A net debit cap refuses no event, nor does a suspension that came after it: see `EventAnswer.warnings`. While
-        the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
+        refused with. Neither a net debit cap nor a day's limit refuses an event, nor does a suspension that came after it: see
+        `EventAnswer.warnings`. While the partner is suspended, a call with later events fails as a whole with PARTNER_NOT_ACTIVE.
         """
 
     @_abc_1.abstractmethod
