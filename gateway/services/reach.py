@@ -3,9 +3,12 @@
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from gateway.storage.books import lock_heads
 from gateway.storage.directory import directory_version
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import StoreUnavailable, translate
+
+_FIRST_LANE = 0  # is always there
 
 
 class StoreReach:
@@ -28,9 +31,14 @@ class StoreReach:
             self.lost(error)
 
     def probe(self, connection: Connection) -> None:
-        """A chore of the writer's: a transaction like those that book, without a booking."""
+        """A chore of the writer's: a transaction like those that book, without a booking.
+
+        Once batches failed it takes a head as they do: else it would call a store reached in which nobody can book.
+        """
         try:
             with writing_on(connection):
+                if not self.is_reached:
+                    lock_heads(connection, (_FIRST_LANE,))
                 directory_version(connection)
         except DBAPIError as error:
             self.lost(translate(error))
