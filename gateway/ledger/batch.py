@@ -18,6 +18,7 @@ from gateway.storage.booking import save_book
 from gateway.storage.books import load_book, load_book_for_expiry, lock_heads
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import translate
+from gateway.storage.log_copier import copied_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +70,42 @@ def expire_lots(
     Safe to repeat. Raises StoreError; then what came before may have been written.
     """
     pace = pace or Pace()
-    points, lanes, waiting = 0, 1, list(overdue)
-    while waiting:
-        lane = lane_of(bucket_of(waiting[0][0]), lanes)
-        here, elsewhere = _part_of(waiting, lane, lanes, rows_max=pace.rows)
-        began_ns = 0
-        try:
-            with writing_on(connection):
-                locked = lock_heads(connection, (lane,))
-                began_ns = time.perf_counter_ns()
-                if locked.lanes == lanes:
-                    book = load_book_for_expiry(connection, here, locked=locked, now_ms=now_ms, terms=load_terms(connection))
-                    points += book.expire_overdue(here)
-                    save_book(connection, book)
-                    waiting = elsewhere
-        except DBAPIError as error:
-            raise translate(error) from error
-        if locked.lanes == lanes:
+    points, lanes = 0, 1
+    waiting = _by_lane(overdue, lanes)
+    with copied_beside(connection) as wrote:
+        while waiting:
+            lane, its_lots = next(iter(waiting.items()))
+            here = its_lots[: pace.rows]
+            began_ns = 0
+            try:
+                with writing_on(connection):
+                    locked = lock_heads(connection, (lane,))
+                    began_ns = time.perf_counter_ns()
+                    if locked.lanes == lanes:
+                        book = load_book_for_expiry(connection, here, locked=locked, now_ms=now_ms, terms=load_terms(connection))
+                        points += book.expire_overdue(here)
+                        save_book(connection, book)
+            except DBAPIError as error:
+                raise translate(error) from error
+            if locked.lanes != lanes:
+                lanes = locked.lanes
+                waiting = _by_lane([lot for lots in waiting.values() for lot in lots], lanes)
+                continue
+            waiting[lane] = its_lots[len(here) :]
+            if not waiting[lane]:
+                del waiting[lane]
             pace.took(len(here), time.perf_counter_ns() - began_ns)
+            wrote(len(here))
             pace.rest(connection)
-        lanes = locked.lanes
     return points
 
 
-def _part_of(
-    lots: Sequence[tuple[str, str]], lane: int, lanes: int, *, rows_max: int
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The first so many of a lane, and all others, in their order."""
-    here: list[tuple[str, str]] = []
-    others: list[tuple[str, str]] = []
+def _by_lane(lots: Sequence[tuple[str, str]], lanes: int) -> dict[int, list[tuple[str, str]]]:
+    """In their order within each lane."""
+    parts: dict[int, list[tuple[str, str]]] = {}
     for lot in lots:
-        is_here = len(here) < rows_max and lane_of(bucket_of(lot[0]), lanes) == lane
-        (here if is_here else others).append(lot)
-    return here, others
+        parts.setdefault(lane_of(bucket_of(lot[0]), lanes), []).append(lot)
+    return parts
 
 
 def _run(

@@ -5,6 +5,8 @@ Nothing depends on it: a log that is not copied back only grows, and from `LATE_
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -68,6 +70,22 @@ class LogCopier:
                 is_busy, pages, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 if is_busy or copied == pages:
                     return
+
+
+@contextmanager
+def copied_beside(connection: Connection) -> Iterator[Callable[[int], None]]:
+    """For a job that commits much: gives what to tell of its commits, by what they wrote. Nothing to do on PostgreSQL."""
+    if connection.dialect.name != "sqlite":
+        yield lambda _commands: None
+        return
+    copier = LogCopier(connection.engine)
+    copier.take_over(connection)
+    try:
+        yield copier.wrote
+    finally:
+        copier.close()
+        if not connection.invalidated:
+            copier.give_back(connection)
 
 
 def _set_pages(connection: Connection, pages: int) -> None:

@@ -1,13 +1,14 @@
 """Copying SQLite's log back beside the commits: all of it, and without ever being needed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from gateway.storage.engine import CHECKPOINT_PAGES, open_engine, writing, writing_on
-from gateway.storage.log_copier import COPY_EVERY, LATE_PAGES, LogCopier
+from gateway.storage.log_copier import COPY_EVERY, LATE_PAGES, LogCopier, copied_beside
 
 
 @pytest.fixture
@@ -84,3 +85,18 @@ def test_a_reader_that_looks_at_an_old_state_is_not_disturbed(engine: Engine, tm
         LogCopier(engine).close()
 
     assert (seen, still_seen, in_the_file_alone(tmp_path)) == (1, 1, 6)
+
+
+def test_what_a_job_commits_is_copied_beside_it(engine: Engine, tmp_path: Path) -> None:
+    """Also if the job fails: the connection goes on as before."""
+    with engine.connect() as connection:
+        with suppress(LookupError), copied_beside(connection) as wrote:
+            write(connection, 20)
+            wrote(20)
+            meanwhile = pages_when_it_is_copied(connection)
+            connection.rollback()
+            raise LookupError
+        afterwards = pages_when_it_is_copied(connection)
+
+    assert in_the_file_alone(tmp_path) == 20
+    assert (meanwhile, afterwards) == (LATE_PAGES, CHECKPOINT_PAGES)
