@@ -1,5 +1,6 @@
 """What each kind of decision builds on, and what it changes: one function a kind, all in the approval's transaction."""
 
+from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
@@ -24,4 +25,5 @@ RULINGS: Rulings = {
     DecisionKind.RELEASE_TERMINAL: Ruling(rulings_terminals.stale_release, rulings_terminals.apply_release),
     DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING,
     DecisionKind.RECEIPT_KEY: RECEIPT_KEY_RULING,
+    DecisionKind.BREAKAGE_ESTIMATE: BREAKAGE_ESTIMATE_RULING,
 }

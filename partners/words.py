@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.documents import (
     Document,
+    estimate_of,
     network_terms_of,
     offer_of,
     partner_limits_of,
@@ -111,6 +112,16 @@ def _offer(document: Document) -> str:
     return f"offer {offer.offer_id}: {offer_words(offer)}"
 
 
+def _breakage_estimate(document: Document) -> str:
+    estimate = estimate_of(document["estimate"])
+    value = estimate.point_value_micros
+    how = f"redeemed ones worth {format_micros(value)} minor units to their members" if value else "taken at their issue price"
+    return (
+        f"of all points that {estimate.partner_id} issues, {estimate.expected_share} are expected to be redeemed, "
+        f"from {estimate.effective_from}; {how}"
+    )
+
+
 def _receipt_key(document: Document) -> str:
     key = document["receipt_key"]
     return (
@@ -136,6 +147,7 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.PARTNER_LIMITS: _partner_limits,
     DecisionKind.OFFER: _offer,
     DecisionKind.RECEIPT_KEY: _receipt_key,
+    DecisionKind.BREAKAGE_ESTIMATE: _breakage_estimate,
     DecisionKind.RELEASE_TERMINAL: lambda document: (
         f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
     ),

@@ -20,6 +20,7 @@ from gateway.storage.errors import translate
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
+from settlement.cli_liability import estimates, liability
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import FORMS, net_positions
@@ -185,6 +186,10 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
     with only_run(context.engine), _faults_named():
         folder = write_window(context.engine, out_dir or context.config.statements_dir, audience=audience, window=window)
     _print_files(folder)
+
+
+settlement.add_command(liability)
+settlement.add_command(estimates)
 
 
 @contextmanager

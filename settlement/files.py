@@ -1,14 +1,11 @@
 """The files of a window: each whole or absent, and the folder complete when it appears."""
 
-import hashlib
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from gateway.domain.canonical import canonical
+from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window
 from gateway.storage.engine import reading
@@ -17,6 +14,7 @@ from settlement.instruction import instructions_document, instructions_text
 from settlement.report import report_text, sheets
 from settlement.statement import LINES_HEADER, line_text, statement_text
 from settlement.store import load_instructions, load_obligations, load_positions
+from settlement.whole import write_whole
 
 _LINES_PER_READ = 5_000
 
@@ -32,23 +30,9 @@ def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window
     Files of a partner begin with its id, those of the operator with "operator.", which is no partner's id. The manifest
     names all others with their SHA-256 and is written last. Raises OSError; then a folder that stood before is as it was.
     """
+    head: dict[str, Plain] = {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id}
     target = window_folder(out_dir, window.window_id)
-    partial = out_dir / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    hashes = {name: _write(partial / name, content) for name, content in _contents(engine, audience, window)}
-    manifest = canonical(
-        {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id, "files": hashes}
-    )
-    _write(partial / _MANIFEST, [manifest])
-    os.sync()  # once: syncing a thousand files one by one takes longer than writing them
-    if target.exists():
-        for name in [*hashes, _MANIFEST]:
-            (partial / name).replace(target / name)
-        partial.rmdir()
-    else:
-        partial.rename(target)
-    return target
+    return write_whole(target, _contents(engine, audience, window), manifest=_MANIFEST, head=head)
 
 
 _MANIFEST = f"{OPERATOR}.manifest.json"
@@ -92,13 +76,3 @@ def _lines(engine: Engine, window_id: int, partner_id: str) -> Iterator[bytes]:
             return
         yield "".join(map(line_text, lines)).encode()
         after = lines[-1].line_number
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> str:
-    """Answers the SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with path.open("xb") as file:
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-    return digest.hexdigest()

@@ -29,6 +29,7 @@ class DecisionKind(enum.StrEnum):
     RECEIPT_KEY = "receipt-key"
     RELEASE_TERMINAL = "release-terminal"
     CONFORMANCE_RULE = "conformance-rule"
+    BREAKAGE_ESTIMATE = "breakage-estimate"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -45,6 +46,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.OFFER,
         DecisionKind.RECEIPT_KEY,
         DecisionKind.CONFORMANCE_RULE,
+        DecisionKind.BREAKAGE_ESTIMATE,
     }
 )
 

@@ -35,6 +35,9 @@ STATUS_AFTER = {
     DecisionKind.ACTIVATE_PARTNER: PartnerStatus.ACTIVE,
 }
 
+# Rules for what is decided later, and what only reports ask for: the decision is all there is.
+_WITHOUT_ROWS = frozenset({DecisionKind.CONFORMANCE_RULE, DecisionKind.BREAKAGE_ESTIMATE})
+
 
 @dataclass(frozen=True, slots=True)
 class Consent:
@@ -125,7 +128,7 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         _rotate(directory, receipt_key_of(document["receipt_key"], valid_from_ms=at_ms), at_ms + document["overlap_ms"])
     elif kind is DecisionKind.RELEASE_TERMINAL:
         directory.released[document["terminal_id"]] = document["conflicts"]
-    elif kind is not DecisionKind.CONFORMANCE_RULE:  # which is a rule for what is decided later, and changes no row
+    elif kind not in _WITHOUT_ROWS:
         _replace_terms(directory, kind, document, decision_id)
 
 

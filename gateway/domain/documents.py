@@ -12,6 +12,7 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
+from gateway.domain.estimate import BreakageEstimate
 from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
 from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
@@ -155,6 +156,26 @@ def offer_of(plain: Document) -> Offer:
         minimum_amount=plain["minimum_amount"],
         unit=plain["unit"],
         shares=tuple((partner_id, Rate.parse(share)) for partner_id, share in plain["shares"]),
+    )
+
+
+def estimate_plain(estimate: BreakageEstimate) -> dict[str, Plain]:
+    """A breakage estimate inside a document."""
+    return {
+        "partner_id": estimate.partner_id,
+        "effective_from": estimate.effective_from.isoformat(),
+        "expected_share": str(estimate.expected_share),
+        "point_value_micros": estimate.point_value_micros,
+    }
+
+
+def estimate_of(plain: Document) -> BreakageEstimate:
+    """The inverse of `estimate_plain`."""
+    return BreakageEstimate(
+        partner_id=plain["partner_id"],
+        effective_from=parse_date(plain["effective_from"]),
+        expected_share=Rate.parse(plain["expected_share"]),
+        point_value_micros=plain["point_value_micros"],
     )
 
 

@@ -1,0 +1,185 @@
+"""Reads the roll-forward from the books in short ranges, while the gateway goes on: no write, and no transaction that lasts.
+
+Two ways lead to what is open at some place of the books, and share no sum: all postings since the first day, and the running
+values of lots and debts, less or more what was booked between then and when they were read.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from gateway.breakage_estimates import Estimates
+from gateway.domain.entry import DEBT_SIGN, LOT_SIGN, PostingKind
+from gateway.domain.errors import BooksBroken
+from gateway.domain.estimate import place_in_force
+from gateway.domain.pricing import reimbursement_micros
+from gateway.domain.terms import day_ends_at_ms
+from gateway.storage.engine import reading
+from settlement import liability_store as store
+from settlement.liability import Movements, Open, Place, by_expiry_month
+from settlement.liability_store import LotFacts
+from settlement.obligation import Cards, card_of
+
+ENTRIES_PER_READ = 2_000
+LOTS_PER_READ = 10_000
+_ENTRIES_PER_PROGRESS = 100_000
+MISSING = "an entry names a lot that is missing; run 'tallystick audit --full'"
+
+Ends = Mapping[int, int]
+"""A place of the books: the last sequence of each lane; 0, or no lane at all, where there is nothing yet."""
+
+NOWHERE: Ends = {}
+"""Before the first entry."""
+
+
+@dataclass(slots=True)
+class Placing:
+    """Knows the place of a lot, given the breakage estimates; without any, all points of a price stand together."""
+
+    estimates: Estimates = field(default_factory=dict)
+    _known: dict[LotFacts, Place] = field(default_factory=dict)
+
+    def __call__(self, lot: LotFacts) -> Place:
+        """Where a lot belongs."""
+        place = self._known.get(lot)
+        if place is None:
+            issuer_id, month, currency, price_micros, day = lot
+            estimate = place_in_force(self.estimates.get(issuer_id, ()), date.fromisoformat(day))
+            place = self._known[lot] = Place(issuer_id, month, currency, price_micros, estimate)
+        return place
+
+
+def ends_of_day(engine: Engine, zone: ZoneInfo, on: date) -> Ends:
+    """What was booked by the end of a date of the network's."""
+    at_ms = day_ends_at_ms(on, zone)
+    with reading(engine) as connection:
+        last = store.load_ends(connection)
+        return {lane: store.last_booked_before(connection, lane, last=last[lane], at_ms=at_ms) for lane in last}
+
+
+def read_movements(
+    engine: Engine,
+    placing: Placing,
+    cards: Cards,
+    *,
+    after: Ends = NOWHERE,
+    ends: Ends,
+    progress: Callable[[str], None] = lambda _line: None,
+) -> Movements:
+    """What moved between two places of the books, summed up from the postings. Raises BooksBroken where a lot is missing."""
+    movements, read = Movements(), 0
+    for lane, first, last in ranges(after, ends):
+        with reading(engine) as connection:
+            of_lots = store.load_lot_movements(connection, lane, first, last)
+            of_causes = store.load_cause_movements(connection, lane, first, last)
+            sales = store.load_sales(connection, lane, first, last)
+            named = {lot_id for _, own_id, cause_id, _ in of_causes for lot_id in (own_id, cause_id) if lot_id}
+            facts = store.load_lot_facts(connection, named)
+        places = _places(placing, facts, named)
+        for kind, counterparty_id, version, lot, points in of_lots:
+            if lot[0] is None:
+                raise BooksBroken(f"lane {lane}, sequences {first} to {last}: {MISSING}")
+            movements.take(PostingKind(kind), points, own=placing(lot), cause=None)
+            if kind in _AT_TILL:
+                card, net = card_of(cards, counterparty_id, version), _AT_TILL[kind] * points
+                movements.redeemed_at[counterparty_id] += net
+                movements.reimbursed_micros[lot[0], card.currency] += reimbursement_micros(net, card)
+        for kind, own_id, cause_id, points in of_causes:
+            movements.take(PostingKind(kind), points, own=places[own_id] if own_id else None, cause=places[cause_id])
+        for lot, amount in sales:
+            movements.sales[placing(lot)] += amount
+        read += last - first + 1
+        if read % _ENTRIES_PER_PROGRESS < last - first + 1:
+            progress(f"  {read} entries read")
+    return movements
+
+
+def open_points_at(engine: Engine, ends: Ends, placing: Placing | None = None) -> Open:
+    """Open lots less debts at a place of the books, from their running values: they cost the lots, not the entries.
+
+    Read piece by piece, each with the place at which it was read; what was booked between that and `ends` is then added
+    or taken off. Raises BooksBroken where a lot is missing.
+    """
+    placing = placing or Placing()
+    found: Open = Counter()
+    pieces = _read_lots(engine, placing, found)
+    with reading(engine) as connection:
+        debts_seen, owed = store.load_ends(connection), store.load_open_debts(connection)
+        facts = store.load_lot_facts(connection, owed.keys())
+    places = _places(placing, facts, owed)
+    for cause_id, points in owed.items():
+        found[places[cause_id]] -= points
+    seen = [ends, debts_seen, *(piece.seen for piece in pieces)]
+    lanes = {lane for one in seen for lane in one}
+    earliest = {lane: min(one.get(lane, 0) for one in seen) for lane in lanes}
+    latest = {lane: max(one.get(lane, 0) for one in seen) for lane in lanes}
+    bounds = [piece.last_lot_id for piece in pieces[:-1]]
+    for lane, first, last in ranges(earliest, latest):
+        with reading(engine) as connection:
+            steps = store.load_steps(connection, lane, first, last)
+            named = {lot_id for _, _, own_id, cause_id, _ in steps for lot_id in (own_id, cause_id) if lot_id}
+            facts = store.load_lot_facts(connection, named)
+        places = _places(placing, facts, named)
+        for sequence, number, lot_id, cause_id, points in steps:
+            kind, is_wanted = PostingKind(number), sequence <= ends.get(lane, 0)
+            if LOT_SIGN[kind]:
+                was_seen = sequence <= pieces[bisect_left(bounds, lot_id)].seen.get(lane, 0)
+                found[places[lot_id]] += (is_wanted - was_seen) * LOT_SIGN[kind] * points
+            if DEBT_SIGN[kind]:
+                was_seen = sequence <= debts_seen.get(lane, 0)
+                found[places[cause_id]] -= (is_wanted - was_seen) * DEBT_SIGN[kind] * points
+    return found
+
+
+def liability_by_expiry_month(engine: Engine, ends: Ends) -> dict[tuple[str, str], tuple[int, int]]:
+    """By currency and expiry month, all issuers together: open points less debt, and their value at issue prices in micros.
+
+    For a closed window `ends` is {lane.lane: lane.last for lane in window.ranges}: the same whenever it is asked.
+    """
+    return by_expiry_month(open_points_at(engine, ends))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Lots up to an id, as they stood when each lane had come to `seen`."""
+
+    last_lot_id: str
+    seen: Ends
+
+
+def _read_lots(engine: Engine, placing: Placing, found: Open) -> list[_Piece]:
+    """Adds up all open lots, piece by piece; the last piece is what lies beyond all lots that there are."""
+    pieces: list[_Piece] = []
+    after = ""
+    while True:
+        with reading(engine) as connection:
+            last_lot_id, seen = store.last_lot_of_piece(connection, after=after, limit=LOTS_PER_READ), store.load_ends(connection)
+            opened = store.load_open_lots(connection, after=after, last=last_lot_id) if last_lot_id else []
+        pieces.append(_Piece(last_lot_id, seen))
+        if not last_lot_id:
+            return pieces
+        for lot, points in opened:
+            found[placing(lot)] += points
+        after = last_lot_id
+
+
+def ranges(after: Ends, ends: Ends) -> Iterator[tuple[int, int, int]]:
+    """Lane by lane the sequences in between, in short pieces: both ends included."""
+    for lane in sorted(ends):
+        for first in range(after.get(lane, 0) + 1, ends[lane] + 1, ENTRIES_PER_READ):
+            yield lane, first, min(first + ENTRIES_PER_READ - 1, ends[lane])
+
+
+def _places(placing: Placing, facts: Mapping[str, LotFacts], named: Mapping[str, int] | set[str]) -> dict[str, Place]:
+    missing = sorted(set(named) - facts.keys())
+    if missing:
+        raise BooksBroken(f"lot {missing[0]}: {MISSING}")
+    return {lot_id: placing(lot) for lot_id, lot in facts.items()}
+
+
+_AT_TILL = {PostingKind.REDEEM.value: 1, PostingKind.RESTORE.value: -1}
