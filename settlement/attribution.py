@@ -15,7 +15,7 @@ from gateway.domain.entry import PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.statement import REDEMPTION, RESTORATION
 from gateway.storage.engine import reading
-from settlement.liability_reading import MISSING, Ends, ranges
+from settlement.liability_reading import ENTRIES_PER_READ, MISSING, Ends, ranges
 from settlement.liability_store import load_origins, load_redemptions
 
 COLUMNS = (
@@ -40,13 +40,13 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@")
 
 
-def attribution_lines(engine: Engine, *, after: Ends, ends: Ends) -> Iterator[bytes]:
+def attribution_lines(engine: Engine, *, after: Ends, ends: Ends, entries_per_read: int = ENTRIES_PER_READ) -> Iterator[bytes]:
     """The list as CSV, in the order of the books, piece by piece in bounded memory; points of a restoration are negative.
 
     A till's receipt number that a spreadsheet would take for a formula begins with an apostrophe. Raises BooksBroken.
     """
     yield _text([COLUMNS])
-    for lane, first, last in ranges(after, ends):
+    for lane, first, last in ranges(after, ends, entries_per_read):
         with reading(engine) as connection:
             rows = load_redemptions(connection, lane, first, last)
             origins = load_origins(connection, {row.origin_entry_id for row in rows if row.lot_id is not None})

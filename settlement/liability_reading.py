@@ -70,10 +70,11 @@ def read_movements(
     after: Ends = NOWHERE,
     ends: Ends,
     progress: Callable[[str], None] = lambda _line: None,
+    entries_per_read: int = ENTRIES_PER_READ,
 ) -> Movements:
     """What moved between two places of the books, summed up from the postings. Raises BooksBroken where a lot is missing."""
     movements, read = Movements(), 0
-    for lane, first, last in ranges(after, ends):
+    for lane, first, last in ranges(after, ends, entries_per_read):
         with reading(engine) as connection:
             of_lots = store.load_lot_movements(connection, lane, first, last)
             of_causes = store.load_cause_movements(connection, lane, first, last)
@@ -99,7 +100,7 @@ def read_movements(
     return movements
 
 
-def open_points_at(engine: Engine, ends: Ends, placing: Placing | None = None) -> Open:
+def open_points_at(engine: Engine, ends: Ends, placing: Placing | None = None, *, lots_per_read: int = LOTS_PER_READ) -> Open:
     """Open lots less debts at a place of the books, from their running values: they cost the lots, not the entries.
 
     Read piece by piece, each with the place at which it was read; what was booked between that and `ends` is then added
@@ -107,7 +108,7 @@ def open_points_at(engine: Engine, ends: Ends, placing: Placing | None = None) -
     """
     placing = placing or Placing()
     found: Open = Counter()
-    pieces = _read_lots(engine, placing, found)
+    pieces = _read_lots(engine, placing, found, lots_per_read)
     with reading(engine) as connection:
         debts_seen, owed = store.load_ends(connection), store.load_open_debts(connection)
         facts = store.load_lot_facts(connection, owed.keys())
@@ -152,13 +153,13 @@ class _Piece:
     seen: Ends
 
 
-def _read_lots(engine: Engine, placing: Placing, found: Open) -> list[_Piece]:
+def _read_lots(engine: Engine, placing: Placing, found: Open, lots_per_read: int) -> list[_Piece]:
     """Adds up all open lots, piece by piece; the last piece is what lies beyond all lots that there are."""
     pieces: list[_Piece] = []
     after = ""
     while True:
         with reading(engine) as connection:
-            last_lot_id, seen = store.last_lot_of_piece(connection, after=after, limit=LOTS_PER_READ), store.load_ends(connection)
+            last_lot_id, seen = store.last_lot_of_piece(connection, after=after, limit=lots_per_read), store.load_ends(connection)
             opened = store.load_open_lots(connection, after=after, last=last_lot_id) if last_lot_id else []
         pieces.append(_Piece(last_lot_id, seen))
         if not last_lot_id:
@@ -168,11 +169,11 @@ def _read_lots(engine: Engine, placing: Placing, found: Open) -> list[_Piece]:
         after = last_lot_id
 
 
-def ranges(after: Ends, ends: Ends) -> Iterator[tuple[int, int, int]]:
-    """Lane by lane the sequences in between, in short pieces: both ends included."""
+def ranges(after: Ends, ends: Ends, length: int = ENTRIES_PER_READ) -> Iterator[tuple[int, int, int]]:
+    """Lane by lane the sequences in between, in pieces of at most `length`: both ends included."""
     for lane in sorted(ends):
-        for first in range(after.get(lane, 0) + 1, ends[lane] + 1, ENTRIES_PER_READ):
-            yield lane, first, min(first + ENTRIES_PER_READ - 1, ends[lane])
+        for first in range(after.get(lane, 0) + 1, ends[lane] + 1, length):
+            yield lane, first, min(first + length - 1, ends[lane])
 
 
 def _places(placing: Placing, facts: Mapping[str, LotFacts], named: Mapping[str, int] | set[str]) -> dict[str, Place]:
