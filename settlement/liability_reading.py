@@ -44,6 +44,11 @@ class Placing:
     estimates: Estimates = field(default_factory=dict)
     _known: dict[LotFacts, Place] = field(default_factory=dict)
 
+    @property
+    def divides_sales(self) -> bool:
+        """Whether any estimate asks for the price of sales: else nobody needs to read them."""
+        return any(one.estimate.point_value_micros for known in self.estimates.values() for one in known)
+
     def __call__(self, lot: LotFacts) -> Place:
         """Where a lot belongs."""
         place = self._known.get(lot)
@@ -76,22 +81,20 @@ def read_movements(
     movements, read = Movements(), 0
     for lane, first, last in ranges(after, ends, entries_per_read):
         with reading(engine) as connection:
-            of_lots = store.load_lot_movements(connection, lane, first, last)
-            of_causes = store.load_cause_movements(connection, lane, first, last)
-            sales = store.load_sales(connection, lane, first, last)
-            named = {lot_id for _, own_id, cause_id, _ in of_causes for lot_id in (own_id, cause_id) if lot_id}
-            facts = store.load_lot_facts(connection, named)
-        places = _places(placing, facts, named)
-        for kind, counterparty_id, version, lot, points in of_lots:
-            if lot[0] is None:
+            moved = store.load_movements(connection, lane, first, last)
+            sales = store.load_sales(connection, lane, first, last) if placing.divides_sales else []
+            causes = {one.cause_lot_id for one in moved if one.cause_lot_id}
+            facts = store.load_lot_facts(connection, causes)
+        places = _places(placing, facts, causes)
+        for one in moved:
+            if one.lot is None and one.kind not in _WITHOUT_LOT:
                 raise BooksBroken(f"lane {lane}, sequences {first} to {last}: {MISSING}")
-            movements.take(PostingKind(kind), points, own=placing(lot), cause=None)
-            if kind in _AT_TILL:
-                card, net = card_of(cards, counterparty_id, version), _AT_TILL[kind] * points
-                movements.redeemed_at[counterparty_id] += net
-                movements.reimbursed_micros[lot[0], card.currency] += reimbursement_micros(net, card)
-        for kind, own_id, cause_id, points in of_causes:
-            movements.take(PostingKind(kind), points, own=places[own_id] if own_id else None, cause=places[cause_id])
+            own = placing(one.lot) if one.lot else None
+            movements.take(one.kind, one.points, own=own, cause=places.get(one.cause_lot_id))
+            if own and one.kind in _AT_TILL:
+                card, net = card_of(cards, one.counterparty_id, one.version), _AT_TILL[one.kind] * one.points
+                movements.redeemed_at[one.counterparty_id] += net
+                movements.reimbursed_micros[own.issuer_id, card.currency] += reimbursement_micros(net, card)
         for lot, amount in sales:
             movements.sales[placing(lot)] += amount
         read += last - first + 1
@@ -183,4 +186,5 @@ def _places(placing: Placing, facts: Mapping[str, LotFacts], named: Mapping[str,
     return {lot_id: placing(lot) for lot_id, lot in facts.items()}
 
 
-_AT_TILL = {PostingKind.REDEEM.value: 1, PostingKind.RESTORE.value: -1}
+_AT_TILL = {PostingKind.REDEEM: 1, PostingKind.RESTORE: -1}
+_WITHOUT_LOT = frozenset({PostingKind.CLAWBACK_TO_DEBT, PostingKind.DEBT_OUT, PostingKind.DEBT_IN})

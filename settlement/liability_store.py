@@ -4,6 +4,7 @@ Nothing is written. Rows of one member are joined by its bucket; what lies elsew
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, literal_column, select
@@ -44,34 +45,41 @@ def last_booked_before(connection: Connection, lane: int, *, last: int, at_ms: i
     return low
 
 
-def load_lot_movements(connection: Connection, lane: int, first: int, last: int) -> list[tuple[int, str, int, LotFacts, int]]:
-    """Sums over a range of sequences: kind, counterparty, its card's version, what places the lot, points.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Points of postings that agree in all of this; `version` is of the counterparty's card.
 
-    Of kinds that are about their own lot alone. Where the lot is missing, its issuer is None.
+    `lot` places their lot, None where there is none; `cause_lot_id` is the lot whose reversal they are about.
     """
-    keys = (postings.c.kind, postings.c.counterparty_id, postings.c.rate_card_version, *_LOT)
+
+    kind: PostingKind
+    counterparty_id: str
+    version: int
+    cause_lot_id: str
+    lot: LotFacts | None
+    points: int
+
+
+def load_movements(connection: Connection, lane: int, first: int, last: int) -> list[Moved]:
+    """What moved in a range of sequences, both ends included, of all kinds that the roll-forward counts."""
+    keys = (
+        postings.c.kind,
+        postings.c.counterparty_id,
+        postings.c.rate_card_version,
+        postings.c.cause_lot_id,
+        *_LOT,
+    )
     query = (
         select(*keys, func.sum(postings.c.points))
         .select_from(_with_postings().join(lots, _own_lot(), isouter=True))
-        .where(*_within(lane, first, last), postings.c.kind.in_(_OF_LOT_ALONE))
+        .where(*_within(lane, first, last), postings.c.kind.in_(_COUNTED))
         .group_by(*keys)
     )
-    return [
-        (kind, counterparty, version, (issuer, month, currency, price, day), int(points))
-        for kind, counterparty, version, issuer, month, currency, price, day, points in connection.execute(query)
-    ]
-
-
-def load_cause_movements(connection: Connection, lane: int, first: int, last: int) -> list[tuple[int, str, str, int]]:
-    """Kind, lot (empty where there is none), the lot whose reversal it is about, and points, of a range of sequences."""
-    keys = (postings.c.kind, postings.c.lot_id, postings.c.cause_lot_id)
-    query = (
-        select(*keys, func.sum(postings.c.points))
-        .select_from(_with_postings())
-        .where(*_within(lane, first, last), postings.c.kind.in_([kind.value for kind in NAMES_CAUSE]))
-        .group_by(*keys)
-    )
-    return [(kind, lot_id, cause_id, int(points)) for kind, lot_id, cause_id, points in connection.execute(query)]
+    found = []
+    for number, counterparty, version, cause_id, issuer, month, currency, price, day, points in connection.execute(query):
+        kind, lot = PostingKind(number), None if issuer is None else (issuer, month, currency, price, day)
+        found.append(Moved(kind, counterparty, version, cause_id if kind in NAMES_CAUSE else "", lot, int(points)))
+    return found
 
 
 def load_sales(connection: Connection, lane: int, first: int, last: int) -> list[tuple[LotFacts, int]]:
@@ -129,7 +137,7 @@ def load_steps(connection: Connection, lane: int, first: int, last: int) -> Sequ
     query = (
         select(entries.c.sequence, postings.c.kind, postings.c.lot_id, postings.c.cause_lot_id, postings.c.points)
         .select_from(_with_postings())
-        .where(*_within(lane, first, last), postings.c.kind.in_([kind.value for kind in COUNTED]))
+        .where(*_within(lane, first, last), postings.c.kind.in_(_COUNTED))
         .order_by(entries.c.sequence, postings.c.ordinal)
     )
     return connection.execute(query).all()
@@ -167,7 +175,7 @@ def load_origins(connection: Connection, entry_ids: Collection[str]) -> dict[str
     return {entry_id: (partner_id, day, number) for entry_id, partner_id, day, number in rows}
 
 
-_OF_LOT_ALONE = [kind.value for kind in COUNTED - NAMES_CAUSE]
+_COUNTED = [kind.value for kind in sorted(COUNTED)]
 
 
 def _within(lane: int, first: int, last: int) -> tuple[Any, ...]:

@@ -134,7 +134,7 @@ def check_whole(engine: Engine, raw: Raw) -> None:
     assert -listed == -taken
 
 
-@settings(max_examples=12, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32))
 def test_any_history_rolls_forward_as_the_raw_rows_say(
     template: dict[int, GivenNetwork], tmp_path_factory: pytest.TempPathFactory, seed: int
