@@ -134,6 +134,7 @@ def check_whole(engine: Engine, raw: Raw) -> None:
     assert -listed == -taken
 
 
+@pytest.mark.slow
 @settings(max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32))
 def test_any_history_rolls_forward_as_the_raw_rows_say(
@@ -154,6 +155,7 @@ def test_any_history_rolls_forward_as_the_raw_rows_say(
 
 
 @pytest.mark.parametrize("new_network_url", ["postgresql"], indirect=True)
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_many_lanes_roll_forward_as_the_raw_rows_say(
     template: dict[int, GivenNetwork], tmp_path: Path, new_network_url: Callable[[], str | None]
@@ -171,6 +173,7 @@ def test_many_lanes_roll_forward_as_the_raw_rows_say(
         network.engine.dispose()
 
 
+@pytest.mark.slow
 def test_every_way_in_which_points_move_was_played(template: dict[int, GivenNetwork], tmp_path: Path) -> None:
     """Else the property above would prove less than it says."""
     kinds: set[int] = set()
