@@ -95,7 +95,7 @@ def _fill(connection: Connection, plan: NetworkPlan, receipt_public_key: bytes, 
             key_id=_RECEIPT_KEY_ID, public_key=receipt_public_key, valid_from_ms=now_ms, valid_until_ms=None
         )
     )
-    insert_open_window(connection, _FIRST_WINDOW, lanes=lanes)
+    insert_open_window(connection, _FIRST_WINDOW, lanes=lanes, rules_version=0, at_ms=now_ms, made_by="founding")
     for lane in range(lanes):
         insert_head(connection, plan.audience, lane, lanes=lanes, window_id=_FIRST_WINDOW, at_ms=now_ms)
 

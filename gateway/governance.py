@@ -41,7 +41,8 @@ class Ruling:
     """What decisions of one kind do.
 
     `stale_because(connection, document, decision_id, at_ms)` says why the document no longer fits what is in force; None
-    if it does. It may raise DecisionRefused. `apply(connection, document, decision_id, at_ms)` makes the change.
+    if it does. It may raise DecisionRefused. `apply(connection, document, decision_id, at_ms)` makes the change; the decision
+    is kept by then, with its signatures.
     """
 
     stale_because: Callable[[Connection, Document, str, int], str | None]
@@ -97,8 +98,8 @@ def approve(connection: Connection, rulings: Rulings, wanted_id: str, *, hand: H
     message = approval_string(audience=audience, decision=decision, operator_id=hand.operator_id, at_ms=at_ms)
     approval = Mark(hand.operator_id, at_ms, hand.key.sign(message))
     # From here on it must succeed.
-    ruling.apply(connection, document, wanted_id, at_ms)
     mark_applied(connection, wanted_id, approval)
+    ruling.apply(connection, document, wanted_id, at_ms)
     bump_directory_version(connection)
     return _with(decision, DecisionState.APPLIED, approval)
 

@@ -1,10 +1,12 @@
 """What each kind of decision builds on, and what it changes: one function a kind, all in the approval's transaction."""
 
 from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
+from gateway.confirming import CONFIRM_RULING
 from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
 from gateway.receipt_keys import RECEIPT_KEY_RULING
+from gateway.settlement_rules import SETTLEMENT_RULES_RULING
 from partners import rulings_conformance, rulings_keys, rulings_limits, rulings_partner, rulings_terminals, rulings_terms
 
 RULINGS: Rulings = {
@@ -26,4 +28,6 @@ RULINGS: Rulings = {
     DecisionKind.NETWORK_TERMS: NETWORK_TERMS_RULING,
     DecisionKind.RECEIPT_KEY: RECEIPT_KEY_RULING,
     DecisionKind.BREAKAGE_ESTIMATE: BREAKAGE_ESTIMATE_RULING,
+    DecisionKind.SETTLEMENT_RULES: SETTLEMENT_RULES_RULING,
+    DecisionKind.CONFIRM_WINDOW: CONFIRM_RULING,
 }

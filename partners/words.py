@@ -11,9 +11,11 @@ from gateway.domain.documents import (
     partner_limits_of,
     rate_card_of,
     read_document,
+    settlement_rules_of,
     starts_as,
 )
 from gateway.domain.partner import PartnerStatus
+from gateway.domain.settlement import SettlementRules
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 from gateway.domain.units import format_amount, format_micros
 from gateway.limit_options import limits_words
@@ -130,6 +132,28 @@ def _receipt_key(document: Document) -> str:
     )
 
 
+def rules_words(rules: SettlementRules) -> str:
+    """Settlement rules; amounts in minor units."""
+    return (
+        f"model {rules.settlement_model}, netting {rules.netting}, {rules.form}, paid by {rules.schedule}, from "
+        f"{rules.minimum_amount} minor units, due in {rules.due_days} days; fees in minor units: {rules.fixed_fee} a window, "
+        f"{format_micros(rules.entry_fee_micros)} an entry, {rules.late_fee} for paying late; "
+        f"alarm at {rules.alarm_percent} % of a cap"
+    )
+
+
+def _settlement_rules(document: Document) -> str:
+    rules = settlement_rules_of(document["rules"])
+    return f"settlement rules {rules.version} from window {rules.from_window}: {rules_words(rules)}"
+
+
+def _confirm(document: Document) -> str:
+    return (
+        f"confirm window {document['window_id']}, cut off on {document['cut_off_date']}: "
+        f"statements, nets and instructions with the hash {document['sha256']}"
+    )
+
+
 _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.ADD_OPERATOR: _add_operator,
     DecisionKind.ONBOARD_PARTNER: _onboard,
@@ -148,6 +172,8 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.OFFER: _offer,
     DecisionKind.RECEIPT_KEY: _receipt_key,
     DecisionKind.BREAKAGE_ESTIMATE: _breakage_estimate,
+    DecisionKind.SETTLEMENT_RULES: _settlement_rules,
+    DecisionKind.CONFIRM_WINDOW: _confirm,
     DecisionKind.RELEASE_TERMINAL: lambda document: (
         f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
     ),

@@ -17,14 +17,14 @@ from gateway.ledger.batch import expire_lots
 from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
-from gateway.storage.windows import close_window, entries_since_cut_off, open_window, set_window_state
+from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
 from settlement.files import write_window
 from settlement.instruction import instruct
 from settlement.netting import FORMS, net_positions
 from settlement.obligation import Obligation, model
-from settlement.window import changes_state, is_another_night, is_same_cut_off
+from settlement.window import is_another_night, is_same_cut_off
 
 _LOTS_PER_READ = 2_000  # a reader holds up nobody; how many are written at once, time decides
 _LOTS_PER_PROGRESS = 50_000
@@ -197,8 +197,7 @@ def _publish(night: Night, window_id: int, step: str) -> None:
     """The store first: whoever sees a file can ask the gateway for the same statement."""
     with writing(night.engine) as connection:
         window = store.existing_window(connection, window_id)
-        if changes_state(present=window.state, target=WindowState.NETTED):
-            set_window_state(connection, window_id, present=window.state, target=WindowState.NETTED)
+        move_window(connection, window, WindowState.NETTED, at_ms=night.clock(), made_by="night")
         audience = load_network(connection).audience
     write_window(night.engine, night.out_dir, audience=audience, window=window)
     _mark(night, window_id, step)

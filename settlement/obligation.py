@@ -30,6 +30,7 @@ class Obligation:
     """What one party owes another. `amount_micros` is exact, `amount` is it rounded half-even to minor units, once.
 
     Never negative: what would be, turns round. Of a redemption the card is the payee's, of a restoration the payer's.
+    `reference` names what is behind a line that is no traffic's.
     """
 
     payer_id: str
@@ -40,6 +41,7 @@ class Obligation:
     points: int
     amount_micros: int
     amount: int
+    reference: str = ""
 
     @property
     def is_own(self) -> bool:

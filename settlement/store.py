@@ -18,6 +18,9 @@ from settlement.obligation import Cards, Obligation, Total
 from settlement.plain import plain
 from settlement.statement import Event
 
+LINE_KEY = ("payer_id", "payee_id", "kind", "rate_card_version", "reference")
+"""What a line is known by within its window."""
+
 CLOSE = "close"
 """The step that cuts off; its name is in the log of steps only where it was a night that did."""
 
@@ -85,7 +88,7 @@ def load_obligations(connection: Connection, window_id: int) -> list[Obligation]
     """The window's lines, ordered by key."""
     columns = [obligations.c[name] for name in Obligation.__slots__]
     query = select(*columns).where(obligations.c.window_id == window_id)
-    ordered = query.order_by(obligations.c.payer_id, obligations.c.payee_id, obligations.c.kind, obligations.c.rate_card_version)
+    ordered = query.order_by(*(obligations.c[name] for name in LINE_KEY))
     return [Obligation(*row) for row in connection.execute(ordered)]
 
 

@@ -1,27 +1,6 @@
-"""When a window closes, and which state may follow which. Pure."""
+"""When a window closes. Pure."""
 
-from gateway.domain.errors import InvalidValue
-from gateway.domain.window import Window, WindowState
-
-# The one table of transitions. A dispute that is resolved leads back to NETTED: what remains is confirmed anew.
-TRANSITIONS: dict[WindowState, frozenset[WindowState]] = {
-    WindowState.OPEN: frozenset({WindowState.CLOSED}),
-    WindowState.CLOSED: frozenset({WindowState.NETTED}),
-    WindowState.NETTED: frozenset({WindowState.CONFIRMED, WindowState.DISPUTED}),
-    WindowState.CONFIRMED: frozenset({WindowState.SETTLED, WindowState.DISPUTED}),
-    WindowState.DISPUTED: frozenset({WindowState.NETTED}),
-    WindowState.SETTLED: frozenset(),
-}
-
-
-def changes_state(*, present: WindowState, target: WindowState) -> bool:
-    """Whether the step to `target` changes anything: the same state again does not. Raises InvalidValue if it is not allowed."""
-    if present is target:
-        return False
-    if target not in TRANSITIONS[present]:
-        allowed = ", ".join(sorted(TRANSITIONS[present])) or "nothing"
-        raise InvalidValue(f"a window that is {present} cannot become {target}; only {allowed} may follow")
-    return True
+from gateway.domain.window import Window
 
 
 def is_same_cut_off(*, latest: Window | None, at_ms: int, open_entries: int) -> bool:

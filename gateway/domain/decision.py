@@ -30,6 +30,10 @@ class DecisionKind(enum.StrEnum):
     RELEASE_TERMINAL = "release-terminal"
     CONFORMANCE_RULE = "conformance-rule"
     BREAKAGE_ESTIMATE = "breakage-estimate"
+    SETTLEMENT_RULES = "settlement-rules"
+    CONFIRM_WINDOW = "confirm-window"
+    ADJUSTMENT = "adjustment"
+    WRITE_OFF = "write-off"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -47,6 +51,10 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.RECEIPT_KEY,
         DecisionKind.CONFORMANCE_RULE,
         DecisionKind.BREAKAGE_ESTIMATE,
+        DecisionKind.SETTLEMENT_RULES,
+        DecisionKind.CONFIRM_WINDOW,
+        DecisionKind.ADJUSTMENT,
+        DecisionKind.WRITE_OFF,
     }
 )
 

@@ -21,11 +21,13 @@ from gateway.domain.documents import (
     rate_card_of,
     read_document,
     receipt_key_of,
+    settlement_rules_of,
     starts_as,
 )
 from gateway.domain.limits import PartnerLimits
 from gateway.domain.network import ReceiptKey
 from gateway.domain.partner import Partner, PartnerKey, PartnerStatus
+from gateway.domain.settlement import SettlementRules
 from gateway.domain.terms import NetworkTerms, Offer, RateCard
 
 STATUS_AFTER = {
@@ -35,8 +37,18 @@ STATUS_AFTER = {
     DecisionKind.ACTIVATE_PARTNER: PartnerStatus.ACTIVE,
 }
 
-# Rules for what is decided later, and what only reports ask for: the decision is all there is.
-_WITHOUT_ROWS = frozenset({DecisionKind.CONFORMANCE_RULE, DecisionKind.BREAKAGE_ESTIMATE})
+
+# Rules for what is decided later, and what only reports ask for: the decision is all there is. What is decided about windows and
+# debts has rows that the audit of settlement proves.
+_CHANGES_NO_TERMS = frozenset(
+    {
+        DecisionKind.CONFORMANCE_RULE,
+        DecisionKind.BREAKAGE_ESTIMATE,
+        DecisionKind.CONFIRM_WINDOW,
+        DecisionKind.ADJUSTMENT,
+        DecisionKind.WRITE_OFF,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class Directory:
     receipt_keys: dict[str, ReceiptKey] = field(default_factory=dict)
     founding_key_until_ms: int | None = None
     released: dict[str, int] = field(default_factory=dict)
+    rules: dict[int, tuple[SettlementRules, str]] = field(default_factory=dict)
 
 
 def derive(decisions: Iterable[Decision]) -> Directory:
@@ -128,7 +141,7 @@ def _apply(directory: Directory, decision: Decision, document: Document) -> None
         _rotate(directory, receipt_key_of(document["receipt_key"], valid_from_ms=at_ms), at_ms + document["overlap_ms"])
     elif kind is DecisionKind.RELEASE_TERMINAL:
         directory.released[document["terminal_id"]] = document["conflicts"]
-    elif kind not in _WITHOUT_ROWS:
+    elif kind not in _CHANGES_NO_TERMS:
         _replace_terms(directory, kind, document, decision_id)
 
 
@@ -139,6 +152,9 @@ def _replace_terms(directory: Directory, kind: DecisionKind, document: Document,
     elif kind is DecisionKind.NETWORK_TERMS:
         terms = network_terms_of(document["network_terms"])
         directory.network[terms.version] = terms, decision_id
+    elif kind is DecisionKind.SETTLEMENT_RULES:
+        rules = settlement_rules_of(document["rules"])
+        directory.rules[rules.version] = rules, decision_id
     elif kind is DecisionKind.PARTNER_LIMITS:
         own = partner_limits_of(document["partner_limits"])
         directory.limits[own.partner_id, own.version] = own, decision_id

@@ -14,8 +14,9 @@ from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
 from gateway.domain.estimate import BreakageEstimate
 from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
-from gateway.domain.network import ReceiptKey
+from gateway.domain.network import ReceiptKey, SettlementModel
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
+from gateway.domain.settlement import Form, Netting, Schedule, SettlementRules
 from gateway.domain.signing import Algorithm, signed_string
 from gateway.domain.terms import CLAIM_DAYS, DebtPolicy, ExpiryRule, NetworkTerms, Offer, RateCard, parse_date
 from gateway.domain.units import Rate
@@ -251,3 +252,19 @@ def starts_as(onboarding: Document) -> PartnerStatus:
 def consent_string(*, audience: str, key_id: str, offer: Offer) -> bytes:
     """What a funder signs, with a key of its office, to be charged for its share of an offer."""
     return signed_string("TS1-CONSENT", audience, key_id, hashlib.sha256(canonical(offer_plain(offer))).hexdigest())
+
+
+def settlement_rules_plain(rules: SettlementRules) -> dict[str, Plain]:
+    """Settlement rules inside a document."""
+    return {name: getattr(rules, name) for name in SettlementRules.__slots__}
+
+
+def settlement_rules_of(plain: Document) -> SettlementRules:
+    """The rules that a document says."""
+    named = {
+        "settlement_model": SettlementModel(plain["settlement_model"]),
+        "netting": Netting(plain["netting"]),
+        "form": Form(plain["form"]),
+        "schedule": Schedule(plain["schedule"]),
+    }
+    return SettlementRules(**{name: plain[name] for name in SettlementRules.__slots__} | named)

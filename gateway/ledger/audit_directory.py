@@ -11,6 +11,7 @@ from gateway.domain.documents import applied_at_ms, consent_string
 from gateway.domain.errors import SignatureError
 from gateway.domain.limits import LIMIT_NAMES, Limits
 from gateway.domain.network import Network
+from gateway.domain.settlement import SettlementRules
 from gateway.domain.signing import load_verifier
 from gateway.ledger.audit_failures import Failures
 from gateway.storage.audit_reads import table_rows
@@ -29,6 +30,7 @@ from gateway.storage.tables_directory import (
     rate_cards,
     receipt_keys,
 )
+from gateway.storage.tables_settlement import settlement_rules
 
 FOUNDERS = 2
 
@@ -206,6 +208,13 @@ def _expected_terms(derived: Directory) -> Iterator[tuple[Table, _Rows]]:
         {
             key: (own.effective_from.isoformat(), *_limits(own.limits), decision_id)
             for key, (own, decision_id) in derived.limits.items()
+        },
+    )
+    yield (
+        settlement_rules,
+        {
+            (version,): (*(getattr(rules, name) for name in SettlementRules.__slots__ if name != "version"), decision_id)
+            for version, (rules, decision_id) in derived.rules.items()
         },
     )
     yield from _expected_offers(derived)

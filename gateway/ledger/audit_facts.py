@@ -1,5 +1,6 @@
 """What the audit holds in memory while it reads: terms, heads and windows, all of them small. Recomputes nothing itself."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,13 +15,16 @@ from gateway.domain.documents import applied_at_ms
 from gateway.domain.limits import NO_LIMITS, Limits
 from gateway.domain.network import Network, ReceiptKey
 from gateway.domain.partner import PartnerRole
+from gateway.domain.settlement import SettlementRules
 from gateway.domain.terms import ExpiryRule, NetworkTerms, Offer, RateCard, date_at
 from gateway.domain.window import LaneRange, WindowState
 from gateway.storage.audit_reads import Rows, table_rows
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_receipt_keys, load_terms
+from gateway.storage.rules import load_rules
 from gateway.storage.tables import heads, window_ranges, windows
 from gateway.storage.tables_directory import network_terms, partner_limits, rate_cards
+from gateway.storage.tables_settlement import window_transitions
 
 # An approval and a batch may wait for each other's lock; which of the two came first, their times cannot say closer.
 OVERLAP_MS = 60_000
@@ -65,6 +69,8 @@ class Facts:
     heads: Rows
     windows: Rows
     ranges: Mapping[int, Sequence[LaneRange]]
+    transitions: Mapping[int, Rows]
+    rules: Sequence[SettlementRules]
 
     @property
     def network_date(self) -> str:
@@ -126,7 +132,16 @@ def load_facts(connection: Connection) -> Facts:
         heads=table_rows(connection, heads),
         windows=table_rows(connection, windows),
         ranges=_ranges(table_rows(connection, window_ranges)),
+        transitions=_by_window(table_rows(connection, window_transitions)),
+        rules=load_rules(connection),
     )
+
+
+def _by_window(rows: Rows) -> Mapping[int, Rows]:
+    found: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.window_id].append(row)
+    return found
 
 
 def local_date(zone: ZoneInfo, at_ms: int) -> str:

@@ -29,8 +29,10 @@ _FORMS = ("partner-to-partner", "through-operator")
 _SIGN = {PostingKind.REDEEM.value: 1, PostingKind.RESTORE.value: -1}
 _PUBLISHED = {state.value for state in PUBLISHED}
 
-Obligations = dict[tuple[str, str, str, int], tuple[str, int, int, int]]
-"""Payer, payee, kind and rate card version; then currency, points, exact amount in micros, and it rounded."""
+_Key = tuple[str, str, str, int, str]
+
+Obligations = dict[_Key, tuple[str, int, int, int]]
+"""Payer, payee, kind, rate card version and reference; then currency, points, exact amount in micros, and it rounded."""
 
 
 def prove_settlement(
@@ -63,7 +65,10 @@ class _Night:
         window_id = self.window.window_id
         rows = audit_sums.window_table_rows(self.connection, obligations, window_id)
         stored = [
-            ((r.payer_id, r.payee_id, r.kind, r.rate_card_version), (r.currency, r.points, r.amount_micros, r.amount))
+            (
+                (r.payer_id, r.payee_id, r.kind, r.rate_card_version, r.reference),
+                (r.currency, r.points, r.amount_micros, r.amount),
+            )
             for r in rows
         ]
         if self.facts.network.settlement_model is SettlementModel.AT_REDEMPTION:
@@ -75,7 +80,7 @@ class _Night:
 
     def _prove_nets(self, owed: Obligations) -> dict[tuple[str, str], int]:
         expected: Counter[tuple[str, str]] = Counter()
-        for (payer_id, payee_id, _, _), (currency, _, _, amount) in owed.items():
+        for (payer_id, payee_id, *_), (currency, _, _, amount) in owed.items():
             expected[currency, payer_id] -= amount
             expected[currency, payee_id] += amount
         rows = audit_sums.window_table_rows(self.connection, net_positions, self.window.window_id)
@@ -205,7 +210,7 @@ def _at_redemption(totals: Mapping[tuple[str, str, int, int], int], facts: Facts
         card = facts.cards[redeemer_id, version]
         micros = abs(net) * card.reimbursement_rate_micros
         parties = (issuer_id, redeemer_id, REDEMPTION) if net > 0 else (redeemer_id, issuer_id, RESTORATION)
-        found[*parties, version] = card.currency, abs(net), micros, _half_even(micros)
+        found[*parties, version, ""] = card.currency, abs(net), micros, _half_even(micros)
     return found
 
 
@@ -222,8 +227,8 @@ def _summed(rows: Sequence[Any]) -> dict[tuple[str, str, int, int], int]:
     return dict(found)
 
 
-def _obligation(key: tuple[str, str, str, int], value: tuple[str, int, int, int]) -> dict[str, object]:
-    (payer_id, payee_id, kind, version), (currency, points, amount_micros, amount) = key, value
+def _obligation(key: _Key, value: tuple[str, int, int, int]) -> dict[str, object]:
+    (payer_id, payee_id, kind, version, reference), (currency, points, amount_micros, amount) = key, value
     return {
         "payer_id": payer_id,
         "payee_id": payee_id,
@@ -233,6 +238,7 @@ def _obligation(key: tuple[str, str, str, int], value: tuple[str, int, int, int]
         "points": points,
         "amount_micros": amount_micros,
         "amount": amount,
+        "reference": reference,
     }
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection
 
 from gateway.domain.chain import genesis_hash, refusal_hash, window_hash
+from gateway.domain.decision import DecisionKind
+from gateway.domain.documents import read_document
 from gateway.domain.ids import entry_id
-from gateway.domain.window import LaneRange, WindowState
+from gateway.domain.window import LaneRange, WindowState, steps_between
 from gateway.ledger import audit_receipts
 from gateway.ledger.audit_facts import Facts, local_date
 from gateway.ledger.audit_failures import Difference, Failures
@@ -33,6 +36,7 @@ def prove_windows(connection: Connection, failures: Failures, facts: Facts) -> N
         where = f"window {row.window_id}"
         ranges = facts.ranges.get(row.window_id, ())
         with failures.reading(where):
+            failures.compare(where, _way(row, previous_ms, facts))
             if row.state == WindowState.OPEN.value:
                 failures.compare(where, [("closing", ("", 0, b""), (row.cut_off_date, row.closed_at_ms, row.window_hash))])
                 failures.compare(where, [("lanes in force", facts.network.lanes, row.lanes)])
@@ -101,7 +105,6 @@ def prove_refusals(
 def _closed(
     row: Any, ranges: Sequence[LaneRange], lanes: int, previous_hash: bytes, previous_ms: int, facts: Facts
 ) -> Iterator[Difference]:
-    yield "state", True, row.state in set(WindowState)
     yield "lanes", list(range(lanes)), [lane.lane for lane in ranges]
     yield "closed before the one before it", False, row.closed_at_ms < previous_ms
     yield "cut-off date", local_date(facts.network.time_zone, row.closed_at_ms), row.cut_off_date
@@ -114,6 +117,34 @@ def _closed(
         ranges=[astuple(lane) for lane in ranges],
     )
     yield "hash", chained, row.window_hash
+
+
+def _way(row: Any, previous_ms: int, facts: Facts) -> Iterator[Difference]:
+    """From opening to where the window stands, one allowed step after the other, each signed for where it takes operators."""
+    way = facts.transitions.get(row.window_id, ())
+    states = ["", *(step.state for step in way)]
+    yield "numbers of transitions", list(range(1, len(way) + 1)), [step.number for step in way]
+    yield "transitions follow each other", states[:-1], [step.previous_state for step in way]
+    yield "steps that may not be", set(), set(pairwise(states)) - set(steps_between())
+    yield "state", states[-1], row.state
+    yield "state before", states[-2:-1], [row.previous_state]
+    yield "times of opening and closing", [previous_ms, row.closed_at_ms][: len(way)], [step.at_ms for step in way[:2]]
+    expected = next((rules.version for rules in reversed(facts.rules) if rules.from_window <= row.window_id), None)
+    yield "rules", expected, row.rules_version
+    for step in way:
+        yield f"{step.state}: decided by", _decided(step, facts), (step.made_by, step.at_ms) if step.decision_id else None
+
+
+def _decided(step: Any, facts: Facts) -> tuple[str, int] | None:
+    """Who decided a step that operators must sign, and when; None for all others."""
+    if step.state != WindowState.CONFIRMED.value:
+        return None
+    for decision in facts.decisions:
+        if decision.decision_id == step.decision_id and decision.kind is DecisionKind.CONFIRM_WINDOW and decision.approval:
+            if read_document(decision.document)["window_id"] != step.window_id:
+                break
+            return f"{decision.proposal.operator_id}, {decision.approval.operator_id}", decision.approval.at_ms
+    return "two operators", 0
 
 
 def _range(connection: Connection, lane: LaneRange, before: LaneRange) -> Iterator[Difference]:

@@ -28,6 +28,7 @@ def change_lanes(connection: Connection, lanes: int, *, at_ms: int) -> Window:
         at_ms=at_ms,
         network_date=lambda closed_at_ms: date_at(closed_at_ms, network.time_zone).isoformat(),
         lanes_from_now=lanes,
+        made_by="lanes",
     )
     connection.execute(update(networks).values(lanes=lanes))
     return closed

@@ -40,6 +40,8 @@ _TELLING = (
     tables_directory.networks,
     tables_directory.decisions,
     tables_settlement.settlement_steps,
+    tables_settlement.window_transitions,
+    tables_settlement.payments,
     tables_terminals.terminals,
 )
 

@@ -79,10 +79,17 @@ REFERENCE: frozenset[str] = frozenset(
         tables_directory.rate_cards,
         tables_directory.receipt_keys,
         tables_directory.signature_failures,
+        tables_settlement.adjustments,
+        tables_settlement.carries,
         tables_settlement.instructions,
         tables_settlement.net_positions,
         tables_settlement.obligations,
+        tables_settlement.payment_runs,
+        tables_settlement.payments,
+        tables_settlement.releases,
+        tables_settlement.settlement_rules,
         tables_settlement.settlement_steps,
+        tables_settlement.window_transitions,
     )
 )
 """Tables that every machine has a copy of: read with any bucket, written rarely, or a row a lane."""

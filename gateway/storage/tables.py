@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.units import INT64_MAX
-from gateway.storage.columns import chars
+from gateway.storage.columns import chars, follows
 
 metadata = MetaData(
     naming_convention={
@@ -292,10 +292,14 @@ windows = Table(
     Column("closed_at_ms", BigInteger, nullable=False),
     Column("window_hash", LargeBinary(32), nullable=False),
     Column("lanes", Integer, nullable=False),  # in force while it was open
+    Column("previous_state", chars(16), nullable=False),  # that it came from: no UPDATE can skip a state
+    Column("rules_version", Integer, nullable=False),  # of the settlement rules in force when it opened
     PrimaryKeyConstraint("window_id"),
     CheckConstraint("window_id >= 1", name="window_id"),
     CheckConstraint("state IN ('OPEN', 'CLOSED', 'NETTED', 'CONFIRMED', 'SETTLED', 'DISPUTED')", name="state"),
     CheckConstraint("lanes >= 1", name="lanes"),
+    CheckConstraint(follows("previous_state", "state"), name="transition"),
+    CheckConstraint("rules_version >= 0", name="rules_version"),
     Index(
         "uq_windows_one_open", "state", unique=True, sqlite_where=text("state = 'OPEN'"), postgresql_where=text("state = 'OPEN'")
     ),

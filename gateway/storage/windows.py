@@ -9,8 +9,11 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.domain.chain import genesis_hash, window_hash
 from gateway.domain.errors import BooksBroken
-from gateway.domain.window import LaneRange, Window, WindowState
+from gateway.domain.settlement import rules_of_window
+from gateway.domain.window import LaneRange, Transition, Window, WindowState, changes_state
+from gateway.storage.rules import load_rules, take_adjustments
 from gateway.storage.tables import heads, window_ranges, windows
+from gateway.storage.tables_settlement import window_transitions
 
 
 def load_windows(connection: Connection, *, before: int | None = None, limit: int | None = None) -> list[Window]:
@@ -29,6 +32,7 @@ def load_windows(connection: Connection, *, before: int | None = None, limit: in
             row.window_hash,
             row.lanes,
             tuple(ranges[row.window_id]),
+            row.rules_version,
         )
         for row in rows
     ]
@@ -65,6 +69,7 @@ def close_window(
     at_ms: int,
     network_date: Callable[[int], str],
     lanes_from_now: int | None = None,
+    made_by: str = "night",
 ) -> Window:
     """Cuts off the open window and opens the next, exactly: whatever commits later reads a head that names the next one.
 
@@ -73,7 +78,7 @@ def close_window(
     are new begin, others keep their heads. The caller's transaction must write. Raises BooksBroken unless `window_id` is the
     open one; None: whichever is.
     """
-    found = _lock_all_heads(connection)
+    found = lock_all_heads(connection)
     present = open_window(connection)
     if present.window_id != (window_id or present.window_id) or any(head.window_id != present.window_id for head in found):
         raise BooksBroken(f"window {window_id or present.window_id} is not the open one of all lanes")
@@ -98,20 +103,31 @@ def close_window(
         ),
     )
     closed = replace(closed, window_hash=_hash(closed, previous.window_hash if previous else genesis_hash(audience, 0)))
-    _save_closed(connection, closed)
-    _open_next(connection, closed, lanes=lanes_from_now or present.lanes)
+    _save_closed(connection, closed, made_by)
+    take_adjustments(connection, closed.window_id)
+    _open_next(connection, closed, lanes=lanes_from_now or present.lanes, made_by=made_by)
     for lane in range(len(found), lanes_from_now or 0):
         insert_head(connection, audience, lane, lanes=lanes_from_now or 0, window_id=closed.window_id + 1, at_ms=closed_at_ms)
     return closed
 
 
-def insert_open_window(connection: Connection, window_id: int, *, lanes: int) -> None:
-    """Opens a window; a constraint allows one at a time."""
+def insert_open_window(
+    connection: Connection, window_id: int, *, lanes: int, rules_version: int, at_ms: int, made_by: str
+) -> None:
+    """Opens a window under a version of the settlement rules; a constraint allows one at a time."""
     connection.execute(
         insert(windows).values(
-            window_id=window_id, state=WindowState.OPEN.value, cut_off_date="", closed_at_ms=0, window_hash=b"", lanes=lanes
+            window_id=window_id,
+            state=WindowState.OPEN.value,
+            cut_off_date="",
+            closed_at_ms=0,
+            window_hash=b"",
+            lanes=lanes,
+            previous_state="",
+            rules_version=rules_version,
         )
     )
+    _keep_transition(connection, window_id, "", WindowState.OPEN, at_ms=at_ms, made_by=made_by)
 
 
 def insert_head(connection: Connection, audience: str, lane: int, *, lanes: int, window_id: int, at_ms: int) -> None:
@@ -131,20 +147,61 @@ def insert_head(connection: Connection, audience: str, lane: int, *, lanes: int,
     )
 
 
-def set_window_state(connection: Connection, window_id: int, *, present: WindowState, target: WindowState) -> None:
-    """Moves a window on; settlement.window says which step is allowed. Raises BooksBroken if it is no longer in `present`."""
+def move_window(
+    connection: Connection, window: Window, target: WindowState, *, at_ms: int, made_by: str, decision_id: str = ""
+) -> bool:
+    """Moves a window on along the domain's table, and keeps who did it; False where it is there already.
+
+    The caller's transaction must write. Raises InvalidValue where the table does not allow it, BooksBroken if the window is no
+    longer where `window` says.
+    """
+    if not changes_state(present=window.state, target=target):
+        return False
     moved = connection.execute(
-        update(windows).where(windows.c.window_id == window_id, windows.c.state == present.value).values(state=target.value)
+        update(windows)
+        .where(windows.c.window_id == window.window_id, windows.c.state == window.state.value)
+        .values(state=target.value, previous_state=window.state.value)
     )
     if moved.rowcount != 1:
-        raise BooksBroken(f"window {window_id} is no longer {present}")
+        raise BooksBroken(f"window {window.window_id} is no longer {window.state}")
+    _keep_transition(
+        connection, window.window_id, window.state.value, target, at_ms=at_ms, made_by=made_by, decision_id=decision_id
+    )
+    return True
 
 
-def _lock_all_heads(connection: Connection) -> Sequence[Any]:
-    """All heads, in ascending order of their lanes."""
+def load_transitions(connection: Connection, window_id: int) -> list[Transition]:
+    """How a window came to where it stands, oldest first."""
+    wanted = window_transitions.c
+    query = select(*(wanted[name] for name in Transition.__slots__)).where(wanted.window_id == window_id).order_by(wanted.number)
+    return [
+        Transition(row.window_id, row.number, row.previous_state, WindowState(row.state), *row[4:])
+        for row in connection.execute(query)
+    ]
+
+
+def lock_all_heads(connection: Connection) -> Sequence[Any]:
+    """All heads, in ascending order of their lanes: nobody books until the caller's transaction ends."""
     # Whoever waited in the first statement does not see lanes that began meanwhile; the second one does.
     connection.execute(select(heads.c.lane).order_by(heads.c.lane).with_for_update()).all()
     return connection.execute(select(heads).order_by(heads.c.lane).with_for_update()).all()
+
+
+def _keep_transition(
+    connection: Connection, window_id: int, previous: str, state: WindowState, *, at_ms: int, made_by: str, decision_id: str = ""
+) -> None:
+    count = select(func.count()).select_from(window_transitions).where(window_transitions.c.window_id == window_id)
+    connection.execute(
+        insert(window_transitions).values(
+            window_id=window_id,
+            number=connection.execute(count).scalar_one() + 1,
+            previous_state=previous,
+            state=state.value,
+            at_ms=at_ms,
+            made_by=made_by,
+            decision_id=decision_id,
+        )
+    )
 
 
 def _hash(closed: Window, previous_hash: bytes) -> bytes:
@@ -158,12 +215,16 @@ def _hash(closed: Window, previous_hash: bytes) -> bytes:
     )
 
 
-def _save_closed(connection: Connection, closed: Window) -> None:
+def _save_closed(connection: Connection, closed: Window, made_by: str) -> None:
+    _keep_transition(
+        connection, closed.window_id, WindowState.OPEN.value, closed.state, at_ms=closed.closed_at_ms, made_by=made_by
+    )
     connection.execute(
         update(windows)
         .where(windows.c.window_id == closed.window_id)
         .values(
             state=closed.state.value,
+            previous_state=WindowState.OPEN.value,
             cut_off_date=closed.cut_off_date,
             closed_at_ms=closed.closed_at_ms,
             window_hash=closed.window_hash,
@@ -186,9 +247,10 @@ def _save_closed(connection: Connection, closed: Window) -> None:
     )
 
 
-def _open_next(connection: Connection, closed: Window, *, lanes: int) -> None:
+def _open_next(connection: Connection, closed: Window, *, lanes: int, made_by: str) -> None:
     window_id = closed.window_id + 1
-    insert_open_window(connection, window_id, lanes=lanes)
+    version = rules_of_window(load_rules(connection), window_id).version
+    insert_open_window(connection, window_id, lanes=lanes, rules_version=version, at_ms=closed.closed_at_ms, made_by=made_by)
     connection.execute(update(heads).values(window_id=window_id, last_commit_ms=closed.closed_at_ms, lanes=lanes))
 
 

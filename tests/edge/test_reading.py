@@ -10,7 +10,7 @@ from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.window import WindowState
 from gateway.storage.engine import writing
 from gateway.storage.statements import save_statement_lines, save_statements
-from gateway.storage.windows import close_window, set_window_state
+from gateway.storage.windows import close_window, load_window, move_window
 from partners.pos.requests import (
     GET_BALANCE,
     GET_ENTRY,
@@ -202,7 +202,9 @@ def publish(network: GivenNetwork, window_id: int, *, lines: int = 3, state: Win
             ],
         )
         if state is not WindowState.CLOSED:
-            set_window_state(connection, window_id, present=WindowState.CLOSED, target=state)
+            window = load_window(connection, window_id)
+            assert window is not None
+            move_window(connection, window, state, at_ms=network.now_ms, made_by="night")
     return content
 
 

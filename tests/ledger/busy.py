@@ -6,6 +6,7 @@ Built by the code that the gateway, the operator and the night use, with receipt
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.confirming import confirm
 from gateway.domain.command import AmountAsked, BasketLine, Command, Enrol, LineReturned, MemberRef
 from gateway.domain.identifiers import Identifier, IdentifierKind
 from gateway.domain.limits import Limits
@@ -13,7 +14,6 @@ from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer
 from gateway.domain.terms import DebtPolicy
-from gateway.domain.window import WindowState
 from gateway.edge.receipts import encode_receipt
 from gateway.governance import Hand
 from gateway.key_file import new_key
@@ -22,7 +22,6 @@ from gateway.ledger.lane_map import change_lanes
 from gateway.network_terms import TermsChange
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import writing
-from gateway.storage.windows import set_window_state
 from partners.onboarding import onboard
 from partners.proposals import add_operator, change_status, propose_cap, retire_key, revoke_key
 from settlement.nightly import Night, run_night
@@ -84,7 +83,9 @@ def busy_network(folder: Path, *, lanes: int = 1, lanes_then: int | None = None)
             change_lanes(connection, lanes_then, at_ms=at("2026-06-22", "08:00"))
     _third_window(books, first, redemption)
     with writing(network.engine) as connection:
-        set_window_state(connection, 1, present=WindowState.NETTED, target=WindowState.CONFIRMED)
+        for hand in network.hands:
+            network.now_ms = at("2026-07-01", "09:00")
+            confirm(connection, 1, hand=hand, now_ms=network.now_ms)
     network.now_ms = at("2026-07-01", "10:00")
     network.network_terms("2026-07-02", TermsChange(debt_policy=DebtPolicy.WITHHOLD_CASH))
     _open_window(books, basket)

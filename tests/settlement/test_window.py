@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from gateway.domain.errors import InvalidValue
-from gateway.domain.window import Window, WindowState
-from settlement.window import TRANSITIONS, changes_state, is_another_night, is_same_cut_off
+from gateway.domain.window import TRANSITIONS, Window, WindowState, changes_state
+from settlement.window import is_another_night, is_same_cut_off
 
 CLOSED = Window(7, WindowState.NETTED, "2026-06-30", 1_000, b"", 1, ())
 

@@ -259,7 +259,19 @@ def _any_row(table: Table) -> dict[str, object]:
         "state": "OPEN" if table.name in {"windows", "holds"} else "APPLIED",
         "status": "ACTIVE",
         "creditor_id": "other",
+        "payee_id": "other",
+        "settlement_model": "at_par",
+        "netting": "gross",
+        "form": "through-operator",
+        "schedule": "weekly",
     }
+    own: dict[str, dict[str, object]] = {
+        "carries": {"reason": "minimum", "brought_window_id": 0},
+        "payments": {"event": "paid"},
+        "adjustments": {"kind": "adjustment"},
+        "window_transitions": {"state": "OPEN"},
+    }
+    fitting |= own.get(table.name, {})
     if table.name == "members":
         fitting = {"status": 1}
     elif table.name == "member_identifiers":

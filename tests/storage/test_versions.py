@@ -36,7 +36,7 @@ def test_a_network_of_the_first_version_gets_its_lanes(empty_engine: Engine) -> 
 
     assert (before, after) == ("0001", migrate.SCHEMA_VERSION)
     assert _rows(empty_engine, "heads") == [(lane, 1, 7, 2_000, b"a", 3, b"b", 2) for lane in range(2)]
-    assert _rows(empty_engine, "windows") == [(1, "OPEN", "", 0, b"", 2)]
+    assert _rows(empty_engine, "windows") == [(1, "OPEN", "", 0, b"", 2, "", 0)]
 
 
 def test_windows_that_the_first_version_closed_cannot_be_upgraded(empty_engine: Engine) -> None:
@@ -49,6 +49,31 @@ def test_windows_that_the_first_version_closed_cannot_be_upgraded(empty_engine: 
         migrate.upgrade(empty_engine)
     with reading(empty_engine) as connection:
         assert migrate.schema_version(connection) == "0001"
+
+
+def test_windows_of_earlier_nights_get_the_way_that_they_went(empty_engine: Engine) -> None:
+    """One step after the other, each with its time; what was netted was paid for by itself, under the founding's rules."""
+    network = (1, "coalition.example:test", "EUR", "Europe/Berlin", "at_par", 1, 1_000, 1)
+    with writing(empty_engine) as connection:
+        _upgrade_to(connection, "0007")
+        connection.exec_driver_sql(f"INSERT INTO networks VALUES {network}")
+        for row in ((1, "NETTED", "2026-06-01", 2_000), (2, "CLOSED", "2026-06-02", 3_000), (3, "OPEN", "", 0)):
+            connection.execute(text(f"INSERT INTO windows VALUES ({repr(row)[1:-1]}, :hash, 1)"), {"hash": b"h"})
+        connection.exec_driver_sql("INSERT INTO settlement_steps VALUES (1, 'publish', 2500)")
+        connection.exec_driver_sql("INSERT INTO obligations VALUES (1, 'acme', 'bolt', 'redemption', 1, 'EUR', 7, 7000000, 7)")
+    migrate.upgrade(empty_engine)
+
+    assert [row[6:] for row in _rows(empty_engine, "windows")] == [("CLOSED", 0), ("OPEN", 0), ("", 0)]
+    assert _rows(empty_engine, "window_transitions") == [
+        (1, 1, "", "OPEN", 1_000, "founding", ""),
+        (1, 2, "OPEN", "CLOSED", 2_000, "night", ""),
+        (1, 3, "CLOSED", "NETTED", 2_500, "night", ""),
+        (2, 1, "", "OPEN", 2_000, "night", ""),
+        (2, 2, "OPEN", "CLOSED", 3_000, "night", ""),
+        (3, 1, "", "OPEN", 3_000, "night", ""),
+    ]
+    assert _rows(empty_engine, "payment_runs") == [(1, 1, 0)]
+    assert _rows(empty_engine, "obligations") == [(1, "acme", "bolt", "redemption", 1, "EUR", 7, 7_000_000, 7, "")]
 
 
 def test_cards_of_before_belong_to_the_enrolments_of_their_members(empty_engine: Engine) -> None:
