@@ -10,6 +10,7 @@ import click
 
 from gateway.cli_lanes import lanes
 from gateway.cli_receipt_key import receipt_key, receipt_key_state
+from gateway.cli_settlement_rules import settlement
 from gateway.console import Context, pass_context, print_table
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.domain.errors import InvalidValue
@@ -25,6 +26,8 @@ from gateway.limit_options import changed_limits, limit_options, limits_words
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.storage.directory import load_network, load_operators, load_receipt_keys, load_terms
 from gateway.storage.engine import reading, writing
+from gateway.storage.rules import load_rules
+from gateway.storage.windows import open_window
 
 _TERMS_OPTIONS = (
     click.option("--expiry", help="When points expire: 'on 2027-06-30', 'after 90 days' or 'end of month after 24 months'."),
@@ -55,6 +58,7 @@ def network() -> None:
 
 network.add_command(receipt_key)
 network.add_command(lanes)
+network.add_command(settlement)
 
 
 @network.command()
@@ -107,6 +111,7 @@ def show(context: Context) -> None:
     with reading(context.engine) as connection:
         facts, terms = load_network(connection), load_terms(connection)
         keys, operators = load_receipt_keys(connection), load_operators(connection)
+        rules = load_rules(connection)[open_window(connection).rules_version]
     now_ms = context.clock()
     today = terms.network_date(now_ms)
     partners = [partner.status for partner in terms.partners.values()]
@@ -115,7 +120,7 @@ def show(context: Context) -> None:
         ("database", context.config.database_name),
         ("currency", facts.currency),
         ("time zone", facts.time_zone.key),
-        ("settlement model", facts.settlement_model.value),
+        ("settlement model", rules.settlement_model.value),
         ("lanes", str(facts.lanes)),
         ("directory version", str(terms.version)),
         ("receipt keys", ", ".join(f"{key.key_id} {receipt_key_state(key, now_ms)}" for key in keys)),

@@ -15,14 +15,16 @@ from sqlalchemy import Engine
 
 from gateway.domain.entry import PostingKind
 from gateway.domain.errors import BooksBroken
-from gateway.domain.statement import PublishedStatement, StatementLine
+from gateway.domain.ids import OPERATOR
+from gateway.domain.statement import NO_RECEIPT_SHA256, PublishedStatement, StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.window import Window
-from gateway.storage.directory import load_network, load_terms
+from gateway.storage.directory import load_network
 from gateway.storage.engine import reading, writing
 from gateway.storage.statements import load_previous_sha256, save_statement_lines, save_statements
 from settlement import store
-from settlement.obligation import Cards, Total, card_of
+from settlement.obligation import Total
+from settlement.pricing import TARIFFS, card_of
 from settlement.statement import ControlTotals, Event, StatementParts, make_line, make_statement, readers
 
 # Sized so that on SQLite a write takes a few milliseconds: the gateway waits for it.
@@ -40,13 +42,14 @@ def compile_lines(engine: Engine, window: Window, *, progress: Callable[[str], N
     Raises BooksBroken if a receipt is missing, or if the entries do not sum to the window's totals.
     """
     with reading(engine) as connection:
-        cards = store.cards_of(load_terms(connection))
+        pricing = store.load_pricing(connection, window)
+        kinds = TARIFFS[pricing.model]
         expected = Counter(
-            {_key(total): total.points for total in store.load_totals(connection, window.window_id) if total.kind in _KINDS}
+            {_key(total): total.points for total in store.load_totals(connection, window.window_id) if total.kind in kinds}
         )
     found: Counter[_Key] = Counter()
     controls: defaultdict[str, ControlTotals] = defaultdict(ControlTotals)
-    lines = (line for event in _events(engine, window, found, progress) for line in _lines_of(event, cards, controls))
+    lines = (line for event in _events(engine, window, found, kinds, progress) for line in _lines_of(event, pricing, controls))
     with _unscanned():
         while chunk := list(islice(lines, _LINES_PER_WRITE)):
             with writing(engine) as connection:
@@ -64,8 +67,8 @@ def compile_lines(engine: Engine, window: Window, *, progress: Callable[[str], N
 def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
     """Writes the statement of every partner that has part in the window, chained to the one before."""
     with reading(engine) as connection:
-        network = load_network(connection)
-        cards = store.cards_of(load_terms(connection))
+        audience = load_network(connection).audience
+        pricing = store.load_pricing(connection, window)
         movements = _by_partner(
             store.load_totals(connection, window.window_id), lambda total: {total.issuer_id, total.counterparty_id}
         )
@@ -77,12 +80,13 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
     def make(partner_id: str, previous_sha256: bytes | None) -> PublishedStatement:
         return make_statement(
             StatementParts(
-                audience=network.audience,
-                model=network.settlement_model.value,
+                audience=audience,
+                model=pricing.model,
                 partner_id=partner_id,
                 window=window,
                 previous_sha256=previous_sha256,
-                cards=_cards_used(movements[partner_id], cards),
+                cards=_cards_used(movements[partner_id], pricing),
+                prices=pricing.prices,
                 obligations=obligations[partner_id],
                 positions=positions[partner_id],
                 movements=movements[partner_id],
@@ -90,7 +94,7 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
             )
         )
 
-    partners = iter(sorted(movements))
+    partners = iter(sorted((movements.keys() | obligations.keys()) - {OPERATOR}))
     with _unscanned():
         while chunk := list(islice(partners, _STATEMENTS_PER_WRITE)):
             with reading(engine) as connection:
@@ -102,7 +106,6 @@ def make_statements(engine: Engine, window: Window, controls: Controls) -> None:
 
 _Key = tuple[str, str, int, int]
 _Value = TypeVar("_Value")
-_KINDS = frozenset({PostingKind.REDEEM, PostingKind.RESTORE})
 
 
 def _by_partner(values: Iterable[_Value], partners: Callable[[_Value], set[str]]) -> defaultdict[str, list[_Value]]:
@@ -113,9 +116,10 @@ def _by_partner(values: Iterable[_Value], partners: Callable[[_Value], set[str]]
     return found
 
 
-def _cards_used(movements: Iterable[Total], cards: Cards) -> list[RateCard]:
-    used = {(total.counterparty_id, total.rate_card_version) for total in movements if total.kind in _KINDS}
-    return [card_of(cards, *key) for key in sorted(used)]
+def _cards_used(movements: Iterable[Total], pricing: store.Pricing) -> list[RateCard]:
+    kinds = TARIFFS[pricing.model]
+    used = {(total.counterparty_id, total.rate_card_version) for total in movements if total.kind in kinds}
+    return [card_of(pricing.prices.cards, *key) for key in sorted(used)]
 
 
 @contextmanager
@@ -128,13 +132,15 @@ def _unscanned() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Callable[[str], None]) -> Iterator[Event]:
+def _events(
+    engine: Engine, window: Window, found: Counter[_Key], kinds: Iterable[PostingKind], progress: Callable[[str], None]
+) -> Iterator[Event]:
     """The window's events in the order of the books, counted into `found`."""
     read = 0
     for lane in window.ranges:
         for first, last in store.short_ranges(lane, _ENTRIES_PER_READ):
             with reading(engine) as connection:
-                events = list(store.load_events(connection, lane.lane, first, last))
+                events = list(store.load_events(connection, lane.lane, first, last, kinds))
             for event in events:
                 found[event.issuer_id, event.redeemer_id, event.rate_card_version, event.kind.value] += event.points
                 yield event
@@ -143,14 +149,22 @@ def _events(engine: Engine, window: Window, found: Counter[_Key], progress: Call
                 progress(f"  {read} of {window.entries} entries read")
 
 
-def _lines_of(event: Event, cards: Cards, controls: defaultdict[str, ControlTotals]) -> Iterator[tuple[str, StatementLine]]:
-    if event.receipt is None:
+def _lines_of(
+    event: Event, pricing: store.Pricing, controls: defaultdict[str, ControlTotals]
+) -> Iterator[tuple[str, StatementLine]]:
+    if event.receipt is None and event.kind is not PostingKind.EXPIRE:
         raise BooksBroken(f"entry {event.entry_id} has no receipt: nothing is published")
-    receipt_sha256 = hashlib.sha256(event.receipt).digest()
-    card = card_of(cards, event.redeemer_id, event.rate_card_version)
-    for partner_id, own_entry_id in readers(event):
+    receipt_sha256 = NO_RECEIPT_SHA256 if event.receipt is None else hashlib.sha256(event.receipt).digest()
+    for partner_id, own_entry_id in readers(event, pricing.model):
         control = controls[partner_id]
-        line = make_line(event, card, line_number=control.lines + 1, own_entry_id=own_entry_id, receipt_sha256=receipt_sha256)
+        line = make_line(
+            event,
+            pricing.model,
+            pricing.prices,
+            line_number=control.lines + 1,
+            own_entry_id=own_entry_id,
+            receipt_sha256=receipt_sha256,
+        )
         control.add(line)
         yield partner_id, line
 

@@ -17,13 +17,14 @@ from gateway.ledger.batch import expire_lots
 from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
+from gateway.storage.rules import load_adjustments
 from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
 from settlement.files import write_window
 from settlement.instruction import instruct
 from settlement.netting import FORMS, net_positions
-from settlement.obligation import Obligation, model
+from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
 from settlement.window import is_another_night, is_same_cut_off
 
 _LOTS_PER_READ = 2_000  # a reader holds up nobody; how many are written at once, time decides
@@ -69,7 +70,6 @@ def run_night(night: Night) -> Window | None:
         unfinished = store.unfinished_windows(connection, last_step=LAST_STEP)
         network = load_network(connection)
     network_date = date_at(night.at_ms, network.time_zone).isoformat()
-    model(network.settlement_model)  # asked before anything is cut off that cannot be priced
     completed = None
     for window_id, was_closed_by_night in unfinished:
         why = "was interrupted" if was_closed_by_night else "was cut off when the lanes changed"
@@ -115,9 +115,16 @@ def expire_overdue(
 
 
 def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:
-    """Who owes whom by the totals of a window, so far where it is open, under the network's model. Raises InvalidValue."""
-    price = model(load_network(connection).settlement_model)
-    return price(store.load_totals(connection, window_id), store.cards_of(load_terms(connection)))
+    """Who owes whom in a window under its own rules, by its totals: traffic, fees and adjustments. So far, where it is open."""
+    window = store.existing_window(connection, window_id)
+    pricing = store.load_pricing(connection, window)
+    lines = MODELS[pricing.model](store.load_totals(connection, window_id), pricing.prices)
+    if window.state is WindowState.OPEN:
+        return sorted((*lines, *adjustment_lines(load_adjustments(connection, 0))), key=line_key)
+    members = store.load_members(connection, window.closed_at_ms) if pricing.rules.fixed_fee else []
+    entries = store.count_entries(connection, window) if pricing.rules.entry_fee_micros else {}
+    lines += fee_lines(pricing.rules, pricing.prices.currency, members, entries)
+    return sorted((*lines, *adjustment_lines(load_adjustments(connection, window_id))), key=line_key)
 
 
 def _run_steps(night: Night, window_id: int, steps: Sequence[Step], *, is_repeated: bool = False) -> None:

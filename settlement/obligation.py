@@ -1,6 +1,6 @@
 """From a window's totals to who owes whom: one line, and one rounding, for each (payer, payee, kind, rate card version).
 
-What a model does stands in one function; which one a network uses is its setting. Pure.
+What a model does stands in one function; which one prices a window, its settlement rules say. Pure.
 """
 
 from collections import defaultdict
@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.domain.entry import PostingKind
-from gateway.domain.errors import BooksBroken, InvalidValue
-from gateway.domain.statement import REDEMPTION, RESTORATION
+from gateway.domain.ids import OPERATOR
+from gateway.domain.network import SettlementModel
+from gateway.domain.settlement import Adjustment, SettlementRules
+from gateway.domain.statement import ENTRY_FEE, FIXED_FEE, REDEMPTION, RESTORATION
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS, div_half_even
+from settlement.pricing import TARIFFS, Prices, card_of, parties
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,10 @@ class Obligation:
         return self.payer_id == self.payee_id
 
 
-Cards = Mapping[tuple[str, int], RateCard]
-"""Rate cards by partner and version."""
-
-Model = Callable[[Iterable[Total], Cards], list[Obligation]]
+Model = Callable[[Iterable[Total], Prices], list[Obligation]]
 
 
-def model(name: str) -> Model:
-    """The settlement model of this name. Raises InvalidValue."""
-    try:
-        return MODELS[name]
-    except KeyError:
-        raise InvalidValue(f"settlement model {name}: must be one of {', '.join(MODELS)}") from None
-
-
-def at_redemption(totals: Iterable[Total], cards: Cards) -> list[Obligation]:
+def at_redemption(totals: Iterable[Total], prices: Prices) -> list[Obligation]:
     """The issuer of each consumed lot owes the redeemer points × the redeemer's reimbursement rate.
 
     Redeemed points less restored ones of the same issuer, redeemer and card make one line. Where more was restored than
@@ -75,19 +67,72 @@ def at_redemption(totals: Iterable[Total], cards: Cards) -> list[Obligation]:
         if total.kind in _REDEEMED_SIGN:
             points[total.issuer_id, total.counterparty_id, total.rate_card_version] += _REDEEMED_SIGN[total.kind] * total.points
     lines = [
-        _redeemed(issuer, redeemer, card_of(cards, redeemer, version), net)
+        _redeemed(issuer, redeemer, card_of(prices.cards, redeemer, version), net)
         for (issuer, redeemer, version), net in points.items()
         if net
     ]
-    return sorted(lines, key=lambda line: (line.payer_id, line.payee_id, line.kind, line.rate_card_version))
+    return sorted(lines, key=line_key)
 
 
-def card_of(cards: Cards, partner_id: str, version: int) -> RateCard:
-    """The card that priced a posting. Raises BooksBroken when it is gone: cards are never removed."""
-    try:
-        return cards[partner_id, version]
-    except KeyError:
-        raise BooksBroken(f"rate card {version} of {partner_id} priced an entry, and is missing") from None
+def at_issuance(totals: Iterable[Total], prices: Prices) -> list[Obligation]:
+    """Issuers pay their issue price to the network, redeemers get their reimbursement rate from it; breakage is shared.
+
+    Reversals are lines of their own, at the prices of what they reverse. Ordered by key.
+    """
+    return _with_the_network(SettlementModel.AT_ISSUANCE, totals, prices)
+
+
+def at_par(totals: Iterable[Total], prices: Prices) -> list[Obligation]:
+    """Value issued less value redeemed, at the network's one value of a point, in the network's currency. Ordered by key."""
+    return _with_the_network(SettlementModel.AT_PAR, totals, prices)
+
+
+def fee_lines(rules: SettlementRules, currency: str, members: Iterable[str], entries: Mapping[str, int]) -> list[Obligation]:
+    """What partners owe the operator by the rules: the fixed fee of each member, and a fee for each entry that was booked."""
+    found = [
+        (partner_id, kind, exact_micros)
+        for kind, owed in (
+            (FIXED_FEE, dict.fromkeys(members, rules.fixed_fee * MICROS)),
+            (ENTRY_FEE, {partner_id: count * rules.entry_fee_micros for partner_id, count in entries.items()}),
+        )
+        for partner_id, exact_micros in owed.items()
+        if exact_micros
+    ]
+    return [
+        Obligation(partner_id, OPERATOR, kind, 0, currency, 0, exact_micros, div_half_even(exact_micros, MICROS))
+        for partner_id, kind, exact_micros in sorted(found)
+    ]
+
+
+def adjustment_lines(adjustments: Iterable[Adjustment]) -> list[Obligation]:
+    """What a window has taken in beside traffic: a line each, named by its id."""
+    return [
+        Obligation(one.payer_id, one.payee_id, one.kind, 0, one.currency, 0, one.amount * MICROS, one.amount, one.adjustment_id)
+        for one in adjustments
+    ]
+
+
+def line_key(line: Obligation) -> tuple[str, str, str, int, str]:
+    """By which lines are told apart, and ordered, within their window."""
+    return line.payer_id, line.payee_id, line.kind, line.rate_card_version, line.reference
+
+
+def _with_the_network(model: SettlementModel, totals: Iterable[Total], prices: Prices) -> list[Obligation]:
+    points: defaultdict[tuple[str, str, int, PostingKind], int] = defaultdict(int)
+    tariffs = TARIFFS[model]
+    for total in totals:
+        if total.kind in tariffs:
+            # Of two kinds that make one line, the first stands for both.
+            kind = next(one for one, tariff in tariffs.items() if tariff.kind == tariffs[total.kind].kind)
+            payer_id, payee_id = parties(model, tariffs[kind], total.issuer_id, total.counterparty_id)
+            points[payer_id, payee_id, total.rate_card_version, kind] += total.points
+    lines = []
+    for (payer_id, payee_id, version, kind), moved in points.items():
+        partner_id = payer_id if payee_id == OPERATOR else payee_id
+        price = tariffs[kind].price(prices, card_of(prices.cards, partner_id, version))
+        owed = price.micros(moved), price.minor_units(moved)
+        lines.append(Obligation(payer_id, payee_id, tariffs[kind].kind, version, price.currency, moved, *owed))
+    return sorted(lines, key=line_key)
 
 
 def _redeemed(issuer_id: str, redeemer_id: str, card: RateCard, points: int) -> Obligation:
@@ -107,4 +152,9 @@ def _redeemed(issuer_id: str, redeemer_id: str, card: RateCard, points: int) -> 
 
 _REDEEMED_SIGN = {PostingKind.REDEEM: 1, PostingKind.RESTORE: -1}
 
-MODELS: dict[str, Model] = {"at_redemption": at_redemption}
+MODELS: Mapping[SettlementModel, Model] = {
+    SettlementModel.AT_REDEMPTION: at_redemption,
+    SettlementModel.AT_ISSUANCE: at_issuance,
+    SettlementModel.AT_PAR: at_par,
+}
+"""What each model makes of a window's totals."""

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.domain.canonical import canonical
+from gateway.domain.canonical import Plain, canonical
 from gateway.domain.entry import PostingKind
-from gateway.domain.statement import REDEMPTION, RESTORATION, PublishedStatement, StatementLine
+from gateway.domain.network import SettlementModel
+from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.units import format_amount, format_micros
 from gateway.domain.window import Window
 from settlement.netting import NetPosition
 from settlement.obligation import Obligation, Total
 from settlement.plain import plain
+from settlement.pricing import TARIFFS, Prices, card_of, parties
 from settlement.text import table
 
 LINE_COLUMNS = (
@@ -38,9 +40,10 @@ LINES_HEADER = ",".join(LINE_COLUMNS) + "\n"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A posting that redeemed points of a lot or restored them, with what statements say of it.
+    """A posting that moves money under a model, with what statements say of it.
 
-    `origin_entry_id` issued the points: a transferred lot carries it on. `receipt` is None where the books have lost it.
+    `redeemer_id` is the posting's counterparty: whose card prices it. `origin_entry_id` issued the points: a transferred lot
+    carries it on; None where no lot was left to take them from. `receipt` is None where nobody asked for the entry.
     """
 
     sequence: int
@@ -51,28 +54,39 @@ class Event:
     redeemer_id: str
     rate_card_version: int
     points: int
-    origin_entry_id: str
+    origin_entry_id: str | None
     receipt: bytes | None
 
 
-def readers(event: Event) -> Iterator[tuple[str, str]]:
-    """Who reads of an event, each with the entry of its own that it is told: the redeemer, and the issuer if it is another."""
+def readers(event: Event, model: SettlementModel = SettlementModel.AT_REDEMPTION) -> Iterator[tuple[str, str]]:
+    """Who reads of an event, each with the entry of its own that it is told.
+
+    Under at_redemption the redeemer, and the issuer if it is another, which is told its own issue. Under the others one
+    partner alone deals with the network: of an expiry it is told the entry that had issued the points.
+    """
+    if event.kind in _EXPIRIES:
+        yield event.redeemer_id, event.origin_entry_id or event.entry_id
+        return
     yield event.redeemer_id, event.entry_id
-    if event.issuer_id != event.redeemer_id:
-        yield event.issuer_id, event.origin_entry_id
+    if model is SettlementModel.AT_REDEMPTION and event.issuer_id != event.redeemer_id:
+        yield event.issuer_id, event.origin_entry_id or event.entry_id
 
 
-def make_line(event: Event, card: RateCard, *, line_number: int, own_entry_id: str, receipt_sha256: bytes) -> StatementLine:
-    """The line of an event, priced by the redeemer's card. Points that are restored are owed the other way round."""
-    is_restored = event.kind is PostingKind.RESTORE
+def make_line(
+    event: Event, model: SettlementModel, prices: Prices, *, line_number: int, own_entry_id: str, receipt_sha256: bytes
+) -> StatementLine:
+    """The line of an event, priced by its counterparty's card and the network's terms. Reversals are owed the other way round."""
+    tariff = TARIFFS[model][event.kind]
+    price = tariff.price(prices, card_of(prices.cards, event.redeemer_id, event.rate_card_version))
+    payer_id, payee_id = parties(model, tariff, event.issuer_id, event.redeemer_id)
     return StatementLine(
         line_number=line_number,
-        kind=RESTORATION if is_restored else REDEMPTION,
-        payer_id=event.redeemer_id if is_restored else event.issuer_id,
-        payee_id=event.issuer_id if is_restored else event.redeemer_id,
+        kind=tariff.kind,
+        payer_id=payer_id,
+        payee_id=payee_id,
         points=event.points,
-        amount_micros=event.points * card.reimbursement_rate_micros,
-        currency=card.currency,
+        amount_micros=price.micros(event.points),
+        currency=price.currency,
         business_date=event.business_date,
         rate_card_version=event.rate_card_version,
         own_entry_id=own_entry_id,
@@ -114,11 +128,12 @@ class StatementParts:
     """What a statement is made of; sequences in the order in which they are shown."""
 
     audience: str
-    model: str
+    model: SettlementModel
     partner_id: str
     window: Window
     previous_sha256: bytes | None
     cards: Sequence[RateCard]
+    prices: Prices
     obligations: Sequence[Obligation]
     positions: Sequence[NetPosition]
     movements: Sequence[Total]
@@ -131,21 +146,14 @@ def make_statement(parts: StatementParts) -> PublishedStatement:
         {
             "format": "tallystick-statement-1",
             "audience": parts.audience,
-            "model": parts.model,
+            "model": parts.model.value,
             "partner_id": parts.partner_id,
             "window_id": parts.window.window_id,
             "cut_off_date": parts.window.cut_off_date,
             "ranges": [{"lane": lane.lane, "first": lane.first, "last": lane.last} for lane in parts.window.ranges],
             "previous_sha256": parts.previous_sha256.hex() if parts.previous_sha256 else "",
-            "rate_cards": [
-                {
-                    "partner_id": card.partner_id,
-                    "version": card.version,
-                    "reimbursement_rate_micros": card.reimbursement_rate_micros,
-                    "currency": card.currency,
-                }
-                for card in parts.cards
-            ],
+            "rate_cards": [_card_plain(card, parts.model) for card in parts.cards],
+            **_terms_plain(parts),
             "obligations": [plain(line) for line in parts.obligations],
             "net": [{"currency": position.currency, "amount": position.amount} for position in parts.positions],
             "movements": [{**plain(total), "kind": total.kind.name.lower()} for total in parts.movements],
@@ -164,6 +172,35 @@ def make_statement(parts: StatementParts) -> PublishedStatement:
         sha256=hashlib.sha256(document).digest(),
         lines=parts.control.lines,
     )
+
+
+def _card_plain(card: RateCard, model: SettlementModel) -> dict[str, Plain]:
+    own: dict[str, Plain] = {
+        "partner_id": card.partner_id,
+        "version": card.version,
+        "reimbursement_rate_micros": card.reimbursement_rate_micros,
+        "currency": card.currency,
+    }
+    return own if model is SettlementModel.AT_REDEMPTION else own | {"issue_price_micros": card.issue_price_micros}
+
+
+def _terms_plain(parts: StatementParts) -> dict[str, Plain]:
+    """What the network's terms say of prices; nothing where only cards do."""
+    if parts.model is SettlementModel.AT_REDEMPTION:
+        return {}
+    terms = parts.prices.terms
+    return {
+        "network_terms": {
+            "version": terms.version,
+            "currency": parts.prices.currency,
+            "redemption_element_micros": terms.redemption_element_micros,
+            "breakage_rebate_share": str(terms.breakage_rebate_share),
+            "par_value_micros": terms.par_value_micros,
+        }
+    }
+
+
+_EXPIRIES = frozenset({PostingKind.EXPIRE, PostingKind.EXPIRY_UNDONE})
 
 
 def statement_text(document: bytes, sha256: bytes) -> str:

@@ -1,21 +1,34 @@
 """What the night reads of the books and keeps for itself. Each function takes a Connection; short ranges, short writes."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
 
+from gateway.domain.decision import DecisionState
+from gateway.domain.derivation import Directory, derive
+from gateway.domain.documents import applied_at_ms
 from gateway.domain.entry import PostingKind
 from gateway.domain.errors import InvalidValue
-from gateway.domain.terms import Terms
+from gateway.domain.ids import OPERATOR
+from gateway.domain.network import SettlementModel
+from gateway.domain.partner import PartnerStatus
+from gateway.domain.settlement import SettlementRules
+from gateway.domain.terms import parse_date
 from gateway.domain.window import LaneRange, Window, WindowState
+from gateway.storage.decisions import load_decisions
+from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import upsert
+from gateway.storage.rules import load_rules
 from gateway.storage.tables import entries, head_of, lots, outcomes, postings, totals, windows
 from gateway.storage.tables_settlement import instructions, net_positions, obligations, settlement_steps
 from gateway.storage.windows import load_window, load_windows
 from settlement.instruction import Instruction
 from settlement.netting import NetPosition
-from settlement.obligation import Cards, Obligation, Total
+from settlement.obligation import Obligation, Total
 from settlement.plain import plain
+from settlement.pricing import Prices
 from settlement.statement import Event
 
 LINE_KEY = ("payer_id", "payee_id", "kind", "rate_card_version", "reference")
@@ -25,9 +38,48 @@ CLOSE = "close"
 """The step that cuts off; its name is in the log of steps only where it was a night that did."""
 
 
-def cards_of(terms: Terms) -> Cards:
-    """All rate cards by partner and version."""
-    return {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """How a window is priced: by its own rules for ever, at the prices that its entries were booked at."""
+
+    rules: SettlementRules
+    prices: Prices
+
+    @property
+    def model(self) -> SettlementModel:
+        """Who owes whom."""
+        return self.rules.settlement_model
+
+
+def load_pricing(connection: Connection, window: Window) -> Pricing:
+    """Of a window; of an open one, as if it were cut off now."""
+    terms, network = load_terms(connection), load_network(connection)
+    cards = {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
+    in_force = terms.network[-1]
+    if window.cut_off_date:
+        # Whatever was decided after the cut-off, also on its very date, prices later windows.
+        decided = _decided_by(connection, window.closed_at_ms).network
+        known = [one for one in terms.network if one.version == 1 or one.version in decided]
+        on = parse_date(window.cut_off_date)
+        in_force = next((one for one in reversed(known) if one.effective_from <= on), known[0])
+    return Pricing(load_rules(connection)[window.rules_version], Prices(cards, in_force, network.currency))
+
+
+def load_members(connection: Connection, at_ms: int) -> list[str]:
+    """Partners that were taking part at an instant, active or suspended, by id; told from the decisions alone."""
+    joined = _decided_by(connection, at_ms).partners
+    return sorted(partner_id for partner_id, one in joined.items() if one.partner.status in _TAKING_PART)
+
+
+def count_entries(connection: Connection, window: Window) -> dict[str, int]:
+    """How many entries of a closed window each partner booked; what nobody asked for is the operator's and left out."""
+    counts: Counter[str] = Counter()
+    for lane in window.ranges:
+        query = select(entries.c.partner_id, func.count()).where(
+            entries.c.lane == lane.lane, entries.c.sequence.between(lane.first, lane.last), entries.c.partner_id != OPERATOR
+        )
+        counts.update({row[0]: row[1] for row in connection.execute(query.group_by(entries.c.partner_id))})
+    return dict(counts)
 
 
 def load_totals(connection: Connection, window_id: int) -> list[Total]:
@@ -40,8 +92,8 @@ def load_totals(connection: Connection, window_id: int) -> list[Total]:
     ]
 
 
-def load_events(connection: Connection, lane: int, first: int, last: int) -> Iterator[Event]:
-    """Redemptions and restorations of a range of sequences, both ends included, in the order of the books."""
+def load_events(connection: Connection, lane: int, first: int, last: int, kinds: Iterable[PostingKind]) -> Iterator[Event]:
+    """Postings of these kinds of a range of sequences, both ends included, in the order of the books."""
     query = (
         select(
             entries.c.sequence,
@@ -57,9 +109,9 @@ def load_events(connection: Connection, lane: int, first: int, last: int) -> Ite
         )
         .select_from(entries)
         .join(postings, and_(postings.c.bucket == entries.c.bucket, postings.c.entry_id == entries.c.entry_id))
-        .join(lots, and_(lots.c.bucket == postings.c.bucket, lots.c.lot_id == postings.c.lot_id))
+        .join(lots, and_(lots.c.bucket == postings.c.bucket, lots.c.lot_id == postings.c.lot_id), isouter=True)
         .join(outcomes, outcomes.c.entry_id == head_of(entries), isouter=True)
-        .where(entries.c.lane == lane, entries.c.sequence.between(first, last), postings.c.kind.in_(_EVENT_KINDS))
+        .where(entries.c.lane == lane, entries.c.sequence.between(first, last), postings.c.kind.in_(sorted(kinds)))
         .order_by(entries.c.sequence, postings.c.ordinal)
     )
     for sequence, entry_id, business_date, kind, *rest in connection.execute(query):
@@ -171,4 +223,9 @@ def short_ranges(lane: LaneRange, length: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + length - 1, lane.last)
 
 
-_EVENT_KINDS = (PostingKind.REDEEM.value, PostingKind.RESTORE.value)
+def _decided_by(connection: Connection, at_ms: int) -> Directory:
+    decisions = [one for one in load_decisions(connection) if one.proposal.at_ms <= at_ms]
+    return derive(one for one in decisions if one.state is not DecisionState.APPLIED or applied_at_ms(one) <= at_ms)
+
+
+_TAKING_PART = frozenset({PartnerStatus.ACTIVE, PartnerStatus.SUSPENDED})

@@ -21,7 +21,10 @@ class SettlementModel(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The network. `audience` is the second line of every signed string; `lanes` is how many sequences run side by side."""
+    """The network. `audience` is the second line of every signed string; `lanes` is how many sequences run side by side.
+
+    `settlement_model` is what it was founded with; which model a window has, its settlement rules say.
+    """
 
     audience: str
     currency: str

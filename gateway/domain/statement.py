@@ -4,6 +4,22 @@ from dataclasses import dataclass
 
 REDEMPTION = "redemption"
 RESTORATION = "restoration"
+"""Kinds of lines where issuers owe redeemers: at_redemption."""
+
+ISSUE = "issue"
+REVERSE_ISSUE = "reverse_issue"
+REDEEM = "redeem"
+REVERSE_REDEMPTION = "reverse_redemption"
+BREAKAGE_REBATE = "breakage_rebate"
+BREAKAGE_UNDONE = "breakage_undone"
+"""Kinds of lines between a partner and the network: at_issuance, and the first four at_par."""
+
+FIXED_FEE = "fee_fixed"
+ENTRY_FEE = "fee_entry"
+"""Kinds of lines that the settlement rules make. Those of adjustments are named as AdjustmentKind says."""
+
+NO_RECEIPT_SHA256 = bytes(32)
+"""In place of a receipt's hash in the line of an expiry, which nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ class Facts:
         """Network terms that may have been in force; the first version also serves dates before it."""
         return list(self.network_versions.possible(on, booked_at_ms)) or [self.network_versions.rows[0][2]]
 
+    def terms_on(self, on: str, decided_by_ms: int) -> NetworkTerms:
+        """The network terms of a date, of those that had been decided by then; the first version also serves dates before it."""
+        rows = [row for row in self.network_versions.rows if row[1] <= decided_by_ms]
+        return next((terms for first, _, terms in reversed(rows) if first.isoformat() <= on), rows[0][2])
+
     def limits_possible(self, partner_id: str, on: date, booked_at_ms: int) -> Iterator[tuple[Limits, Limits]]:
         """The network's and the partner's limits that may have been in force together."""
         versions = self.limit_versions.get(partner_id)

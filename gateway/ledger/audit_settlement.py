@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,23 +16,17 @@ from gateway.domain.canonical import canonical
 from gateway.domain.entry import PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.network import SettlementModel
-from gateway.domain.statement import REDEMPTION, RESTORATION
-from gateway.domain.units import MICROS
+from gateway.domain.terms import RateCard
 from gateway.domain.window import PUBLISHED
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_prices import LineKey, Obligations, WindowPrices, summed
 from gateway.ledger.audit_statements import LinesRead, LinesWorkedOut
 from gateway.storage import audit_sums
 from gateway.storage.tables_settlement import instructions, net_positions, obligations, statement_lines, statements
 
 _FORMS = ("partner-to-partner", "through-operator")
-_SIGN = {PostingKind.REDEEM.value: 1, PostingKind.RESTORE.value: -1}
 _PUBLISHED = {state.value for state in PUBLISHED}
-
-_Key = tuple[str, str, str, int, str]
-
-Obligations = dict[_Key, tuple[str, int, int, int]]
-"""Payer, payee, kind, rate card version and reference; then currency, points, exact amount in micros, and it rounded."""
 
 
 def prove_settlement(
@@ -58,7 +52,8 @@ class _Night:
         self.failures = failures
         self.facts = facts
         self.window = window
-        self.totals = _summed(audit_sums.total_rows(connection, window_id=window.window_id))
+        self.prices = WindowPrices(facts, window)
+        self.totals = summed(audit_sums.total_rows(connection, window_id=window.window_id))
 
     def prove(self) -> None:
         """In the order in which the night works."""
@@ -71,9 +66,8 @@ class _Night:
             )
             for r in rows
         ]
-        if self.facts.network.settlement_model is SettlementModel.AT_REDEMPTION:
-            expected = _at_redemption(self.totals, self.facts)
-            self.failures.compare_rows(f"window {window_id}: obligation", expected, stored)
+        expected = self.prices.lines(self.connection, self.window, self.totals)
+        self.failures.compare_rows(f"window {window_id}: obligation", expected, stored)
         nets = self._prove_nets(dict(stored))
         self._prove_instructions(nets)
         self._prove_statements(dict(stored), nets)
@@ -135,10 +129,11 @@ class _Night:
 
     def _prove_statements(self, owed: Obligations, nets: Mapping[tuple[str, str], int]) -> None:
         window_id = self.window.window_id
-        worked_out = LinesWorkedOut(self.connection, self.facts, window_id)
+        worked_out = LinesWorkedOut(self.connection, self.facts, window_id, self.prices)
         stored_lines = audit_sums.counts_by_partner(self.connection, statement_lines, window_id)
         rows = audit_sums.window_table_rows(self.connection, statements, window_id)
         partners = {party for issuer, counterparty, _, _ in self.totals for party in (issuer, counterparty)}
+        partners |= {party for payer, payee, *_ in owed for party in (payer, payee)} - {OPERATOR}
         self.failures.compare(
             f"window {window_id}: statements",
             [
@@ -169,65 +164,52 @@ class _Night:
         self, partner_id: str, control: Mapping[str, object], owed: Obligations, nets: Mapping[tuple[str, str], int]
     ) -> dict[str, Any]:
         own = {key: points for key, points in self.totals.items() if partner_id in key[:2]}
-        used = sorted({(counterparty, version) for _, counterparty, version, kind in own if kind in _SIGN})
+        used = sorted({(counterparty, version) for _, counterparty, version, kind in own if kind in self.prices.kinds})
         cards = [self.facts.cards[key] for key in used]
         ranges = self.facts.ranges.get(self.window.window_id, ())
         previous = audit_sums.previous_statement_hash(self.connection, self.window.window_id, partner_id)
         return {
             "format": "tallystick-statement-1",
             "audience": self.facts.network.audience,
-            "model": self.facts.network.settlement_model.value,
+            "model": self.prices.rules.settlement_model.value,
             "partner_id": partner_id,
             "window_id": self.window.window_id,
             "cut_off_date": self.window.cut_off_date,
             "ranges": [{"lane": lane.lane, "first": lane.first, "last": lane.last} for lane in ranges],
             "previous_sha256": previous.hex() if previous else "",
-            "rate_cards": [
-                {
-                    "partner_id": card.partner_id,
-                    "version": card.version,
-                    "reimbursement_rate_micros": card.reimbursement_rate_micros,
-                    "currency": card.currency,
-                }
-                for card in cards
-            ],
+            "rate_cards": [self._card(card) for card in cards],
+            **self._network_terms(),
             "obligations": [_obligation(key, owed[key]) for key in sorted(owed) if partner_id in key[:2]],
             "net": [{"currency": key[0], "amount": nets[key]} for key in sorted(nets) if key[1] == partner_id],
             "movements": [_movement(key, points) for key, points in sorted(own.items())],
             "control": dict(control),
         }
 
+    def _card(self, card: RateCard) -> dict[str, object]:
+        said = {
+            "partner_id": card.partner_id,
+            "version": card.version,
+            "reimbursement_rate_micros": card.reimbursement_rate_micros,
+            "currency": card.currency,
+        }
+        with_network = self.prices.rules.settlement_model is not SettlementModel.AT_REDEMPTION
+        return said | ({"issue_price_micros": card.issue_price_micros} if with_network else {})
 
-def _at_redemption(totals: Mapping[tuple[str, str, int, int], int], facts: Facts) -> Obligations:
-    """The issuer of the points pays the redeemer; if more came back than went, the other way round. Rounded once."""
-    points: Counter[tuple[str, str, int]] = Counter()
-    for (issuer_id, redeemer_id, version, kind), moved in totals.items():
-        points[issuer_id, redeemer_id, version] += _SIGN.get(kind, 0) * moved
-    found: Obligations = {}
-    for (issuer_id, redeemer_id, version), net in points.items():
-        if not net:
-            continue
-        card = facts.cards[redeemer_id, version]
-        micros = abs(net) * card.reimbursement_rate_micros
-        parties = (issuer_id, redeemer_id, REDEMPTION) if net > 0 else (redeemer_id, issuer_id, RESTORATION)
-        found[*parties, version, ""] = card.currency, abs(net), micros, _half_even(micros)
-    return found
-
-
-def _half_even(micros: int) -> int:
-    whole, rest = divmod(micros, MICROS)
-    return whole + (2 * rest > MICROS or (2 * rest == MICROS and whole % 2 == 1))
-
-
-def _summed(rows: Sequence[Any]) -> dict[tuple[str, str, int, int], int]:
-    """Points by issuer, counterparty, version and kind, over the lanes."""
-    found: Counter[tuple[str, str, int, int]] = Counter()
-    for row in rows:
-        found[row.issuer_id, row.counterparty_id, row.rate_card_version, row.kind] += row.points
-    return dict(found)
+    def _network_terms(self) -> dict[str, object]:
+        if self.prices.rules.settlement_model is SettlementModel.AT_REDEMPTION:
+            return {}
+        terms = self.prices.terms
+        said = {
+            "version": terms.version,
+            "currency": self.facts.network.currency,
+            "redemption_element_micros": terms.redemption_element_micros,
+            "breakage_rebate_share": str(terms.breakage_rebate_share),
+            "par_value_micros": terms.par_value_micros,
+        }
+        return {"network_terms": said}
 
 
-def _obligation(key: _Key, value: tuple[str, int, int, int]) -> dict[str, object]:
+def _obligation(key: LineKey, value: tuple[str, int, int, int]) -> dict[str, object]:
     (payer_id, payee_id, kind, version, reference), (currency, points, amount_micros, amount) = key, value
     return {
         "payer_id": payer_id,

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from gateway.domain.entry import PostingKind
-from gateway.domain.statement import REDEMPTION, RESTORATION
+from gateway.domain.errors import BooksBroken
+from gateway.domain.network import SettlementModel
+from gateway.domain.statement import NO_RECEIPT_SHA256
 from gateway.ledger.audit_facts import Facts
+from gateway.ledger.audit_prices import WindowPrices
 from gateway.storage import audit_reads, audit_sums
 from gateway.storage.tables_settlement import statement_lines
 
@@ -49,15 +52,19 @@ class _Control:
 
 
 class LinesWorkedOut:
-    """A window's lines by the entries: each redemption or restoration of a lot stands with its redeemer and its issuer."""
+    """A window's lines by the entries: each posting that moves money stands with its counterparty, whose card prices it.
 
-    def __init__(self, connection: Connection, facts: Facts, window_id: int) -> None:
+    Where issuers owe redeemers, it stands with the issuer as well.
+    """
+
+    def __init__(self, connection: Connection, facts: Facts, window_id: int, prices: WindowPrices) -> None:
+        self._prices = prices
         self._controls: defaultdict[str, _Control] = defaultdict(_Control)
         for lane in facts.ranges.get(window_id, ()):
             for first in range(lane.first, lane.last + 1, _EVENTS_PER_READ):
                 last = min(first + _EVENTS_PER_READ - 1, lane.last)
-                for row in audit_reads.events_between(connection, lane.lane, first, last):
-                    self._take(facts, *row[1:])
+                for row in audit_reads.events_between(connection, lane.lane, first, last, prices.kinds):
+                    self._take(*row[1:])
 
     def control(self, partner_id: str) -> dict[str, object]:
         """Of one partner."""
@@ -65,7 +72,6 @@ class LinesWorkedOut:
 
     def _take(
         self,
-        facts: Facts,
         entry_id: str,
         business_date: str,
         kind: int,
@@ -73,19 +79,24 @@ class LinesWorkedOut:
         redeemer_id: str,
         version: int,
         points: int,
-        origin_entry_id: str,
-        receipt: bytes,
+        origin_entry_id: str | None,
+        receipt: bytes | None,
     ) -> None:
-        card = facts.cards[redeemer_id, version]
-        micros = points * card.reimbursement_rate_micros
-        is_restored = kind == PostingKind.RESTORE.value
-        parties = (RESTORATION, redeemer_id, issuer_id) if is_restored else (REDEMPTION, issuer_id, redeemer_id)
-        middle = (*parties, points, micros, card.currency, business_date, version)
-        receipt_hash = hashlib.sha256(receipt).hexdigest()
-        # A redeemer that issued the points itself reads of its redemption alone.
-        for reader_id, own_entry_id in ({issuer_id: origin_entry_id} | {redeemer_id: entry_id}).items():
+        money = self._prices.of_posting(kind, issuer_id, redeemer_id, version, points)
+        middle = (money.kind, money.payer_id, money.payee_id, points, money.micros, money.currency, business_date, version)
+        # An expiry is nobody's request, and its partner is told the issue that it ends.
+        is_expiry = kind in (PostingKind.EXPIRE.value, PostingKind.EXPIRY_UNDONE.value)
+        if receipt is None and kind != PostingKind.EXPIRE.value:
+            raise BooksBroken(f"entry {entry_id} has no receipt")
+        receipt_hash = NO_RECEIPT_SHA256.hex() if receipt is None else hashlib.sha256(receipt).hexdigest()
+        origin = origin_entry_id or entry_id
+        told = {redeemer_id: origin if is_expiry else entry_id}
+        if self._prices.rules.settlement_model is SettlementModel.AT_REDEMPTION:
+            told = {issuer_id: origin} | told  # a redeemer that issued the points itself reads of its redemption alone
+        for reader_id, own_entry_id in told.items():
             control = self._controls[reader_id]
-            control.add((control.lines + 1, *middle, own_entry_id, receipt_hash), points=points, amount_micros=micros)
+            line = (control.lines + 1, *middle, own_entry_id, receipt_hash)
+            control.add(line, points=points, amount_micros=money.micros)
 
 
 class LinesRead:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     select,
 )
 
-from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
+from gateway.domain.entry import Entry, EntryKind, Posting
 from gateway.storage.tables import (
     debts,
     entries,
@@ -98,7 +98,7 @@ _EVENTS = (
     .join(postings, postings.c.entry_id == entries.c.entry_id)
     .join(lots, lots.c.lot_id == postings.c.lot_id, isouter=True)
     .join(outcomes, outcomes.c.entry_id == head_of(entries), isouter=True)
-    .where(*_RANGE, postings.c.kind.in_((PostingKind.REDEEM.value, PostingKind.RESTORE.value)))
+    .where(*_RANGE, postings.c.kind.in_(bindparam("kinds", expanding=True)))
     .order_by(entries.c.sequence, postings.c.ordinal)
 )
 _REFUSALS = (
@@ -140,9 +140,9 @@ def totals_between(connection: Connection, lane: int, first: int, last: int) -> 
     }
 
 
-def events_between(connection: Connection, lane: int, first: int, last: int) -> Rows:
-    """Redemptions and restorations with what a statement says of them, in the order of the books."""
-    return connection.execute(_EVENTS, {"lane": lane, "first": first, "last": last}).all()
+def events_between(connection: Connection, lane: int, first: int, last: int, kinds: Collection[int]) -> Rows:
+    """Postings of these kinds with what a statement says of them, in the order of the books."""
+    return connection.execute(_EVENTS, {"lane": lane, "first": first, "last": last, "kinds": sorted(kinds)}).all()
 
 
 def refusals_between(connection: Connection, lane: int, first: int, last: int) -> Rows:

@@ -3,7 +3,7 @@
 Trusts no constraint, as `audit_reads`. Writes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,9 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Table,
+    and_,
     case,
+    false,
     func,
     literal,
     or_,
@@ -24,6 +26,8 @@ from sqlalchemy import (
 )
 
 from gateway.domain.entry import EntryKind, PostingKind
+from gateway.domain.ids import OPERATOR
+from gateway.domain.window import LaneRange
 from gateway.storage.audit_reads import Rows
 from gateway.storage.tables import (
     debts,
@@ -34,7 +38,7 @@ from gateway.storage.tables import (
     refusals,
     totals,
 )
-from gateway.storage.tables_settlement import statements
+from gateway.storage.tables_settlement import adjustments, statements
 
 _STREAM_ROWS = 5_000
 
@@ -185,6 +189,18 @@ def total_rows(connection: Connection, *, window_id: int | None = None) -> Rows:
     """The running totals of a window, or of all."""
     query = select(totals).order_by(*totals.primary_key.columns)
     return connection.execute(query if window_id is None else query.where(totals.c.window_id == window_id)).all()
+
+
+def entries_by_partner(connection: Connection, ranges: Sequence[LaneRange]) -> dict[str, int]:
+    """How many entries of these ranges each partner asked for: not those that nobody did."""
+    within = [and_(entries.c.lane == lane.lane, entries.c.sequence.between(lane.first, lane.last)) for lane in ranges]
+    query = select(entries.c.partner_id, func.count()).where(or_(false(), *within), entries.c.partner_id != OPERATOR)
+    return {partner: count for partner, count in connection.execute(query.group_by(entries.c.partner_id))}  # noqa: C416 - as above
+
+
+def adjustment_rows(connection: Connection, window_id: int) -> Rows:
+    """What a window took in beside traffic."""
+    return connection.execute(select(adjustments).where(adjustments.c.window_id == window_id)).all()
 
 
 def stray_count(connection: Connection, table: Table, *, after_window: int) -> int:

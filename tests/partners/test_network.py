@@ -91,7 +91,7 @@ def test_a_new_network_has_an_open_window_and_chains_that_begin_at_its_genesis(t
         network = load_network(connection)
     genesis = genesis_hash("coalition.example:prod", 0)
     assert tuple(head) == (0, 1, 0, START_MS, genesis, 0, genesis, 1)
-    assert tuple(window) == (1, "OPEN", "", 0, b"", 1)
+    assert tuple(window) == (1, "OPEN", "", 0, b"", 1, "", 0)
     assert (key.key_id, key.valid_from_ms, key.valid_until_ms, network.lanes) == ("r1", START_MS, None, 1)
 
 

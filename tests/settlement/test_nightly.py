@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete, select, update
 
-from gateway.domain.errors import BooksBroken, InvalidValue
+from gateway.domain.errors import BooksBroken
 from gateway.domain.window import WindowState
 from gateway.storage.engine import reading, writing
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
@@ -17,7 +17,7 @@ from gateway.storage.tables_settlement import settlement_steps, statement_lines
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.nightly import STEPS, run_night
-from tests.given import at, create_network
+from tests.given import at
 from tests.settlement.given import Shop, issue, network_engine, oracle, oracle_obligations, redeem, reverse
 from tests.settlement.night import MIDNIGHT_MS, files_of, make_night, run
 
@@ -54,17 +54,6 @@ def test_a_night_leaves_the_window_netted_and_the_next_one_open(engine: Engine, 
     assert (window.cut_off_date, window.entries) == ("2026-06-30", 21)
     assert states == [(2, WindowState.OPEN), (1, WindowState.NETTED)]
     assert done == {step.name for step in STEPS}
-
-
-def test_a_model_that_cannot_be_priced_stops_the_night_before_the_cut_off(tmp_path: Path) -> None:
-    """Else the window would be closed, and stay so."""
-    network = create_network(tmp_path / "net", model="at_par")
-    with pytest.raises(InvalidValue, match="settlement model at_par"):
-        run(network.engine, tmp_path / "out")
-
-    with reading(network.engine) as connection:
-        assert [window.state for window in load_windows(connection)] == [WindowState.OPEN]
-    network.engine.dispose()
 
 
 def test_a_redeemer_recomputes_its_statement_from_its_own_receipts(engine: Engine, tmp_path: Path) -> None:

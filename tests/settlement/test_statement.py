@@ -5,12 +5,15 @@ import json
 from datetime import date
 
 from gateway.domain.entry import PostingKind
+from gateway.domain.network import SettlementModel
 from gateway.domain.statement import StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS
 from gateway.domain.window import LaneRange, Window, WindowState
+from gateway.network_terms import DEFAULT_TERMS
 from settlement.netting import NetPosition
 from settlement.obligation import Obligation, Total
+from settlement.pricing import Prices
 from settlement.statement import (
     LINES_HEADER,
     ControlTotals,
@@ -24,6 +27,8 @@ from settlement.statement import (
 )
 
 CARD = RateCard("bravo", 1, date(2026, 6, 1), {}, 0, MICROS, 900_000, "EUR")
+MODEL = SettlementModel.AT_REDEMPTION
+PRICES = Prices({("bravo", 1): CARD}, DEFAULT_TERMS, "EUR")
 RANGES = LaneRange(0, 11, 20, b"", 0, b""), LaneRange(1, 5, 4, b"", 0, b"")
 WINDOW = Window(3, WindowState.CLOSED, "2026-06-30", 1, b"", 2, RANGES)
 
@@ -35,18 +40,19 @@ def event(kind: PostingKind = PostingKind.REDEEM, issuer_id: str = "alpha") -> E
 
 def line(number: int = 1, kind: PostingKind = PostingKind.REDEEM) -> StatementLine:
     """The redeemer's line of it."""
-    return make_line(event(kind), CARD, line_number=number, own_entry_id="e-redeemed", receipt_sha256=bytes(32))
+    return make_line(event(kind), MODEL, PRICES, line_number=number, own_entry_id="e-redeemed", receipt_sha256=bytes(32))
 
 
 def parts(control: ControlTotals, previous_sha256: bytes | None = None) -> StatementParts:
     """A statement with one line."""
     return StatementParts(
         audience="coalition.example:test",
-        model="at_redemption",
+        model=MODEL,
         partner_id="bravo",
         window=WINDOW,
         previous_sha256=previous_sha256,
         cards=[CARD],
+        prices=PRICES,
         obligations=[Obligation("alpha", "bravo", "redemption", 1, "EUR", 600, 540 * MICROS, 540)],
         positions=[NetPosition("EUR", "bravo", 540)],
         movements=[Total("alpha", "bravo", 1, PostingKind.REDEEM, 600)],
