@@ -16,6 +16,7 @@ from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window, WindowState
 from gateway.governance import Hand, Ruling, Rulings, approve, propose
 from gateway.storage.decisions import load_decision, load_decisions
+from gateway.storage.payments import settle
 from gateway.storage.tables_directory import partners
 from gateway.storage.tables_settlement import instructions, net_positions, statements
 from gateway.storage.windows import load_window, move_window
@@ -102,6 +103,7 @@ def _apply(connection: Connection, document: Document, decision_id: str, at_ms: 
     made_by = f"{decision.proposal.operator_id}, {decision.approval.operator_id}"
     window = _existing(connection, document["window_id"])
     move_window(connection, window, WindowState.CONFIRMED, at_ms=at_ms, made_by=made_by, decision_id=decision_id)
+    settle(connection, at_ms=at_ms)  # nobody may have to pay anything
 
 
 def window_of(decision: Decision) -> int:

@@ -154,6 +154,19 @@ def _confirm(document: Document) -> str:
     )
 
 
+def _adjustment(document: Document) -> str:
+    amount = f"{format_amount(document['amount'], document['currency'])} {document['currency']}"
+    return f"{document['payer_id']} owes {document['payee_id']} {amount}: {document['reason']}"
+
+
+def _write_off(document: Document) -> str:
+    amount = f"{format_amount(document['amount'], document['currency'])} {document['currency']}"
+    return (
+        f"write off {amount} that {document['debtor_id']} owes {document['creditor_id']} by {document['instruction_id']}, "
+        f"which the operator bears: {document['reason']}"
+    )
+
+
 _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.ADD_OPERATOR: _add_operator,
     DecisionKind.ONBOARD_PARTNER: _onboard,
@@ -174,6 +187,8 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.BREAKAGE_ESTIMATE: _breakage_estimate,
     DecisionKind.SETTLEMENT_RULES: _settlement_rules,
     DecisionKind.CONFIRM_WINDOW: _confirm,
+    DecisionKind.ADJUSTMENT: _adjustment,
+    DecisionKind.WRITE_OFF: _write_off,
     DecisionKind.RELEASE_TERMINAL: lambda document: (
         f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
     ),

@@ -23,7 +23,7 @@ from settlement import store
 from settlement.cli_liability import estimates, liability
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
-from settlement.netting import FORMS, net_positions
+from settlement.netting import net_positions
 from settlement.nightly import STEPS, Night, expire_overdue, run_night, window_obligations
 from settlement.report import Sheet, sheets, window_title, windows_sheet
 from settlement.statement import statement_text
@@ -59,19 +59,12 @@ def settlement() -> None:
     help="Folder for the files [default: settlement.statements_dir].",
 )
 @click.option(
-    "--form",
-    type=click.Choice(list(FORMS)),
-    default="partner-to-partner",
-    show_default=True,
-    help="Who pays whom once it is netted.",
-)
-@click.option(
     "--pause-after",
     type=click.Choice([step.name for step in STEPS]),
     help="Wait for a line on standard input when this step is done: for rehearsals.",
 )
 @pass_context
-def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, pause_after: str | None) -> None:
+def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after: str | None) -> None:
     """The night: close the open window, net it, publish statements and instructions.
 
     Safe to repeat: a run that was interrupted is completed by the next one, with the same result. Such a run closes
@@ -89,7 +82,6 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, form: str, 
         engine=context.engine,
         out_dir=out_dir,
         at_ms=at_ms,
-        form=form,
         clock=context.clock,
         progress=lambda text: click.echo(text, err=True),
         after_step=after_step,

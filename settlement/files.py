@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
+from gateway.domain.settlement import CarryReason
 from gateway.domain.window import Window
 from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
@@ -15,6 +16,7 @@ from settlement.report import report_text, sheets
 from settlement.statement import LINES_HEADER, line_text, statement_text
 from settlement.store import load_instructions, load_obligations, load_positions
 from settlement.whole import write_whole
+from settlement.store import load_carries, load_instructions, load_obligations, load_positions
 
 _LINES_PER_READ = 5_000
 
@@ -42,6 +44,8 @@ def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[s
     with reading(engine) as connection:
         partners = load_statement_partners(connection, window.window_id)
         instructions = load_instructions(connection, window.window_id)
+        carried = [one for one in load_carries(connection, left_by=window.window_id) if one.reason is CarryReason.MINIMUM]
+        brought = load_carries(connection, brought_to=window.window_id)
         report = sheets(
             obligations=load_obligations(connection, window.window_id),
             positions=load_positions(connection, window.window_id),
@@ -49,7 +53,10 @@ def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[s
         )
     for partner_id in partners:
         yield from _partner_contents(engine, window, partner_id)
-    yield f"{OPERATOR}.instructions.json", [instructions_document(audience=audience, window=window, instructions=instructions)]
+    yield (
+        f"{OPERATOR}.instructions.json",
+        [instructions_document(audience=audience, window=window, instructions=instructions, carried=carried, brought=brought)],
+    )
     yield (
         f"{OPERATOR}.instructions.txt",
         [instructions_text(audience=audience, window=window, instructions=instructions).encode()],

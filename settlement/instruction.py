@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.domain.canonical import canonical
+from gateway.domain.canonical import Plain, canonical
 from gateway.domain.units import format_amount
 from gateway.domain.window import Window
 from settlement.netting import Payment
+from settlement.payment_run import Carry
 from settlement.plain import plain
 from settlement.text import table
 
@@ -42,8 +43,15 @@ def instruct(*, audience: str, window_id: int, form: str, payments: Iterable[Pay
     ]
 
 
-def instructions_document(*, audience: str, window: Window, instructions: Iterable[Instruction]) -> bytes:
-    """All instructions of a window, as canonical JSON."""
+def instructions_document(
+    *,
+    audience: str,
+    window: Window,
+    instructions: Iterable[Instruction],
+    carried: Iterable[Carry] = (),
+    brought: Iterable[Carry] = (),
+) -> bytes:
+    """All instructions of a payment run, what it left for a later one, and what it took in, as canonical JSON."""
     return canonical(
         {
             "format": "tallystick-instructions-1",
@@ -51,6 +59,8 @@ def instructions_document(*, audience: str, window: Window, instructions: Iterab
             "window_id": window.window_id,
             "cut_off_date": window.cut_off_date,
             "instructions": [plain(instruction) for instruction in instructions],
+            "carried": [_carry_plain(carry) for carry in carried],
+            "brought": [_carry_plain(carry) for carry in brought],
         }
     )
 
@@ -62,6 +72,11 @@ def instructions_text(*, audience: str, window: Window, instructions: Iterable[I
     return head + (
         table(("instruction", "pays", "receives", "amount", ""), rows, right={3}) if rows else "Nobody owes anybody.\n"
     )
+
+
+def _carry_plain(carry: Carry) -> dict[str, Plain]:
+    """Without the run that took it in, which is not known when the file is written."""
+    return {name: value for name, value in plain(carry).items() if name != "brought_window_id"}
 
 
 def _instruction_id(audience: str, window_id: int, form: str, payment: Payment) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from gateway.domain.errors import BooksBroken
+from gateway.domain.settlement import Schedule
 from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
 from gateway.ledger.audit import audit
@@ -22,8 +23,7 @@ from gateway.storage.windows import close_window, entries_since_cut_off, move_wi
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
 from settlement.files import write_window
-from settlement.instruction import instruct
-from settlement.netting import FORMS, net_positions
+from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
 from settlement.window import is_another_night, is_same_cut_off
 
@@ -35,7 +35,7 @@ _OBLIGATIONS_PER_WRITE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """What a run works on. `at_ms` is the instant of the cut-off, `form` one of netting.FORMS.
+    """What a run works on. `at_ms` is the instant of the cut-off.
 
     `clock` only dates the log of steps; `after_step` is called when a step is committed.
     """
@@ -43,7 +43,6 @@ class Night:
     engine: Engine
     out_dir: Path
     at_ms: int
-    form: str
     clock: Callable[[], int]
     progress: Callable[[str], None]
     after_step: Callable[[str], None]
@@ -191,12 +190,14 @@ def _statements(night: Night, window_id: int, step: str) -> None:
 
 
 def _instructions(night: Night, window_id: int, step: str) -> None:
+    """Where windows are not paid for one by one, a payment run makes them later, of confirmed windows."""
     with reading(night.engine) as connection:
         audience = load_network(connection).audience
-        payments = FORMS[night.form](store.load_positions(connection, window_id))
+        window = store.existing_window(connection, window_id)
+        is_own_run = store.load_pricing(connection, window).rules.schedule is Schedule.WINDOW
     with writing(night.engine) as connection:
-        made = instruct(audience=audience, window_id=window_id, form=night.form, payments=payments)
-        store.save_instructions(connection, window_id, made)
+        if is_own_run:
+            store.make_run(connection, audience=audience, windows=[window])
         store.mark_step(connection, window_id, step, at_ms=night.clock())
 
 
@@ -229,7 +230,7 @@ AFTER_CLOSE = (
     Step("obligations", "Who owes whom: one line, rounded once, for each pair, kind and rate card version.", _obligations),
     Step("net", "The net position of each party; they sum to zero.", _net),
     Step("statements", "The events behind the lines, read from the entries, and each partner's statement.", _statements),
-    Step("instructions", "Who pays whom.", _instructions),
+    Step("instructions", "Who pays whom, where each window is paid for by itself.", _instructions),
     Step("publish", "The window is netted: partners see their statements, and the files are written.", _publish),
     Step("prove-after", "The audit proves the books with the closed window and what was made of it.", _prove),
 )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
 
 from gateway.domain.decision import DecisionState
 from gateway.domain.derivation import Directory, derive
@@ -14,7 +14,7 @@ from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
 from gateway.domain.network import SettlementModel
 from gateway.domain.partner import PartnerStatus
-from gateway.domain.settlement import SettlementRules
+from gateway.domain.settlement import CarryReason, Schedule, SettlementRules
 from gateway.domain.terms import parse_date
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.decisions import load_decisions
@@ -22,11 +22,12 @@ from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import upsert
 from gateway.storage.rules import load_rules
 from gateway.storage.tables import entries, head_of, lots, outcomes, postings, totals, windows
-from gateway.storage.tables_settlement import instructions, net_positions, obligations, settlement_steps
+from gateway.storage.tables_settlement import carries, instructions, net_positions, obligations, payment_runs, settlement_steps
 from gateway.storage.windows import load_window, load_windows
-from settlement.instruction import Instruction
-from settlement.netting import NetPosition
+from settlement.instruction import Instruction, instruct
+from settlement.netting import NetPosition, debts_of
 from settlement.obligation import Obligation, Total
+from settlement.payment_run import Carry, plan_run
 from settlement.plain import plain
 from settlement.pricing import Prices
 from settlement.statement import Event
@@ -179,6 +180,63 @@ def save_instructions(connection: Connection, window_id: int, made: Iterable[Ins
     rows = [plain(instruction) for instruction in made]
     if rows:
         connection.execute(insert(instructions), rows)
+
+
+def load_runs(connection: Connection) -> list[tuple[int, int]]:
+    """All payment runs: the first and the last window of each, oldest first. The last one names it."""
+    query = select(payment_runs.c.first_window_id, payment_runs.c.window_id).order_by(payment_runs.c.window_id)
+    return [(first, last) for first, last in connection.execute(query)]
+
+
+def load_unpaid(connection: Connection) -> list[tuple[Window, Schedule]]:
+    """Closed windows that no payment run has gathered, oldest first, each with its schedule."""
+    paid = {window_id for first, last in load_runs(connection) for window_id in range(first, last + 1)}
+    rules = load_rules(connection)
+    closed = (window for window in reversed(load_windows(connection)) if window.state is not WindowState.OPEN)
+    return [(window, rules[window.rules_version].schedule) for window in closed if window.window_id not in paid]
+
+
+def load_carries(connection: Connection, *, left_by: int | None = None, brought_to: int = 0) -> list[Carry]:
+    """What the run named `left_by` left, or what the run named `brought_to` took in; by default, what waits. By key."""
+    wanted = carries.c.brought_window_id == brought_to if left_by is None else carries.c.window_id == left_by
+    query = select(*(carries.c[name] for name in Carry.__slots__)).where(wanted).order_by(*carries.primary_key.columns)
+    return [
+        Carry(
+            row.window_id,
+            row.currency,
+            row.debtor_id,
+            row.creditor_id,
+            CarryReason(row.reason),
+            row.amount,
+            row.brought_window_id,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]) -> list[Instruction]:
+    """Makes the payment run of these windows, which follow each other, in place of what it was; answers its instructions.
+
+    To be called only while none of its instructions can have been paid. The caller's transaction must write.
+    """
+    last = windows[-1]
+    run_id, rules = last.window_id, load_rules(connection)[last.rules_version]
+    # What it left or took before: made anew, a run gives the same again.
+    connection.execute(delete(carries).where(carries.c.window_id == run_id))
+    connection.execute(update(carries).where(carries.c.brought_window_id == run_id).values(brought_window_id=0))
+    connection.execute(delete(payment_runs).where(payment_runs.c.window_id == run_id))
+    brought = [one for one in load_carries(connection) if one.window_id < run_id]
+    debts = [debt for window in windows for debt in debts_of(load_obligations(connection, window.window_id))]
+    plan = plan_run(run_id, debts, brought, rules)
+    made = instruct(audience=audience, window_id=run_id, form=rules.form, payments=plan.payments)
+    run = {"window_id": run_id, "first_window_id": windows[0].window_id, "rules_version": rules.version}
+    connection.execute(insert(payment_runs).values(run))
+    taken = carries.c.brought_window_id == 0, carries.c.window_id < run_id
+    connection.execute(update(carries).where(*taken).values(brought_window_id=run_id))
+    if plan.carried:
+        connection.execute(insert(carries), [plain(carry) for carry in plan.carried])
+    save_instructions(connection, run_id, made)
+    return made
 
 
 def mark_step(connection: Connection, window_id: int, step: str, *, at_ms: int) -> None:

@@ -34,6 +34,7 @@ from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand, approve
 from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
+from gateway.settlement_rules import RulesChange, propose_rules
 from gateway.storage import tables_directory, tables_settlement, tables_terminals, tables_till
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine, reading, writing
@@ -158,6 +159,12 @@ class GivenNetwork:
             decision = propose_network_terms(
                 connection, parse_date(effective_from), change, hand=self.hands[0], now_ms=self.now_ms
             )
+        self.approve(decision)
+
+    def settlement_rules(self, change: RulesChange) -> None:
+        """The next version of the settlement rules, approved."""
+        with writing(self.engine) as connection:
+            decision = propose_rules(connection, change, hand=self.hands[0], now_ms=self.now_ms)
         self.approve(decision)
 
 

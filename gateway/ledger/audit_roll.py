@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from gateway.domain.entry import PostingKind
-from gateway.domain.window import WindowState
+from gateway.domain.units import MICROS
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Failures
+from gateway.ledger.audit_releases import prove_releases
 from gateway.storage import audit_reads, audit_sums
 from gateway.storage.audit_reads import table_rows
 from gateway.storage.tables import positions
+from gateway.storage.tables_settlement import carries, releases
 
 
 @dataclass(slots=True)
@@ -79,14 +81,21 @@ def prove_positions(
     `open_values` by lane, issuer and currency, from the postings; without it only the sum over the lanes is compared.
     """
     expected_debit: Counter[tuple[int, str, str]] = Counter()
-    settled = {row.window_id for row in facts.windows if row.state == WindowState.SETTLED.value}
+    released = {(row.window_id, row.partner_id) for row in table_rows(connection, releases)}
     for total in audit_sums.total_rows(connection):
         sign = _NET_DEBIT.get(total.kind, 0)
-        if sign and total.window_id not in settled and total.issuer_id != total.counterparty_id:
+        if sign and total.issuer_id != total.counterparty_id:
             card = facts.cards[total.counterparty_id, total.rate_card_version]
             owed = sign * total.points * card.reimbursement_rate_micros
-            expected_debit[total.lane, total.issuer_id, card.currency] += owed
-            expected_debit[total.lane, total.counterparty_id, card.currency] -= owed
+            for party, micros in ((total.issuer_id, owed), (total.counterparty_id, -owed)):
+                if (total.window_id, party) not in released:
+                    expected_debit[total.lane, party, card.currency] += micros
+    for row in table_rows(connection, carries):
+        for party, micros in ((row.debtor_id, row.amount * MICROS), (row.creditor_id, -row.amount * MICROS)):
+            # What a run left is owed on from there, until the run that took it in has been paid.
+            still = ((row.window_id, party) in released) - ((row.brought_window_id, party) in released)
+            expected_debit[0, party, row.currency] += still * micros
+    prove_releases(connection, failures, facts, released)
     rows = table_rows(connection, positions)
     keys = [(row.lane, row.partner_id, row.currency) for row in rows]
     failures.compare("positions", [("rows that stand twice", [], [key for key, count in Counter(keys).items() if count > 1])])

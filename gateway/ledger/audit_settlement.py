@@ -3,7 +3,6 @@
 Worked out anew by plain arithmetic: settlement's own code stands above this floor, and must agree.
 """
 
-import base64
 import hashlib
 import json
 from collections import Counter
@@ -20,12 +19,12 @@ from gateway.domain.terms import RateCard
 from gateway.domain.window import PUBLISHED
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_payments import prove_runs
 from gateway.ledger.audit_prices import LineKey, Obligations, WindowPrices, summed
 from gateway.ledger.audit_statements import LinesRead, LinesWorkedOut
 from gateway.storage import audit_sums
 from gateway.storage.tables_settlement import instructions, net_positions, obligations, statement_lines, statements
 
-_FORMS = ("partner-to-partner", "through-operator")
 _PUBLISHED = {state.value for state in PUBLISHED}
 
 
@@ -42,6 +41,8 @@ def prove_settlement(
             with failures.reading(f"window {row.window_id}"):
                 _Night(connection, failures, facts, row).prove()
             progress(f"  window {row.window_id}: settlement")
+    with failures.reading("payment runs"):
+        prove_runs(connection, failures, facts, from_window=from_window)
 
 
 class _Night:
@@ -69,7 +70,6 @@ class _Night:
         expected = self.prices.lines(self.connection, self.window, self.totals)
         self.failures.compare_rows(f"window {window_id}: obligation", expected, stored)
         nets = self._prove_nets(dict(stored))
-        self._prove_instructions(nets)
         self._prove_statements(dict(stored), nets)
 
     def _prove_nets(self, owed: Obligations) -> dict[tuple[str, str], int]:
@@ -86,46 +86,6 @@ class _Night:
         for currency, total in sums.items():
             self.failures.compare(where, [(f"sum in {currency}", 0, total)])
         return dict(expected)
-
-    def _prove_instructions(self, nets: Mapping[tuple[str, str], int]) -> None:
-        rows = audit_sums.window_table_rows(self.connection, instructions, self.window.window_id)
-        unsettled = {key: amount for key, amount in nets.items() if amount}
-        forms = {row.form for row in rows}
-        where = f"window {self.window.window_id}: instructions"
-        self.failures.compare(
-            where,
-            [
-                ("unknown forms", set(), forms - set(_FORMS)),
-                ("forms beside each other", False, len(forms) > 1),
-                ("missing", False, bool(unsettled) and not forms),
-            ],
-        )
-        for form in forms:
-            moved: Counter[tuple[str, str]] = Counter()
-            for row in (one for one in rows if one.form == form):
-                moved[row.currency, row.debtor_id] -= row.amount
-                moved[row.currency, row.creditor_id] += row.amount
-                self.failures.compare(f"instruction {row.instruction_id}", self._instruction(row, nets))
-            settled = {key: amount for key, amount in moved.items() if amount or key[1] != OPERATOR}
-            self.failures.compare_rows(f"{where} {form}: sum for", unsettled, settled.items())
-
-    def _instruction(self, row: Any, nets: Mapping[tuple[str, str], int]) -> Iterator[Difference]:
-        named = [
-            "TS1-INSTRUCTION",
-            self.facts.network.audience,
-            row.window_id,
-            row.form,
-            row.currency,
-            row.debtor_id,
-            row.creditor_id,
-        ]
-        digest = hashlib.sha256(canonical(named)).digest()
-        yield "id", "i" + base64.b32encode(digest).decode().lower()[:31], row.instruction_id
-        yield "amount above zero between two parties", True, row.amount > 0 and row.debtor_id != row.creditor_id
-        # Sums alone would let money go round in a circle.
-        net_of = {party_id: nets.get((row.currency, party_id), 0) for party_id in (row.debtor_id, row.creditor_id)}
-        yield "paid by one that receives", False, row.debtor_id != OPERATOR and net_of[row.debtor_id] >= 0
-        yield "received by one that pays", False, row.creditor_id != OPERATOR and net_of[row.creditor_id] <= 0
 
     def _prove_statements(self, owed: Obligations, nets: Mapping[tuple[str, str], int]) -> None:
         window_id = self.window.window_id

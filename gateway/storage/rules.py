@@ -45,6 +45,11 @@ def insert_adjustments(connection: Connection, made: Sequence[Adjustment]) -> No
         connection.execute(insert(adjustments), rows)
 
 
+def adjustment_exists(connection: Connection, adjustment_id: str) -> bool:
+    """Whether there is one of this id, taken by a window or waiting."""
+    return connection.execute(select(adjustments.c.kind).where(adjustments.c.adjustment_id == adjustment_id)).first() is not None
+
+
 def take_adjustments(connection: Connection, window_id: int) -> None:
     """All that waits goes into a window: to be called in the transaction of its cut-off."""
     connection.execute(update(adjustments).where(adjustments.c.window_id == 0).values(window_id=window_id))

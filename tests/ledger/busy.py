@@ -13,6 +13,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer
+from gateway.domain.settlement import Form
 from gateway.domain.terms import DebtPolicy
 from gateway.edge.receipts import encode_receipt
 from gateway.governance import Hand
@@ -20,6 +21,7 @@ from gateway.key_file import new_key
 from gateway.ledger.batch import BatchSettings
 from gateway.ledger.lane_map import change_lanes
 from gateway.network_terms import TermsChange
+from gateway.settlement_rules import RulesChange
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import writing
 from partners.onboarding import onboard
@@ -55,14 +57,13 @@ class BusyBooks(Books):
         """New members, now."""
         self.run(*(self.enrolment(name, partner) for name in names))
 
-    def night(self, day: str, form: str) -> None:
+    def night(self, day: str) -> None:
         """The night that ends a day."""
         run_night(
             Night(
                 engine=self.network.engine,
                 out_dir=self.network.folder / "statements",
                 at_ms=at(day, "23:59:59"),
-                form=form,
                 clock=lambda: at(day, "23:59:59"),
                 progress=lambda _text: None,
                 after_step=lambda _step: None,
@@ -75,6 +76,7 @@ def busy_network(folder: Path, *, lanes: int = 1, lanes_then: int | None = None)
     network = month(folder, lanes=lanes)
     network.onboard("hope", {}, roles="charity", face_value="0.50", reimbursement_rate="0.80", issue_price="0")
     _decide(network)
+    network.settlement_rules(RulesChange(form=Form.THROUGH_OPERATOR))
     books = BusyBooks(network)
     first, redemption, basket = _first_window(books)
     _second_window(books)
@@ -135,7 +137,10 @@ def _first_window(books: BusyBooks) -> tuple[Command, Command, Command]:
     books.do("2026-06-10", books.reverse(fifth))
     books.try_in_vain("2026-06-10", books.reverse(fifth), Reason.ALREADY_REVERSED)
     books.do("2026-06-12", books.reverse(redemption, points=300))
-    books.night("2026-06-15", "through-operator")
+    books.network.now_ms = at("2026-06-15", "20:00")
+    fees = RulesChange(form=Form.PARTNER_TO_PARTNER, fixed_fee=5_00, entry_fee_micros=1_250_000, minimum_amount=50)
+    books.network.settlement_rules(fees)
+    books.night("2026-06-15")
     return first, redemption, basket
 
 
@@ -149,7 +154,7 @@ def _second_window(books: BusyBooks) -> None:
     books.do("2026-06-19", bought, books.redeem("dan", 50), books.reverse(bought, amount="40.00"), books.reverse(bought))
     books.do("2026-06-19", books.issue("dan", "30.00", partner="bravo"))
     _tills(books)
-    books.night("2026-06-21", "partner-to-partner")
+    books.night("2026-06-21")
 
 
 def _tills(books: BusyBooks) -> None:
@@ -179,7 +184,7 @@ def _third_window(books: BusyBooks, first: Command, redemption: Command) -> None
     books.do("2026-06-26", books.redeem("ben", partner="alpha", up_to_value=AmountAsked("EUR", 150)))
     books.do("2026-06-26", books.issue("ben", "8.50"))
     _members(books)
-    books.night("2026-06-30", "partner-to-partner")
+    books.night("2026-06-30")
 
 
 def _members(books: BusyBooks) -> None:

@@ -49,7 +49,6 @@ def _night(engine: Engine, folder: Path, *, killed_after: str = "") -> None:
         engine=engine,
         out_dir=folder,
         at_ms=NIGHT_MS,
-        form="partner-to-partner",
         clock=lambda: NIGHT_MS,
         progress=lambda _text: None,
         after_step=after_step,

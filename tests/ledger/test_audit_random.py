@@ -47,7 +47,7 @@ def test_the_audit_agrees_with_any_days(template: GivenNetwork, tmp_path_factory
         for _ in range(numbers.randint(0, 3)):
             books.run(*days.batch())
         if numbers.random() < 0.15:
-            books.night(day, "partner-to-partner")
+            books.night(day)
     report = audit(network.engine, full=True, now_ms=books.now_ms, receipts=ReceiptForm(encode_receipt, decode_receipt))
     books.connection.close()
     network.engine.dispose()

@@ -238,7 +238,7 @@ def _days(folder: Path, lanes: int, seed: int) -> list[object]:
         books.now_ms = at(date)
         for _ in range(4):
             said += [_without_place(result) for result in books.run(*day.batch())]
-        books.night(date, "partner-to-partner")
+        books.night(date)
     assert_proved(network, receipts=RECEIPTS)
     sums = [
         _summed(books, select(totals.c.window_id, totals.c.issuer_id, totals.c.counterparty_id, totals.c.kind, totals.c.points)),

@@ -16,13 +16,12 @@ MIDNIGHT = "2026-06-30T23:59:59+02:00"
 MIDNIGHT_MS = at("2026-06-30", "23:59:59")
 
 
-def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS, form: str = "partner-to-partner") -> Night:
+def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Night:
     """A night whose log of steps is dated by its own instant."""
     return Night(
         engine=engine,
         out_dir=out_dir,
         at_ms=at_ms,
-        form=form,
         clock=lambda: at_ms,
         progress=lambda _text: None,
         after_step=lambda _step: None,

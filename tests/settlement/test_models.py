@@ -112,9 +112,7 @@ def test_at_issuance_the_lines_are_the_oracles(tmp_path: Path) -> None:
 
 def set_model(network: GivenNetwork, model: SettlementModel) -> int:
     """Proposed and approved; answers from which window on."""
-    with writing(network.engine) as connection:
-        decision = propose_rules(connection, RulesChange(settlement_model=model), hand=network.hands[0], now_ms=network.now_ms)
-    network.approve(decision)
+    network.settlement_rules(RulesChange(settlement_model=model))
     with reading(network.engine) as connection:
         return load_rules(connection)[-1].from_window
 

@@ -9,16 +9,18 @@ import pytest
 from sqlalchemy import Engine, delete, select, update
 
 from gateway.domain.errors import BooksBroken
+from gateway.domain.settlement import Form
 from gateway.domain.window import WindowState
+from gateway.settlement_rules import RulesChange
 from gateway.storage.engine import reading, writing
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
 from gateway.storage.tables import outcomes, totals
 from gateway.storage.tables_settlement import settlement_steps, statement_lines
 from gateway.storage.windows import load_windows
 from settlement import store
-from settlement.nightly import STEPS, run_night
-from tests.given import at
-from tests.settlement.given import Shop, issue, network_engine, oracle, oracle_obligations, redeem, reverse
+from settlement.nightly import STEPS
+from tests.given import at, month
+from tests.settlement.given import Shop, book_month, issue, network_engine, oracle, oracle_obligations, redeem, reverse
 from tests.settlement.night import MIDNIGHT_MS, files_of, make_night, run
 
 NEXT_MIDNIGHT_MS = MIDNIGHT_MS + 86_400_000
@@ -153,11 +155,14 @@ def test_statements_are_chained_also_past_windows_without_one(engine: Engine, tm
     assert third["previous_sha256"] == hashlib.sha256(files["window-0001/delta.json"]).hexdigest()
 
 
-def test_through_the_operator_every_payment_has_it_on_one_side(engine: Engine, tmp_path: Path) -> None:
+def test_through_the_operator_every_payment_has_it_on_one_side(tmp_path: Path) -> None:
     """One payment for each position."""
-    run_night(make_night(engine, tmp_path / "out", form="through-operator"))
+    network = month(tmp_path / "net")
+    network.settlement_rules(RulesChange(form=Form.THROUGH_OPERATOR))
+    book_month(network.engine)
+    run(network.engine, tmp_path / "out")
 
-    with reading(engine) as connection:
+    with reading(network.engine) as connection:
         made = store.load_instructions(connection, 1)
     assert {(i.debtor_id, i.creditor_id, i.amount) for i in made} == {
         ("alpha", "operator", 416),
