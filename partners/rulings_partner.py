@@ -10,6 +10,8 @@ from gateway.domain.derivation import STATUS_AFTER
 from gateway.domain.documents import Document, applicant_of, base_of, key_of, rate_card_of, starts_as
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.partner import PARTNER_TRANSITIONS, PartnerStatus
+from gateway.domain.units import MICROS, div_ceil, format_amount
+from gateway.storage.figures import load_exposures
 from gateway.storage.tables_directory import partners
 from partners.conformance_rule import status_after_onboarding
 from partners.rulings_keys import check_unregistered, insert_key
@@ -130,6 +132,11 @@ def stale_cap(connection: Connection, document: Document, _decision_id: str, _at
     standing = known_standing(connection, document["partner_id"])
     if standing.status is PartnerStatus.CLOSED:
         raise DecisionRefused("NOT_POSSIBLE", f"{document['partner_id']} is CLOSED")
+    cap, currency = document["net_debit_cap"], document["currency"]
+    own = next((one for one in load_exposures(connection) if one.partner_id == document["partner_id"]), None)
+    if own is not None and cap is not None and own.exposure_micros > cap * MICROS:
+        exposure = format_amount(div_ceil(own.exposure_micros, MICROS), currency)
+        raise DecisionRefused("CAP_BELOW_EXPOSURE", f"{own.partner_id} has an exposure of {exposure} {currency} already")
     return _moved_on(standing, document)
 
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -11,7 +10,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context, Refused, pass_context, print_table
-from gateway.domain.errors import InvalidValue
 from gateway.domain.window import PUBLISHED, Window, WindowState
 from gateway.ledger.clock_check import check_clock
 from gateway.storage.directory import load_network
@@ -21,6 +19,8 @@ from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_liability import estimates, liability
+from settlement.cli_nightly import instant, nightly
+from settlement.cli_paying import COMMANDS
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -28,8 +28,6 @@ from settlement.nightly import STEPS, Night, expire_overdue, run_night, window_o
 from settlement.report import Sheet, sheets, window_title, windows_sheet
 from settlement.statement import statement_text
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _WINDOW = click.IntRange(1, 2**31 - 1)
 
 
@@ -42,6 +40,8 @@ def settlement() -> None:
       OPEN       takes entries; there always is exactly one
       CLOSED     cut off, while the gateway goes on booking into the next one
       NETTED     obligations, statements and payment instructions are published
+      CONFIRMED  two operators have signed them; money may move
+      SETTLED    all money has moved, of this window and of those before it
     """  # noqa: D301 - click takes a backspace for "keep these lines"
 
 
@@ -70,7 +70,7 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after
     Safe to repeat: a run that was interrupted is completed by the next one, with the same result. Such a run closes
     another window only if it is a later date. Entries that come meanwhile belong to the next window.
     """
-    at_ms = _instant(context, at_text)
+    at_ms = instant(context, at_text)
     out_dir = out_dir or context.config.statements_dir
 
     def after_step(step: str) -> None:
@@ -110,7 +110,7 @@ def expire(context: Context, at_text: str | None) -> None:
     The night does the same by itself. Runs beside gateways and beside a night; safe to kill and to repeat, and nobody can
     redeem an overdue lot before it has run either.
     """
-    at_ms = _instant(context, at_text)
+    at_ms = instant(context, at_text)
     with _faults_named():
         points = expire_overdue(context.engine, at_ms=at_ms, progress=lambda line: click.echo(line, err=True))
     click.echo(f"{points} points expired.")
@@ -195,22 +195,6 @@ def _faults_named() -> Iterator[None]:
         raise translate(error) from error
 
 
-def _instant(context: Context, text: str | None) -> int:
-    now_ms = context.clock()
-    if text is None:
-        return now_ms
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise InvalidValue(f"--at {text!r}: write date, time and offset, such as 2026-06-30T23:59:59+02:00")
-    at_ms = (at - _EPOCH) // _MILLISECOND
-    if at_ms > now_ms:
-        raise InvalidValue(f"--at {text}: lies in the future")
-    return at_ms
-
-
 def _print_window(context: Context, window: Window) -> None:
     with reading(context.engine) as connection:
         content = _sheets(connection, window)
@@ -239,3 +223,7 @@ def _print_files(folder: Path) -> None:
     click.echo(f"{len(names)} files in {folder}:")
     for name in names:
         click.echo(f"  {name}")
+
+
+for command in (nightly, *COMMANDS):
+    settlement.add_command(command)

@@ -10,12 +10,18 @@ from sqlalchemy import Engine, text
 from gateway.domain.errors import InvalidValue
 
 _LOCK_NUMBER = 0x7461_6C6C_7974_0001  # "tallyt", 1: PostgreSQL's advisory locks are known by a number
+
+
+class NightAtWork(InvalidValue):
+    """Another run holds the database's settlement lock."""
+
+
 _BUSY = "another settlement run is at work on this database; wait for it to end"
 
 
 @contextmanager
 def only_run(engine: Engine) -> Iterator[None]:
-    """Holds the database's settlement lock. Raises InvalidValue if another process has it.
+    """Holds the database's settlement lock. Raises NightAtWork if another process has it.
 
     On SQLite it is a lock on an empty file beside the database, on PostgreSQL an advisory lock of a session.
     """
@@ -31,7 +37,7 @@ def _locked_file(engine: Engine) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InvalidValue(_BUSY) from None
+            raise NightAtWork(_BUSY) from None
         yield
 
 
@@ -39,7 +45,7 @@ def _locked_file(engine: Engine) -> Iterator[None]:
 def _advisory_lock(engine: Engine) -> Iterator[None]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _LOCK_NUMBER}).scalar_one():
-            raise InvalidValue(_BUSY)
+            raise NightAtWork(_BUSY)
         try:
             yield
         finally:

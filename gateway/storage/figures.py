@@ -7,6 +7,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from gateway.domain.errors import BooksBroken
 from gateway.domain.network import ReceiptKey
+from gateway.domain.units import MICROS
 from gateway.domain.window import WindowState
 from gateway.storage.directory import load_receipt_keys
 from gateway.storage.tables import heads, positions, proofs, windows
@@ -52,6 +53,10 @@ class PartnerExposure:
     exposure_micros: int
     cap: int | None
 
+    def is_alarming(self, percent: int) -> bool:
+        """Whether the exposure has come to this share of the cap."""
+        return self.cap is not None and self.exposure_micros * 100 >= self.cap * MICROS * percent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFigures:
@@ -67,6 +72,14 @@ class StoreFigures:
     receipt_keys: tuple[ReceiptKey, ...]
 
 
+def load_exposures(connection: Connection) -> tuple[PartnerExposure, ...]:
+    """What each partner may cost the network, beside its cap, by id."""
+    return tuple(
+        PartnerExposure(row.partner_id, row.settlement_currency, int(row.exposure_micros), row.net_debit_cap)
+        for row in connection.execute(_EXPOSURES)
+    )
+
+
 def load_figures(connection: Connection) -> StoreFigures:
     """Reads them. Raises BooksBroken where there is no network, or no open window."""
     by_state = {WindowState(row.state): row for row in connection.execute(_WINDOWS)}
@@ -75,10 +88,7 @@ def load_figures(connection: Connection) -> StoreFigures:
         raise BooksBroken("the database holds no network with an open window")
     lanes = connection.execute(_LANES).one()
     return StoreFigures(
-        exposures=tuple(
-            PartnerExposure(row.partner_id, row.settlement_currency, int(row.exposure_micros), row.net_debit_cap)
-            for row in connection.execute(_EXPOSURES)
-        ),
+        exposures=load_exposures(connection),
         windows={state: by_state[state].windows if state in by_state else 0 for state in WindowState},
         open_window_id=by_state[WindowState.OPEN].last_id,
         # One window begins when the one before it ends; the first, with the network.

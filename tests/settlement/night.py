@@ -55,7 +55,7 @@ def finish(folder: Path, *words: str) -> tuple[int, str, str]:
 
 def kill_after(folder: Path, step: str) -> None:
     """Starts a night, and kills it with SIGKILL once a step is committed."""
-    process = start(folder, "settlement", "run", "--at", MIDNIGHT, "--pause-after", step)
+    process = start(folder, "settlement", "nightly", "--at", MIDNIGHT, "--pause-after", step)
     assert process.stderr is not None
     lines = []
     for line in process.stderr:

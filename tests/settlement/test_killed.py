@@ -7,6 +7,7 @@ import pytest
 
 from gateway.storage.engine import reading
 from gateway.storage.windows import load_windows
+from settlement.cli_nightly import ANOTHER_AT_WORK, AWAITS_CONFIRMATION
 from settlement.nightly import STEPS
 from tests.given import GivenNetwork
 from tests.settlement.given import network_engine
@@ -22,9 +23,8 @@ def undisturbed(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFac
     return files_of(network.folder / "statements")
 
 
-# After a step nothing is kept but what it committed; of PostgreSQL that is asked where a night writes most.
 KILLS = [("sqlite", step.name) for step in STEPS] + [
-    pytest.param("postgresql", step, marks=pytest.mark.postgres) for step in ("close", "statements", "publish")
+    pytest.param("postgresql", step.name, marks=pytest.mark.postgres) for step in STEPS
 ]
 
 
@@ -36,13 +36,13 @@ def test_a_night_killed_after_a_step_and_run_again_gives_the_same_bytes(
     folder = copy_month("killed")
     kill_after(folder, step)
 
-    code, _, errors = finish(folder, "settlement", "run", "--at", MIDNIGHT)
+    code, _, errors = finish(folder, "settlement", "nightly", "--at", MIDNIGHT)
 
     engine = network_engine(folder)
     with reading(engine) as connection:
         windows = [window.window_id for window in load_windows(connection)]
     engine.dispose()
-    assert code == 0, errors
+    assert code == AWAITS_CONFIRMATION, errors
     assert files_of(folder / "statements") == undisturbed
     assert windows == [2, 1]
 
@@ -54,9 +54,9 @@ def test_two_runs_at_once_are_refused(copy_month: Callable[[str], Path], undistu
     assert first.stderr is not None
     assert any(line == "paused after close\n" for line in first.stderr)
 
-    code, _, errors = finish(folder, "settlement", "run", "--at", MIDNIGHT)
+    code, _, errors = finish(folder, "settlement", "nightly", "--at", MIDNIGHT)
     first.communicate("\n", timeout=120)
 
-    assert (code, first.returncode) == (1, 0)
+    assert (code, first.returncode) == (ANOTHER_AT_WORK, 0)
     assert "another settlement run is at work" in errors
     assert files_of(folder / "statements") == undisturbed
