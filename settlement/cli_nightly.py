@@ -11,11 +11,9 @@ from sqlalchemy import Connection
 
 from gateway.console import Context, pass_context
 from gateway.domain.errors import BooksBroken, InvalidValue
-from gateway.domain.terms import date_at
 from gateway.domain.window import WindowState
 from gateway.ledger.clock_check import check_clock
-from gateway.storage.directory import load_network
-from gateway.storage.engine import reading, writing
+from gateway.storage.engine import reading
 from gateway.storage.figures import load_exposures
 from gateway.storage.rules import load_rules
 from gateway.storage.windows import entries_since_cut_off, load_windows, open_window
@@ -23,8 +21,7 @@ from settlement import store
 from settlement.files import window_folder
 from settlement.guard import NightAtWork, only_run
 from settlement.netting import net_positions
-from settlement.nightly import LAST_STEP, STEPS, Night, run_night, window_obligations
-from settlement.payment_run import due_terms
+from settlement.nightly import LAST_STEP, STEPS, Night, make_due_runs, run_night, window_obligations
 
 AWAITS_CONFIRMATION = 10
 ANOTHER_AT_WORK = 11
@@ -88,7 +85,8 @@ def nightly(
             with reading(context.engine) as connection:
                 check_clock(connection, context.clock())
             run_night(night)
-            _make_due_runs(night)
+            for folder in make_due_runs(context.engine, night.out_dir, at_ms=at_ms):
+                night.progress(f"payment run in {folder}")
     except NightAtWork as error:
         _end(ANOTHER_AT_WORK, str(error))
     except BooksBroken as error:
@@ -122,16 +120,6 @@ def instant(context: Context, text: str | None) -> int:
     if at_ms > now_ms:
         raise InvalidValue(f"--at {text}: lies in the future")
     return at_ms
-
-
-def _make_due_runs(night: Night) -> None:
-    """Of terms that are over and confirmed, where windows are not paid for one by one."""
-    with writing(night.engine) as connection:
-        network = load_network(connection)
-        today = date_at(night.at_ms, network.time_zone).isoformat()
-        for windows in due_terms(store.load_unpaid(connection), today):
-            made = store.make_run(connection, audience=network.audience, windows=windows)
-            night.progress(f"windows {windows[0].window_id} to {windows[-1].window_id}: {len(made)} instructions")
 
 
 def _summary(connection: Connection, night: Night) -> dict[str, object]:

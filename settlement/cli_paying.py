@@ -10,11 +10,9 @@ from gateway.adjusting import propose_adjustment, propose_write_off
 from gateway.confirming import confirm
 from gateway.console import Context, pass_context, print_table
 from gateway.domain.decision import Decision, DecisionState
-from gateway.domain.terms import date_at
 from gateway.domain.units import MICROS, div_ceil, format_amount, parse_amount
 from gateway.governance import Hand
 from gateway.key_file import load_key
-from gateway.storage.directory import load_network
 from gateway.storage.engine import reading, writing
 from gateway.storage.figures import load_exposures
 from gateway.storage.payments import Payable, load_payable, load_payables
@@ -22,8 +20,8 @@ from gateway.storage.rules import load_rules
 from gateway.storage.windows import load_transitions, open_window
 from settlement import store
 from settlement.guard import only_run
+from settlement.nightly import make_due_runs
 from settlement.paying import Recorded, carry_on, record_failed, record_paid
-from settlement.payment_run import due_terms
 
 _WINDOW = click.IntRange(1, 2**31 - 1)
 
@@ -158,16 +156,11 @@ def pay(context: Context) -> None:
 
     Where windows are paid for one by one, the night makes their runs, and there is nothing to do here. Safe to repeat.
     """
-    with only_run(context.engine), writing(context.engine) as connection:
-        network = load_network(connection)
-        today = date_at(context.clock(), network.time_zone).isoformat()
-        made = [
-            (windows, store.make_run(connection, audience=network.audience, windows=windows))
-            for windows in due_terms(store.load_unpaid(connection), today)
-        ]
-    for windows, instructions in made:
-        click.echo(f"Windows {windows[0].window_id} to {windows[-1].window_id}: {len(instructions)} instructions.")
-    if not made:
+    with only_run(context.engine):
+        folders = make_due_runs(context.engine, context.config.statements_dir, at_ms=context.clock())
+    for folder in folders:
+        click.echo(f"Payment run: {folder}")
+    if not folders:
         click.echo("No payment run is due.")
 
 

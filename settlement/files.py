@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
@@ -26,6 +26,30 @@ def window_folder(out_dir: Path, window_id: int) -> Path:
     return out_dir / f"window-{window_id:04}"
 
 
+def payments_folder(out_dir: Path, run_id: int) -> Path:
+    """Where the files of a payment run go that gathered windows of a term."""
+    return out_dir / f"payments-{run_id:04}"
+
+
+def write_payments(engine: Engine, out_dir: Path, *, audience: str, window: Window) -> Path:
+    """Writes the instructions of such a run where they are not written yet, and answers their folder, complete when it appears.
+
+    `window` is the last that it gathered. Raises OSError.
+    """
+    target = payments_folder(out_dir, window.window_id)
+    if target.exists():
+        return target
+    partial = out_dir / f".{target.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with reading(engine) as connection:
+        for name, content in _instruction_files(connection, audience, window):
+            _write(partial / name, content)
+    os.sync()
+    partial.rename(target)
+    return target
+
+
 def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window) -> Path:
     """Writes all files of a published window, and answers their folder; the same again gives the same bytes.
 
@@ -43,25 +67,25 @@ _MANIFEST = f"{OPERATOR}.manifest.json"
 def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[str, Iterable[bytes]]]:
     with reading(engine) as connection:
         partners = load_statement_partners(connection, window.window_id)
-        instructions = load_instructions(connection, window.window_id)
-        carried = [one for one in load_carries(connection, left_by=window.window_id) if one.reason is CarryReason.MINIMUM]
-        brought = load_carries(connection, brought_to=window.window_id)
         report = sheets(
             obligations=load_obligations(connection, window.window_id),
             positions=load_positions(connection, window.window_id),
-            instructions=instructions,
+            instructions=load_instructions(connection, window.window_id),
         )
+        paying = list(_instruction_files(connection, audience, window))
     for partner_id in partners:
         yield from _partner_contents(engine, window, partner_id)
-    yield (
-        f"{OPERATOR}.instructions.json",
-        [instructions_document(audience=audience, window=window, instructions=instructions, carried=carried, brought=brought)],
-    )
-    yield (
-        f"{OPERATOR}.instructions.txt",
-        [instructions_text(audience=audience, window=window, instructions=instructions).encode()],
-    )
+    yield from paying
     yield f"{OPERATOR}.report.txt", [report_text(audience, window, report).encode()]
+
+
+def _instruction_files(connection: Connection, audience: str, window: Window) -> Iterator[tuple[str, Iterable[bytes]]]:
+    made = load_instructions(connection, window.window_id)
+    left = [one for one in load_carries(connection, left_by=window.window_id) if one.reason is CarryReason.MINIMUM]
+    brought = load_carries(connection, brought_to=window.window_id)
+    document = instructions_document(audience=audience, window=window, instructions=made, carried=left, brought=brought)
+    yield f"{OPERATOR}.instructions.json", [document]
+    yield f"{OPERATOR}.instructions.txt", [instructions_text(audience=audience, window=window, instructions=made).encode()]
 
 
 def _partner_contents(engine: Engine, window: Window, partner_id: str) -> Iterator[tuple[str, Iterable[bytes]]]:

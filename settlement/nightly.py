@@ -18,13 +18,14 @@ from gateway.ledger.batch import expire_lots
 from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
-from gateway.storage.rules import load_adjustments
+from gateway.storage.rules import load_adjustments, load_rules
 from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
-from settlement.files import write_window
+from settlement.files import payments_folder, write_payments, write_window
 from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
+from settlement.payment_run import due_terms
 from settlement.window import is_another_night, is_same_cut_off
 
 _LOTS_PER_READ = 2_000  # a reader holds up nobody; how many are written at once, time decides
@@ -111,6 +112,25 @@ def expire_overdue(
             after, lots = overdue[-1][:2], lots + len(named)
             if lots % _LOTS_PER_PROGRESS < len(named):
                 progress(f"  {lots} lots expired")
+
+
+def make_due_runs(engine: Engine, out_dir: Path, *, at_ms: int) -> list[Path]:
+    """Makes the payment runs of terms that are over and confirmed, where windows are not paid for one by one.
+
+    Answers the folders that it wrote, also of runs that were made before and not written. Safe to repeat. Raises OSError.
+    """
+    with writing(engine) as connection:
+        network = load_network(connection)
+        for windows in due_terms(store.load_unpaid(connection), date_at(at_ms, network.time_zone).isoformat()):
+            store.make_run(connection, audience=network.audience, windows=windows)
+    with reading(engine) as connection:
+        rules = load_rules(connection)
+        ends = [store.existing_window(connection, last) for _, last in store.load_runs(connection)]
+    return [
+        write_payments(engine, out_dir, audience=network.audience, window=window)
+        for window in ends
+        if rules[window.rules_version].schedule is not Schedule.WINDOW and not payments_folder(out_dir, window.window_id).exists()
+    ]
 
 
 def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:

@@ -17,7 +17,7 @@ from settlement.cli_nightly import AWAITS_CONFIRMATION, BOOKS_NOT_PROVED, FILES_
 from settlement.payment_run import term_of
 from tests.given import GivenNetwork, at, month
 from tests.settlement.given import book_month
-from tests.settlement.night import MIDNIGHT, MIDNIGHT_MS, run
+from tests.settlement.night import MIDNIGHT, MIDNIGHT_MS, files_of, run
 
 Command = Callable[..., Result]
 
@@ -137,7 +137,8 @@ def test_by_month_a_payment_run_gathers_the_confirmed_windows_of_its_term(networ
     due, again = command("pay").stdout, command("pay").stdout
 
     assert early == again == "No payment run is due.\n"
-    assert due == "Windows 2 to 3: 4 instructions.\n"
+    assert due == f"Payment run: {network.folder / 'statements' / 'payments-0003'}\n"
+    assert len(files_of(network.folder / "statements" / "payments-0003")) == 2
     with reading(network.engine) as connection:
         paid = [(one.creditor_id, one.amount) for one in store.load_instructions(connection, 3)]
     assert paid == [("operator", 2_00)] * 4
