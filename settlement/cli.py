@@ -1,6 +1,5 @@
 """`tallystick settlement`: the night, and what came out of it."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly
+from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
@@ -73,18 +73,13 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after
     at_ms = instant(context, at_text)
     out_dir = out_dir or context.config.statements_dir
 
-    def after_step(step: str) -> None:
-        if step == pause_after:
-            click.echo(f"paused after {step}", err=True)
-            sys.stdin.readline()
-
     night = Night(
         engine=context.engine,
         out_dir=out_dir,
         at_ms=at_ms,
         clock=context.clock,
         progress=lambda text: click.echo(text, err=True),
-        after_step=after_step,
+        after_step=pausing_after(pause_after),
     )
     with only_run(context.engine), _faults_named():
         with reading(context.engine) as connection:

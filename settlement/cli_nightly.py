@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -67,42 +68,34 @@ def nightly(
             _foretell(connection)
         return
 
-    def after_step(step: str) -> None:
-        if step == pause_after:
-            click.echo(f"paused after {step}", err=True)
-            sys.stdin.readline()
-
     night = Night(
         engine=context.engine,
         out_dir=out_dir or context.config.statements_dir,
         at_ms=at_ms,
         clock=context.clock,
         progress=lambda text: click.echo(text, err=True),
-        after_step=after_step,
+        after_step=pausing_after(pause_after),
     )
     try:
-        with only_run(context.engine):
-            with reading(context.engine) as connection:
-                check_clock(connection, context.clock())
-            run_night(night)
-            for folder in make_due_runs(context.engine, night.out_dir, at_ms=at_ms):
-                night.progress(f"payment run in {folder}")
+        _run(night)
     except NightAtWork as error:
         _end(ANOTHER_AT_WORK, str(error))
     except BooksBroken as error:
         _end(BOOKS_NOT_PROVED, str(error))
     except OSError as error:
         _end(FILES_NOT_WRITTEN, f"cannot write the files of the window: {error}; mend that and run again, nothing is lost")
-    with reading(context.engine) as connection:
-        summary = _summary(connection, night)
-    text = json.dumps(summary, sort_keys=True)
-    click.echo(text)
-    if hook is not None:
-        ended = subprocess.run([str(hook.resolve())], input=f"{text}\n", text=True, check=False)
-        if ended.returncode:
-            _end(HOOK_FAILED, f"the night is done, but {hook} ended with {ended.returncode}")
-    if summary["awaits_confirmation"]:
-        sys.exit(AWAITS_CONFIRMATION)
+    _tell(night, hook)
+
+
+def pausing_after(wanted: str | None) -> Callable[[str], None]:
+    """Waits for a line on standard input when a step of this name is done: for rehearsals."""
+
+    def after_step(step: str) -> None:
+        if step == wanted:
+            click.echo(f"paused after {step}", err=True)
+            sys.stdin.readline()
+
+    return after_step
 
 
 def instant(context: Context, text: str | None) -> int:
@@ -120,6 +113,29 @@ def instant(context: Context, text: str | None) -> int:
     if at_ms > now_ms:
         raise InvalidValue(f"--at {text}: lies in the future")
     return at_ms
+
+
+def _run(night: Night) -> None:
+    with only_run(night.engine):
+        with reading(night.engine) as connection:
+            check_clock(connection, night.clock())
+        run_night(night)
+        for folder in make_due_runs(night.engine, night.out_dir, at_ms=night.at_ms):
+            night.progress(f"payment run in {folder}")
+
+
+def _tell(night: Night, hook: Path | None) -> None:
+    """The summary, to people and to the hook; ends with the exit code that it asks for."""
+    with reading(night.engine) as connection:
+        summary = _summary(connection, night)
+    text = json.dumps(summary, sort_keys=True)
+    click.echo(text)
+    if hook is not None:
+        ended = subprocess.run([str(hook.resolve())], input=f"{text}\n", text=True, check=False)
+        if ended.returncode:
+            _end(HOOK_FAILED, f"the night is done, but {hook} ended with {ended.returncode}")
+    if summary["awaits_confirmation"]:
+        sys.exit(AWAITS_CONFIRMATION)
 
 
 def _summary(connection: Connection, night: Night) -> dict[str, object]:

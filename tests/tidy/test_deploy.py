@@ -60,7 +60,7 @@ def test_a_units_command_exists_with_its_options(line: str) -> None:
 def test_the_night_settles_and_then_proves_the_books() -> None:
     """In this order: what was published is proved too."""
     assert [line.removeprefix(PROGRAM) for line in settings(DEPLOY / "tallystick-night.service")["ExecStart"]] == [
-        " settlement run",
+        " settlement nightly",
         " audit",
     ]
 
