@@ -1,7 +1,7 @@
 """What each kind of decision builds on, and what it changes: one function a kind, all in the approval's transaction."""
 
-from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.adjusting import ADJUSTMENT_RULING, WRITE_OFF_RULING
+from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.confirming import CONFIRM_RULING
 from gateway.domain.decision import DecisionKind
 from gateway.governance import Ruling, Rulings

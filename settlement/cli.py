@@ -18,7 +18,6 @@ from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_liability import estimates, liability
-from settlement.cli_nightly import instant, nightly
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
 from settlement.files import window_folder, write_window

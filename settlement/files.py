@@ -14,9 +14,8 @@ from gateway.storage.statements import load_statement, load_statement_lines, loa
 from settlement.instruction import instructions_document, instructions_text
 from settlement.report import report_text, sheets
 from settlement.statement import LINES_HEADER, line_text, statement_text
-from settlement.store import load_instructions, load_obligations, load_positions
-from settlement.whole import write_whole
 from settlement.store import load_carries, load_instructions, load_obligations, load_positions
+from settlement.whole import write_whole
 
 _LINES_PER_READ = 5_000
 
@@ -39,15 +38,10 @@ def write_payments(engine: Engine, out_dir: Path, *, audience: str, window: Wind
     target = payments_folder(out_dir, window.window_id)
     if target.exists():
         return target
-    partial = out_dir / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    head: dict[str, Plain] = {"format": "tallystick-payments-1", "audience": audience, "window_id": window.window_id}
     with reading(engine) as connection:
-        for name, content in _instruction_files(connection, audience, window):
-            _write(partial / name, content)
-    os.sync()
-    partial.rename(target)
-    return target
+        contents = list(_instruction_files(connection, audience, window))
+    return write_whole(target, contents, manifest=_MANIFEST, head=head)
 
 
 def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window) -> Path:

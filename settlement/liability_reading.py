@@ -23,7 +23,7 @@ from gateway.storage.engine import reading
 from settlement import liability_store as store
 from settlement.liability import Movements, Open, Place, by_expiry_month
 from settlement.liability_store import LotFacts
-from settlement.obligation import Cards, card_of
+from settlement.pricing import Cards, card_of
 
 ENTRIES_PER_READ = 2_000
 LOTS_PER_READ = 10_000

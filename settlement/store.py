@@ -15,7 +15,7 @@ from gateway.domain.ids import OPERATOR
 from gateway.domain.network import SettlementModel
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.settlement import CarryReason, Schedule, SettlementRules
-from gateway.domain.terms import parse_date
+from gateway.domain.terms import Terms, parse_date
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_terms
@@ -29,7 +29,7 @@ from settlement.netting import NetPosition, debts_of
 from settlement.obligation import Obligation, Total
 from settlement.payment_run import Carry, plan_run
 from settlement.plain import plain
-from settlement.pricing import Prices
+from settlement.pricing import Cards, Prices
 from settlement.statement import Event
 
 LINE_KEY = ("payer_id", "payee_id", "kind", "rate_card_version", "reference")
@@ -52,10 +52,15 @@ class Pricing:
         return self.rules.settlement_model
 
 
+def cards_of(terms: Terms) -> Cards:
+    """All rate cards by partner and version."""
+    return {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
+
+
 def load_pricing(connection: Connection, window: Window) -> Pricing:
     """Of a window; of an open one, as if it were cut off now."""
     terms, network = load_terms(connection), load_network(connection)
-    cards = {(card.partner_id, card.version): card for versions in terms.cards.values() for card in versions}
+    cards = cards_of(terms)
     in_force = terms.network[-1]
     if window.cut_off_date:
         # Whatever was decided after the cut-off, also on its very date, prices later windows.

@@ -138,7 +138,7 @@ def test_by_month_a_payment_run_gathers_the_confirmed_windows_of_its_term(networ
 
     assert early == again == "No payment run is due.\n"
     assert due == f"Payment run: {network.folder / 'statements' / 'payments-0003'}\n"
-    assert len(files_of(network.folder / "statements" / "payments-0003")) == 2
+    assert len(files_of(network.folder / "statements" / "payments-0003")) == 3
     with reading(network.engine) as connection:
         paid = [(one.creditor_id, one.amount) for one in store.load_instructions(connection, 3)]
     assert paid == [("operator", 2_00)] * 4
