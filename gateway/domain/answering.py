@@ -52,6 +52,7 @@ def booked_receipt(work: WorkingSet, command: Command, drafts: Sequence[Draft], 
         hold_expires_at_ms=hold.expires_at_ms if hold is not None else 0,
         standing=_standing(work, command, account) if isinstance(command, _OF_TILLS) else None,
         warnings=_warnings(drafts, account) if isinstance(command, _OF_TILLS) else (),
+        language=_language(work, account) if isinstance(command, _OF_TILLS) else "",
     )
 
 
@@ -81,6 +82,12 @@ def refused_receipt(
 def _standing(work: WorkingSet, command: Command, account: MemberAccount) -> Standing:
     card = work.terms.card_in_force(command.partner_id, work.today(command.partner_id))
     return standing_of(account, work.network_date, card)
+
+
+def _language(work: WorkingSet, account: MemberAccount) -> str:
+    """Of a member that was merged, the language of the one that it went into."""
+    present = work.present_account(account.member_id)
+    return present.language if present is not None else ""
 
 
 def _warnings(drafts: Sequence[Draft], account: MemberAccount) -> tuple[TillWarning, ...]:

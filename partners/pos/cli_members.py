@@ -8,7 +8,7 @@ from partners.pos.cli_options import identifier_of, member_of, member_options, o
 from partners.pos.requests import Booking
 from tallystick.v1 import member_pb2, types_pb2
 
-_language = click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de or fr.")
+_language = click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de, fr.")
 
 
 @booking(requests.CONFIRM)

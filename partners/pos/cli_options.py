@@ -19,7 +19,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 receipt_number_option = click.option("--receipt-number", default="", help="The till's own number, for people.")
 occurred_option = click.option("--occurred-at-ms", type=int, help="When it happened, in unix milliseconds [default: now].")
 language_option = click.option(
-    "--language", default="", metavar="TAG", help="Of the lines for the paper receipt, such as de or fr-CH [default: English]."
+    "--language",
+    default="",
+    metavar="TAG",
+    help="Of the lines for the paper receipt, such as de or fr-CH [default: the member's, else English].",
 )
 card_version_option = click.option("--rate-card-version", type=int, help="Refuse unless this version prices the sale.")
 

@@ -11,7 +11,7 @@ from gateway.domain.limits import Limits
 from gateway.domain.receipt import TillWarning
 from gateway.domain.terms import DebtPolicy
 from gateway.network_terms import TermsChange
-from partners.pos.requests import CHECKOUT, CLAIM_RECEIPT, GET_BALANCE, PLACE_HOLD, QUOTE, REFUND, VOID_HOLD
+from partners.pos.requests import CHECKOUT, CLAIM_RECEIPT, CONFIRM, GET_BALANCE, PLACE_HOLD, QUOTE, REFUND, VOID_HOLD
 from tallystick.v1 import errors_pb2, member_pb2, till_pb2, types_pb2
 from tests.edge.running import Caller, RunningGateway, receipt_of, refusal
 from tests.given import GivenNetwork, at
@@ -253,3 +253,26 @@ def test_warnings_are_those_of_the_protos() -> None:
     published = {name.removeprefix("WARNING_"): number for name, number in types_pb2.Warning.items() if number}
 
     assert {warning.name: warning.value for warning in TillWarning} == published
+
+
+def test_without_a_language_in_the_request_the_lines_are_in_the_members(own_acme: Caller) -> None:
+    """Of the moment of the booking: a repeat after a change says what the first answer said."""
+    ann = member_with(own_acme, "1001", 1_000)
+
+    def first_line(key: str, language: str = "") -> str:
+        asked = till_pb2.CheckoutRequest(idempotency_key=key, member=ref(ann), total=euros(2_000), points=100, language=language)
+        return str(own_acme.call(CHECKOUT, asked).receipt_lines[0])
+
+    def confirm(key: str, language: str) -> None:
+        own_acme.call(CONFIRM, member_pb2.ConfirmMemberRequest(idempotency_key=key, member=ref(ann), language=language))
+
+    before = first_line("k-1")
+    confirm("l-1", "de")
+    german = first_line("k-2")
+    confirm("l-2", "fr")
+
+    assert (before, german) == ("Points paid: 100", "Punkte bezahlt: 100")
+    assert (first_line("k-1"), first_line("k-2")) == (before, german)
+    assert first_line("k-3") == "Points utilisés: 100"
+    assert first_line("k-3", "en-GB") == before
+    assert first_line("k-3", "xx") == "Points utilisés: 100"

@@ -69,7 +69,7 @@ class EnrolMemberRequest(_message.Message):
     provisional: _builtins.bool
     """Enrolled at the till, without the member's data: gets points, but none are taken until ConfirmMember."""
     language: _builtins.str
-    """The language of the member's receipts: "en", "de" or "fr"; empty for none."""
+    """The language of the member's receipts: one that there are lines in, "en", "de" or "fr"; empty for none."""
     @_builtins.property
     def identifier(self) -> _types_pb2.Identifier:
         """An identifier of any kind but a one-time token."""
