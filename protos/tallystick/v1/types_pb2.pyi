@@ -177,7 +177,7 @@ class _WarningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Warning.Value
     WARNING_CASH_WITHHELD: _Warning.ValueType  # 6
     """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
     WARNING_BOOKED_BEYOND_CAP: _Warning.ValueType  # 7
-    """Booked offline, though a cap or a suspension would have refused it."""
+    """Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
 
 class Warning(_Warning, metaclass=_WarningEnumTypeWrapper):
     """What the cashier should know though the command was booked."""
@@ -197,7 +197,7 @@ WARNING_RECEIPT_NUMBER_USED: Warning.ValueType  # 5
 WARNING_CASH_WITHHELD: Warning.ValueType  # 6
 """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
 WARNING_BOOKED_BEYOND_CAP: Warning.ValueType  # 7
-"""Booked offline, though a cap or a suspension would have refused it."""
+"""Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
 Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
