@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import FILE_NAME
-from gateway.domain.signing import PrivateKey
-from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_key
-from gateway.sandbox_founding import MARK
+from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase
 from gateway.sandbox_path import SLOW_S
 from partners.application import application_toml
 from partners.pos import keys
@@ -29,9 +27,8 @@ from partners.pos.profile import Profile
 from partners.pos.requests import amount, card, issue, redeem
 from partners.pos.requests_till import checkout
 from partners.pos.till import Till
-from tests.e2e.commands import run_command
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
-from tests.given import KEY_SUFFIX, application, create_network, signed
+from tests.given import KEY_SUFFIX, application, signed
 from tests.shared import ROOT
 
 PAGE = ROOT / "docs" / "sandbox.md"
@@ -359,30 +356,6 @@ def test_a_vendors_till_is_judged_by_what_the_sandbox_saw(sandbox: Sandbox) -> N
             passed = {check["check"] for check in shown["checks"] if check["is_passed"]}
 
     assert sales
-
-
-def test_it_serves_no_real_network(tmp_path: Path) -> None:
-    """Neither a folder of other things, nor a network that somebody has marked as a sandbox."""
-    (tmp_path / "shop").mkdir()
-    words = ("network", "create", "shop/net", "--audience", "shop.example:prod", "--currency", "EUR", "--time-zone", "UTC")
-    run_process(tmp_path, *words)
-    unmarked = run_process(tmp_path, "sandbox", "shop", refused=True)
-    (tmp_path / "shop" / MARK).touch()
-    marked = run_process(tmp_path, "sandbox", "shop", refused=True)
-
-    assert "not made as a sandbox" in unmarked
-    assert "shop.example:prod is no sandbox" in marked
-
-
-def test_no_other_network_takes_a_published_key(tmp_path: Path) -> None:
-    """Everybody could sign with it."""
-    network = create_network(tmp_path / "net")
-    applied = application("meadow", {"EUR": "1"}, PrivateKey(published_key("meadow")))
-    (network.folder / "meadow.toml").write_text(application_toml(applied), "utf-8")
-    hand = ("--operator", "ada", "--key", network.folder / "ada.pem")
-    ran = run_command(network, "partners", "onboard", network.folder / "meadow.toml", *hand)
-
-    assert (ran.code, "KEY_PUBLISHED" in ran.err) == (1, True)
 
 
 def test_a_profile_of_the_sandbox_opens_no_other_network(sandbox: Sandbox) -> None:
