@@ -75,6 +75,7 @@ class PartnerCase:
     till: str
     cap: str | None = None
     limits: Limits = NO_LIMITS
+    is_charity: bool = False
     is_suspended: bool = False
     is_published: bool = True
 
@@ -239,6 +240,14 @@ PARTNERS: tuple[PartnerCase, ...] = (
         does="Has limits: points are redeemed from 100 on (BELOW_MINIMUM), in multiples of 50 (NOT_A_MULTIPLE), and at most "
         "1,000 are redeemed or issued at once (ENTRY_LIMIT).",
         till="Ask for a quote, which obeys them, and offer what it says; GetPartner tells the limits. The refusals are final.",
+    ),
+    PartnerCase(
+        partner_id="lantern",
+        issue_rate="",
+        face_value="1.00",
+        is_charity=True,
+        does="A charity, which takes donations at everybody's till: DonatePoints names it. It issues nothing.",
+        till="Let a member give points to `lantern`; to any other partner that is refused with NOT_A_CHARITY.",
     ),
     PartnerCase(
         partner_id=HOUSE,

@@ -129,15 +129,15 @@ def _application(folder: Path, one: PartnerCase, today: date) -> list[str]:
         "iban": "DE89370400440532013000",
         "currency": CURRENCY,
         "time_zone": TIME_ZONE,
-        "roles": ["issuer", "redeemer"],
-        "units": [CURRENCY],
+        "roles": ["charity"] if one.is_charity else ["issuer", "redeemer"],
+        "units": [] if one.is_charity else [CURRENCY],
         "contact": f"points@{one.partner_id}.example",
         "rate_card": {
             "effective_from": today.isoformat(),
-            "issue_price": "1.00",
+            "issue_price": "0.00" if one.is_charity else "1.00",
             "face_value": one.face_value,
             "reimbursement_rate": "0.90",
-            "issue_rates": {CURRENCY: one.issue_rate},
+            "issue_rates": {} if one.is_charity else {CURRENCY: one.issue_rate},
         },
     }
     draft.write_text(tomli_w.dumps(content), "utf-8")

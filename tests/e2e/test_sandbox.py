@@ -282,6 +282,16 @@ def test_a_partner_with_limits_is_refused_by_its_books(sandbox: Sandbox, points:
     assert booked.points == -150
 
 
+def test_points_are_given_to_the_charity(sandbox: Sandbox) -> None:
+    """At any partner's till; nobody else takes donations."""
+    with sandbox.till("quire") as till:
+        given = till.donate(card("SANDBOX-RICH"), "lantern", 10, key="donate-1")
+        with pytest.raises(Refused, match="NOT_A_CHARITY"):
+            till.donate(card("SANDBOX-RICH"), "meadow", 10, key="donate-2")
+
+    assert given.points == -10
+
+
 def test_cards_do_what_they_do_to_events_of_an_outage_as_well(sandbox: Sandbox) -> None:
     """A drain that fails is run again: each event is booked once, also the one whose answer was lost."""
     profile, happened = sandbox.profile("quire"), dict[int, Happened]()
