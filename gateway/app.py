@@ -167,11 +167,11 @@ class App:
         failures = Collected(self._writer.add_chore, save_signature_failures)
         self._notes: list[Collected[Any]] = [failures]
         self._reading = ReadingService(engine, directory)
-        points = PointsService(self._writer, self._witness(directory))
+        points = self._around(PointsService(self._writer, self._witness(directory)), self._reading)
         self._offline = OfflineService(engine, directory, points, note=self._note)
         services = Services(
             directory=directory,
-            points=self._around(points, self._reading),
+            points=points,
             reading=self._reading,
             signer=signer,
             receipt_keys=lambda: directory.receipt_keys,

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.cli import tallystick
 from gateway.config import FILE_NAME, Config, load_config
 from gateway.domain.errors import InvalidValue
+from gateway.domain.limits import LIMIT_NAMES, NO_LIMITS
 from gateway.domain.terms import date_at
 from gateway.key_file import new_key, save_secret
 from gateway.sandbox import (
@@ -108,6 +109,9 @@ def _found(folder: Path, clock: Callable[[], int]) -> None:
     for one in PARTNERS:
         if one.cap is not None:
             both("partners", "cap", "set", one.partner_id, one.cap)
+        if one.limits != NO_LIMITS:
+            said = [word for name in LIMIT_NAMES for word in (f"--{name.replace('_', '-')}", str(getattr(one.limits, name)))]
+            both("partners", "limits", "propose", one.partner_id, "--effective-from", today.isoformat(), *said)
         if one.is_suspended:
             run("partners", "suspend", one.partner_id, *_acting(folder, ADA))
 
@@ -125,15 +129,15 @@ def _application(folder: Path, one: PartnerCase, today: date) -> list[str]:
         "iban": "DE89370400440532013000",
         "currency": CURRENCY,
         "time_zone": TIME_ZONE,
-        "roles": ["issuer", "redeemer"],
-        "units": [CURRENCY],
+        "roles": ["charity"] if one.is_charity else ["issuer", "redeemer"],
+        "units": [] if one.is_charity else [CURRENCY],
         "contact": f"points@{one.partner_id}.example",
         "rate_card": {
             "effective_from": today.isoformat(),
-            "issue_price": "1.00",
+            "issue_price": "0.00" if one.is_charity else "1.00",
             "face_value": one.face_value,
             "reimbursement_rate": "0.90",
-            "issue_rates": {CURRENCY: one.issue_rate},
+            "issue_rates": {} if one.is_charity else {CURRENCY: one.issue_rate},
         },
     }
     draft.write_text(tomli_w.dumps(content), "utf-8")

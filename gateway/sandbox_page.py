@@ -1,6 +1,6 @@
 """The vendors' page of the sandbox, made from its table: `tallystick sandbox --page` prints it, a test compares it."""
 
-from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, published_key
+from gateway.sandbox import AUDIENCE, MEMBERS, OFFLINE, PARTNERS, published_key
 
 _HEAD = f"""\
 # A sandbox for vendors
@@ -47,6 +47,16 @@ Once means: at the first attempt of each idempotency key.
 |---|---|---|---|
 """
 
+_OFFLINE = """
+## Catching up after an outage
+
+Cut your till's network, sell, and let it catch up: `SubmitOffline` meets the cards, too. Events are kept before the first of
+them is booked, and a call fails as a whole where one of its commands has no answer yet.
+
+| an event | what the gateway does | what the till must do |
+|---|---|---|
+"""
+
 _PARTNERS = """
 ## Partners
 
@@ -67,4 +77,5 @@ def sandbox_page() -> str:
             key = published_key(one.partner_id)
             public, secret = key.public_key().public_bytes_raw().hex(), key.private_bytes_raw().hex()
             partners += f"| `{one.partner_id}` | `{one.key_id}` | `{public}` | `{secret}` | {one.does} | {one.till} |\n"
-    return _HEAD + members + _PARTNERS + partners
+    offline = "".join(f"| {one.event} | {one.does} | {one.till} |\n" for one in OFFLINE)
+    return _HEAD + members + _OFFLINE + offline + _PARTNERS + partners

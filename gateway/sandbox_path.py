@@ -9,11 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from gateway.domain.command import (
     AmountAsked,
     Checkout,
+    ClaimReceipt,
     Command,
+    Donate,
     Enrol,
     Erase,
     Issue,
@@ -32,10 +35,12 @@ from gateway.domain.command import (
 from gateway.domain.errors import InvalidValue
 from gateway.domain.identifiers import IdentifierKind, identifier_hash
 from gateway.domain.ids import entry_id
+from gateway.domain.limits import DayLimit
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
+from gateway.domain.terms import date_at, day_ends_at_ms
 from gateway.edge.signatures import out_of_window
-from gateway.sandbox import CURRENCY, HOUSE, MEMBERS, TERMINAL, MemberCase, Stage
+from gateway.sandbox import CURRENCY, HOUSE, MEMBERS, PLENTY, TERMINAL, TIME_ZONE, MemberCase, Stage
 from gateway.services.points import CommandPath
 from gateway.services.reading import ReadingService
 from gateway.storage.journal import load_member_of_entry
@@ -87,8 +92,9 @@ class SandboxPath:
         if any(self._case_of(ref) is case for ref in member_refs(command)):
             await self._bring_back(case)
         is_first = self._is_first(command)
-        if is_first and case.refuses_once is not None:
-            return self._refusal(case.refuses_once)
+        refusal = self._staged_refusal(case, command, is_first=is_first)
+        if refusal is not None:
+            return refusal
         match case.stage:
             case Stage.SLOW:
                 await self._sleep(SLOW_S)
@@ -129,10 +135,21 @@ class SandboxPath:
             self._tried.popitem(last=False)
         return True
 
-    def _refusal(self, reason: Reason) -> Refusal:
-        if reason is Reason.SIGNATURE_TIME_OUT_OF_WINDOW:
-            return Refusal(reason, out_of_window(self._clock()))
-        return Refusal(reason, {"error_id": secrets.token_hex(8)} if reason is Reason.INTERNAL else {})
+    def _staged_refusal(self, case: MemberCase, command: Command, *, is_first: bool) -> Refusal | None:
+        """With its facts. An event has happened: no limit of a day refuses it, and its time was judged with its call."""
+        if case.refuses is not None and isinstance(command, _WITHIN_LIMITS) and command.event is None:
+            return DayLimit(PLENTY, PLENTY, self._midnight_ms()).refused(case.refuses)
+        match case.refuses_once if is_first else None:
+            case None:
+                return None
+            case Reason.SIGNATURE_TIME_OUT_OF_WINDOW as reason:
+                return Refusal(reason, out_of_window(self._clock())) if command.event is None else None
+            case reason:
+                return Refusal(reason, {"error_id": secrets.token_hex(8)} if reason is Reason.INTERNAL else {})
+
+    def _midnight_ms(self) -> int:
+        zone = ZoneInfo(TIME_ZONE)
+        return day_ends_at_ms(date_at(self._clock(), zone), zone)
 
     async def _end_hold(self, command: Command) -> None:
         """What would take the hold finds it ended: voided, for the sandbox cannot make time pass."""
@@ -162,6 +179,7 @@ class SandboxPath:
 
 _HOUSE_KEY = f"{HOUSE}/{TERMINAL}"
 _UNDOING = Merge | Erase | RemoveIdentifier
+_WITHIN_LIMITS = Issue | Redeem | PlaceHold | Checkout | ClaimReceipt | Donate
 
 
 def _with_another_card(command: Command) -> Command:

@@ -48,27 +48,36 @@ static void Sell(string profile, string receipts)
 
 static JsonObject SellOne(Till till, string[] words, TextWriter kept)
 {
-    string key = words[1], card = words[2];
+    string key = words[1], name = words[2];
     try
     {
         Booked booked = words[0] switch
         {
-            "enrol" => till.Enrol(key, card),
-            "issue" => till.Issue(key, card, long.Parse(words[3])),
-            "redeem" => till.Redeem(key, card, long.Parse(words[3])),
+            "enrol" => till.Enrol(key, name),
+            "issue" => till.Issue(key, name, long.Parse(words[3])),
+            "redeem" => till.Redeem(key, name, long.Parse(words[3])),
+            "checkout" => till.Checkout(key, name, long.Parse(words[3]), words.Length > 4 ? long.Parse(words[4]) : 0),
+            "refund" => till.Refund(key, name, long.Parse(words[3])),
             _ => throw new ArgumentException($"no such call: {words[0]}"),
         };
         Keep(kept, booked.Signed);
-        return new JsonObject
+        var said = new JsonObject
         {
             ["key"] = key,
             ["outcome"] = "booked",
-            ["points"] = booked.Receipt.Points,
+            // By how much the balance changed: a checkout may redeem and issue, under one receipt.
+            ["points"] = booked.Receipt.Points + booked.Receipt.Legs.Sum(leg => leg.Points),
             ["balance_points"] = booked.Receipt.BalancePoints,
             ["receipt_key"] = booked.Signed.KeyId,
             ["replayed"] = booked.Replayed,
             ["attempts"] = booked.Attempts,
         };
+        if (booked.Receipt.ToPay is Amount toPay)
+        {
+            said["to_pay"] = toPay.MinorUnits;
+            said["receipt_lines"] = new JsonArray(booked.Lines.Select(line => (JsonNode?)line).ToArray());
+        }
+        return said;
     }
     catch (RefusedException refused)
     {

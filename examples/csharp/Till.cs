@@ -8,8 +8,8 @@ namespace Tallystick.Example;
 /// <summary>Where the gateway is, whom to sign for and with which key; a JSON file.</summary>
 sealed record Profile(string target, string audience, string key_id, string key_file, string ca_file, long clock_offset_ms = 0);
 
-/// <summary>Attempts: how often it was sent.</summary>
-sealed record Booked(Receipt Receipt, SignedReceipt Signed, bool Replayed, int Attempts);
+/// <summary>Lines: what to print on the paper receipt. Attempts: how often it was sent.</summary>
+sealed record Booked(Receipt Receipt, SignedReceipt Signed, IReadOnlyList<string> Lines, bool Replayed, int Attempts);
 
 /// <summary>Not booked. With a receipt the refusal is final and proven; without one the request must be mended.</summary>
 sealed class RefusedException(Failure failure, SignedReceipt? signed) : Exception($"{failure.Code} {failure.Reason}")
@@ -54,6 +54,26 @@ sealed class Till(Profile profile) : IDisposable
         return Book("PointsService/RedeemPoints", key, request, RedeemPointsResponse.Parser, response => response.Answer);
     }
 
+    /// <summary>A basket; points pay as much of it as they are worth, 0 for none.</summary>
+    public Booked Checkout(string key, string card, long cents, long points)
+    {
+        var request = new CheckoutRequest { IdempotencyKey = key, Member = Member(card), Total = Euro(cents) };
+        if (points > 0)
+        {
+            request.Points = points;
+        }
+        return Book(
+            "TillService/Checkout", key, request, CheckoutResponse.Parser, response => response.Answer, response => response.ReceiptLines);
+    }
+
+    /// <summary>Goods of a checkout came back; the receipt says what of the money goes with them.</summary>
+    public Booked Refund(string key, string checkoutKey, long cents)
+    {
+        var request = new RefundRequest { IdempotencyKey = key, OriginalIdempotencyKey = checkoutKey, Amount = Euro(cents) };
+        return Book(
+            "TillService/Refund", key, request, RefundResponse.Parser, response => response.Answer, response => response.ReceiptLines);
+    }
+
     /// <summary>The content of a receipt that holds; asks GetNetwork where its key is new to us.</summary>
     public Receipt Verify(SignedReceipt signed)
     {
@@ -73,12 +93,19 @@ sealed class Till(Profile profile) : IDisposable
         key.Dispose();
     }
 
-    Booked Book<A>(string method, string key, IMessage request, MessageParser<A> parser, Func<A, Answer> answerOf)
+    Booked Book<A>(
+        string method,
+        string key,
+        IMessage request,
+        MessageParser<A> parser,
+        Func<A, Answer> answerOf,
+        Func<A, IReadOnlyList<string>>? linesOf = null)
         where A : IMessage<A>
     {
         var (response, attempts) = Send(method, key, request, parser, Signed);
         Answer answer = answerOf(response);
-        return new Booked(VerifyFor(key, answer.Receipt), answer.Receipt, answer.Replayed, attempts);
+        IReadOnlyList<string> lines = linesOf?.Invoke(response) ?? [];
+        return new Booked(VerifyFor(key, answer.Receipt), answer.Receipt, lines, answer.Replayed, attempts);
     }
 
     // Sends until there is an answer: the same message with the same idempotency key, each time signed anew.

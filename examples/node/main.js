@@ -10,7 +10,7 @@ import { judgeAll } from "./vectors.js";
 const USAGE =
   "keygen KEY | apply DRAFT KEY KEY_ID OUT | sell PROFILE RECEIPTS | verify PROFILE RECEIPTS | vectors FOLDER";
 
-const CALLS = ["enrol", "issue", "redeem"]; // of the till, as lines of input name them
+const CALLS = ["enrol", "issue", "redeem", "checkout", "refund"]; // of the till, as lines of input name them
 
 const COMMANDS = {
   keygen(keyFile) {
@@ -44,19 +44,25 @@ const COMMANDS = {
   },
 };
 
-async function sellOne(till, [call, key, card, number], receipts) {
+async function sellOne(till, [call, key, name, ...numbers], receipts) {
   if (!CALLS.includes(call)) throw new Error(`no such call: ${call}`);
   try {
-    const { receipt, signed, replayed, attempts } = await till[call](key, card, Number(number));
+    const { receipt, signed, lines, replayed, attempts } = await till[call](key, name, ...numbers.map(Number));
     keep(receipts, signed);
-    const { points, balance_points } = receipt;
-    return { key, outcome: "booked", points, balance_points, receipt_key: signed.key_id, replayed, attempts };
+    const { balance_points, to_pay } = receipt;
+    const paper = to_pay ? { to_pay: to_pay.minor_units, receipt_lines: lines } : {};
+    return { key, outcome: "booked", points: moved(receipt), balance_points, receipt_key: signed.key_id, replayed, attempts, ...paper };
   } catch (error) {
     if (error instanceof NoAnswer) return { key, outcome: "unknown" };
     if (!(error instanceof Refused)) throw error;
     if (error.signed) keep(receipts, error.signed);
     return { key, outcome: "refused", reason: error.reason };
   }
+}
+
+/** By how much the balance changed: a checkout may redeem and issue, under one receipt. */
+function moved({ points, legs = [] }) {
+  return legs.reduce((sum, leg) => sum + leg.points, points);
 }
 
 /** The form that `tallystick audit --receipts` compares with the books. */

@@ -40,7 +40,7 @@ export class Till {
     this.#client = new Client(profile.target, credentials.createSsl(readFileSync(profile.ca_file)), CHANNEL_OPTIONS);
   }
 
-  // The calls: each resolves to { receipt, signed, replayed, attempts }. A further one is as short.
+  // The calls: each resolves to { receipt, signed, lines, replayed, attempts }. A further one is as short.
 
   enrol(key, card) {
     return this.#book(types.MemberService.EnrolMember, { idempotency_key: key, card_number: card });
@@ -52,6 +52,17 @@ export class Till {
 
   redeem(key, card, points) {
     return this.#book(types.PointsService.RedeemPoints, { idempotency_key: key, member: { card_number: card }, points });
+  }
+
+  /** A basket; points pay as much of it as they are worth. */
+  checkout(key, card, cents, points) {
+    const payment = points ? { points } : {};
+    return this.#book(types.TillService.Checkout, { idempotency_key: key, member: { card_number: card }, total: euro(cents), ...payment });
+  }
+
+  /** Goods of a checkout came back; the receipt says what of the money goes with them. */
+  refund(key, checkoutKey, cents) {
+    return this.#book(types.TillService.Refund, { idempotency_key: key, original_idempotency_key: checkoutKey, amount: euro(cents) });
   }
 
   /** The content of a receipt that holds; asks GetNetwork where its key is new to us. */
@@ -70,7 +81,8 @@ export class Till {
   async #book(method, message) {
     const { response, attempts } = await this.#send(method, message);
     const { receipt: signed, replayed } = response.answer;
-    return { receipt: await this.#verifyFor(message.idempotency_key, signed), signed, replayed, attempts };
+    const receipt = await this.#verifyFor(message.idempotency_key, signed);
+    return { receipt, signed, lines: response.receipt_lines ?? [], replayed, attempts };
   }
 
   /** Sends until there is an answer: the same message with the same idempotency key, each time signed anew. */

@@ -51,7 +51,8 @@ def booked_receipt(work: WorkingSet, command: Command, drafts: Sequence[Draft], 
         to_pay=draft.to_pay,
         hold_expires_at_ms=hold.expires_at_ms if hold is not None else 0,
         standing=_standing(work, command, account) if isinstance(command, _OF_TILLS) else None,
-        warnings=_warnings(drafts, account) if isinstance(command, _OF_TILLS) else (),
+        warnings=_warnings(work, drafts, account) if isinstance(command, _OF_TILLS) else (),
+        language=_language(work, account) if isinstance(command, _OF_TILLS) else "",
     )
 
 
@@ -83,8 +84,16 @@ def _standing(work: WorkingSet, command: Command, account: MemberAccount) -> Sta
     return standing_of(account, work.network_date, card)
 
 
-def _warnings(drafts: Sequence[Draft], account: MemberAccount) -> tuple[TillWarning, ...]:
+def _language(work: WorkingSet, account: MemberAccount) -> str:
+    """Of a member that was merged, the language of the one that it went into."""
+    present = work.present_account(account.member_id)
+    return present.language if present is not None else ""
+
+
+def _warnings(work: WorkingSet, drafts: Sequence[Draft], account: MemberAccount) -> tuple[TillWarning, ...]:
     found = {warning for draft in drafts for warning in draft.warnings}
+    if work.despite:
+        found.add(TillWarning.BOOKED_BEYOND_CAP)
     if account.debt_points:
         found.add(TillWarning.POINTS_IN_DEBT)
     if any(draft.withheld is not None for draft in drafts):

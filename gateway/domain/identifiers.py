@@ -12,7 +12,7 @@ from gateway.domain.ids import CARD_NUMBER
 from gateway.domain.units import div_floor
 
 IDENTIFIERS_MAX = 20  # of a member: all of them are shown at once, and moved in one batch
-LANGUAGES = ("en", "de", "fr")
+LANGUAGE = re.compile(r"[a-z]{2}")  # in which there are texts, the edge knows: a language is added by a file of them
 IDENTIFIER_ID = re.compile(r"[0-9a-f]{16}")
 
 _SHOWN_MAX = 4

@@ -59,7 +59,7 @@ class Receipt:
     """A booking, or a refusal that is remembered (`refused` set; no lane, no sequence, no hash).
 
     `total` is what a basket came to, or what of it came back; `to_pay` what is left of that in money. `standing` stands in
-    the receipts of tills' commands.
+    the receipts of tills' commands, and with it the member's `language` of that moment, empty for none.
     """
 
     audience: str
@@ -93,6 +93,7 @@ class Receipt:
     hold_expires_at_ms: int = 0
     standing: Standing | None = None
     warnings: tuple[TillWarning, ...] = ()
+    language: str = ""
 
 
 EncodeReceipt = Callable[[Receipt], bytes]

@@ -4,6 +4,7 @@ from gateway.domain.command import Donate, Transfer
 from gateway.domain.draft import Draft
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.ids import counter_entry_id
+from gateway.domain.limiting import redemption_room
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.partner import PartnerRole, PartnerStatus
@@ -70,7 +71,8 @@ def decide_donate(work: WorkingSet, command: Donate) -> list[Draft] | Refusal:
     """Points redeemed at a charity, by whoever has a till.
 
     Refusals in order: EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD, NOT_A_CHARITY, PARTNER_NOT_ACTIVE (the charity), RATE_CARD_MISSING,
-    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+    MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, BELOW_MINIMUM, NOT_A_MULTIPLE,
+    ENTRY_LIMIT, INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT.
     """
     on = work.business_date(command)
     if isinstance(on, Refusal):
@@ -86,8 +88,15 @@ def decide_donate(work: WorkingSet, command: Donate) -> list[Draft] | Refusal:
     account = giving_member(work, command.member)
     if isinstance(account, Refusal):
         return account
+    room = redemption_room(work, command.partner_id, command.key_id, account, on)
+    refusal = room.refuses(command.points)
+    if refusal is not None:
+        return refusal
     if account.usable_points(work.network_date) < command.points:
         return Refusal(Reason.INSUFFICIENT_POINTS)
+    refusal = room.refuses_today(command.points)
+    if refusal is not None:
+        return refusal
 
     # From here on it must succeed.
     draft = Draft(

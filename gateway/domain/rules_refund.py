@@ -71,7 +71,8 @@ def decide_refund(work: WorkingSet, command: Refund) -> list[Draft] | Refusal:
 def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft], caller: Command) -> Iterator[Draft]:
     """The reversals of refunds that waited for this checkout, once it is booked: what it has, and no more.
 
-    They are further entries of the checkout's command. A refund of another member stays parked: somebody mistook a receipt.
+    They are further entries of the checkout's command. One for which nothing is left gets an entry, too, that moves nothing:
+    it is over, and the books say so. A refund of another member stays parked: somebody mistook a receipt.
     """
     number = len(sale)
     waiting = [(work.originals[parked.entry_id].entry, parked) for parked in work.parked.get(state.entry_id, ())]
@@ -82,7 +83,7 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
         is_meant = is_same and is_own and asked["unit"] == state.unit
         if parked.is_open and is_own and not is_same:
             sale[0].warnings.add(TillWarning.OTHER_MEMBERS_REFUND_PARKED)
-        if parked.is_open and is_meant and state.rest:
+        if parked.is_open and is_meant:
             base = replace(sale[0], partner_id=caller.partner_id, key_id=caller.key_id, offer_id="")
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
             part = part_by_lines(state, basket_lines(sale[0].facts), lines) if lines else None

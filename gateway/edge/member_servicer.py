@@ -7,7 +7,7 @@ from gateway.edge.caller import current_caller
 from gateway.edge.pages import PageTokens
 from gateway.edge.servicers import PAGE, PAGE_MAX, Services, check, found
 from gateway.edge.validate import UNSUPPORTED, Fields
-from gateway.edge.views import balance_message, identifier_message, standing_message
+from gateway.edge.views import balance_message, identifier_message, lot_message, standing_message
 from gateway.services.exporting import date_number, date_text, export_page
 from gateway.storage.journal import EntryFilter, Place
 from gateway.storage.member_reads import load_open_lots
@@ -112,9 +112,7 @@ class MemberServicer(member_pb2_grpc.MemberServiceServicer):
         standing = found(await self._services.reading.standing(caller.partner_id, member, now_ms=now_ms))
         last = lots[size - 1] if len(lots) > size else None
         return member_pb2.ListLotsResponse(
-            lots=[
-                member_pb2.OpenLot(issuer_id=lot.issuer_id, points=lot.points, expires_on=lot.expires_on) for lot in lots[:size]
-            ],
+            lots=[lot_message(lot) for lot in lots[:size]],
             next_page_token=self._pages.make((date_number(last.expires_on), last.arrival), *question) if last else "",
             balance_points=standing.balance_points,
         )

@@ -46,6 +46,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
         hold_expires_at_ms=receipt.hold_expires_at_ms,
         standing=standing_message(receipt.standing) if receipt.standing is not None else None,
         warnings=[types_pb2.Warning.ValueType(warning.value) for warning in receipt.warnings],
+        language=receipt.language,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -105,6 +106,7 @@ def _receipt(message: types_pb2.Receipt) -> Receipt:
         hold_expires_at_ms=message.hold_expires_at_ms,
         standing=_standing(message),
         warnings=tuple(TillWarning(warning) for warning in message.warnings),
+        language=message.language,
     )
 
 

@@ -16,7 +16,7 @@ from gateway.edge.caller import current_caller
 from gateway.edge.pages import PageTokens
 from gateway.edge.refused import CallRejected, Rejected, reject
 from gateway.edge.validate import REQUIRED, Fields
-from gateway.edge.views import line_message, partner_message, rate_card_message, window_message
+from gateway.edge.views import limits_message, line_message, partner_message, rate_card_message, window_message
 from gateway.services.directory import Directory
 from gateway.services.points import CommandPath
 from gateway.services.reading import ReadingService
@@ -159,12 +159,14 @@ class PartnerServicer(partner_pb2_grpc.PartnerServiceServicer):
         self._services = services
 
     async def GetPartner(self, request: partner_pb2.GetPartnerRequest, context: object) -> partner_pb2.GetPartnerResponse:
-        """The caller's own record, with all its rate cards."""
+        """The caller's own record, with all rate cards and limits."""
         terms = self._services.directory.terms
         partner_id = current_caller.get().partner_id
         return partner_pb2.GetPartnerResponse(
             partner=partner_message(terms.partners[partner_id]),
             rate_cards=[rate_card_message(card) for card in terms.cards.get(partner_id, ())],
+            limits=[limits_message(own.effective_from, own.limits) for own in terms.partner_limits.get(partner_id, ())],
+            network_limits=[limits_message(one.effective_from, one.limits) for one in terms.network],
         )
 
 

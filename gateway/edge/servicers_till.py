@@ -66,6 +66,6 @@ class TillServicer(till_pb2_grpc.TillServiceServicer):
 
 
 def _paper(answer: types_pb2.Answer, language: str) -> _Paper:
-    """By the stored receipt alone: a repeat of the command gets the same."""
+    """By the stored receipt alone, the member's language included: a repeat of the command gets the same."""
     receipt = types_pb2.Receipt.FromString(answer.receipt.receipt)
-    return {"receipt_lines": receipt_lines(receipt, language_of(language)), "warnings": receipt.warnings}
+    return {"receipt_lines": receipt_lines(receipt, language_of(language, receipt.language)), "warnings": receipt.warnings}

@@ -12,7 +12,6 @@ from gateway.domain.errors import InvalidValue
 from gateway.domain.identifiers import (
     FORMS_SAID,
     IDENTIFIER_ID,
-    LANGUAGES,
     Identifier,
     IdentifierKind,
     identifier_hash,
@@ -22,6 +21,7 @@ from gateway.domain.identifiers import (
 from gateway.domain.ids import ENTRY_ID, IDEMPOTENCY_KEY, LINE_ID, MEMBER_ID, PARTNER_ID
 from gateway.domain.terms import parse_date
 from gateway.domain.units import AMOUNT_MINOR_UNITS_MAX, POINTS_MAX, check_unit
+from gateway.edge.lines import LANGUAGES
 from gateway.edge.refused import Violation
 from tallystick.v1 import types_pb2
 
@@ -103,9 +103,9 @@ class Fields:
         return text
 
     def language(self, text: str, field: str = "language") -> str | None:
-        """One that there are texts in. Empty: None."""
+        """One that there are lines in. Empty: None."""
         if text and text not in LANGUAGES:
-            self.wrong(field, UNSUPPORTED, ", ".join(LANGUAGES))
+            self.wrong(field, UNSUPPORTED, ", ".join(sorted(LANGUAGES)))
         return text or None
 
     def partner_id(self, text: str, field: str) -> str:

@@ -1,6 +1,9 @@
 """What partners read, as messages: members' points, quotes, their record, rate cards, windows and lines of statements."""
 
+from datetime import date
+
 from gateway.domain.identifiers import masked
+from gateway.domain.limits import LIMIT_NAMES, Limits
 from gateway.domain.member import KnownIdentifier
 from gateway.domain.partner import Partner
 from gateway.domain.quoting import Quote
@@ -8,6 +11,7 @@ from gateway.domain.standing import Standing
 from gateway.domain.statement import StatementLine
 from gateway.domain.terms import RateCard
 from gateway.domain.window import Window
+from gateway.storage.member_reads import OpenLot
 from tallystick.v1 import errors_pb2, member_pb2, partner_pb2, statement_pb2, till_pb2, types_pb2
 
 
@@ -38,6 +42,11 @@ def balance_message(standing: Standing, *, now_ms: int) -> member_pb2.GetBalance
         server_time_ms=now_ms,
         standing=standing_message(standing),
     )
+
+
+def lot_message(lot: OpenLot) -> member_pb2.OpenLot:
+    """Points of a lot."""
+    return member_pb2.OpenLot(issuer_id=lot.issuer_id, points=lot.points, expires_on=lot.expires_on, usable_from=lot.usable_from)
 
 
 def quote_message(quote: Quote, *, now_ms: int) -> till_pb2.QuoteResponse:
@@ -82,6 +91,13 @@ def rate_card_message(card: RateCard) -> partner_pb2.RateCard:
         face_value_micros=card.face_value_micros,
         reimbursement_rate_micros=card.reimbursement_rate_micros,
         currency=card.currency,
+    )
+
+
+def limits_message(effective_from: date, limits: Limits) -> partner_pb2.LimitsVersion:
+    """A version of limits."""
+    return partner_pb2.LimitsVersion(
+        effective_from=effective_from.isoformat(), **{name: getattr(limits, name) for name in LIMIT_NAMES}
     )
 
 

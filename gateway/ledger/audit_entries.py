@@ -141,7 +141,13 @@ class Walk:
                     _name(entry), standing(told, self.facts, balance=balance, debt=debt, held=held, version=version)
                 )
                 warnings = expected_warnings(told, [one for one, _ in command.entries], debt=debt)
-                expected = replace(expected, standing=told.standing, warnings=warnings)
+                language = self.members.language_of(entry.member_id) if self.is_whole else None
+                expected = replace(
+                    expected,
+                    standing=told.standing,
+                    warnings=warnings,
+                    language=told.language if language is None else language,
+                )
             if self.receipts.encode(expected) != command.receipt:
                 receipt = told or self.receipts.decode(command.receipt)
                 # One difference is one failure, not one of every later receipt of the member.

@@ -1,6 +1,7 @@
 """The audit of who members are: their standing as the entries made it, step by step, and each identifier they have."""
 
 import json
+import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.command import Enrol
 from gateway.domain.entry import Entry, EntryKind
-from gateway.domain.identifiers import LANGUAGES, Identifier, IdentifierKind, token_use_commitment
+from gateway.domain.identifiers import Identifier, IdentifierKind, token_use_commitment
 from gateway.domain.member import MemberStatus, standing_commitment
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.ledger.audit_near import Near, is_system
@@ -21,7 +22,7 @@ from gateway.storage import audit_members as reads
 _STANDINGS = {
     standing_commitment(is_provisional=is_provisional, language=language): (is_provisional, language)
     for is_provisional in (True, False)
-    for language in ("", *LANGUAGES)
+    for language in ("", *(one + two for one in string.ascii_lowercase for two in string.ascii_lowercase))
 }
 _GIVING = frozenset({EntryKind.REDEEM, EntryKind.TRANSFER_OUT, EntryKind.DONATE, EntryKind.PLACE_HOLD})
 _NEW = _GIVING | {
@@ -72,6 +73,11 @@ class MembersWalked:
             self._set_status(member_id, MemberStatus.PROVISIONAL if is_provisional else MemberStatus.ACTIVE)
         self._count(entry)
         self._change(entry, near)
+
+    def language_of(self, member_id: str) -> str | None:
+        """The member's language now. None of one that was merged: the other one's may be changed in another lane meanwhile."""
+        is_merged = self.statuses.get(member_id) is MemberStatus.MERGED
+        return None if is_merged else self.languages.get(member_id, "")
 
     def root(self, member_id: str) -> str:
         """The member that an id leads to."""

@@ -8,7 +8,7 @@ from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, counter_entry_id, onward_entry_id
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
-from gateway.ledger.audit_near import Near, received, usable, worth
+from gateway.ledger.audit_near import Near, received, usable, within_limits, worth
 
 GIVES_IDENTIFIER = frozenset({EntryKind.ENROL, EntryKind.ADD_IDENTIFIER})
 
@@ -81,6 +81,7 @@ def donated(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
         yield "rate card in force", True, facts.card_versions[taker].is_possible(card, on, entry.booked_at_ms)
         yield from worth(entry, -entry.points, card)
     yield from usable(entry, near, facts)
+    yield from within_limits(entry, -entry.points, facts, redeemed=True)
 
 
 def _ended(entry: Entry, near: Near) -> Iterator[Difference]:

@@ -1,11 +1,10 @@
 """The audit of what tills leave open: each row of holds, checkouts, parked refunds and paper receipts against the entries."""
 
 import json
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from gateway.domain.checkout import sale_id
 from gateway.domain.entry import EntryKind
@@ -13,7 +12,11 @@ from gateway.domain.ids import leg_entry_id
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.storage import audit_sums
 from gateway.storage import audit_tills as reads
+from gateway.storage.audit_reads import Rows
 from gateway.storage.tables_till import checkouts, holds, parked_refunds, sales
+
+Proof = tuple[str, Iterator[Difference]]
+"""Whose row, and how it differs from what the entries say: found out while it is read."""
 
 _STATE_AFTER = {
     EntryKind.REDEEM.value: "CAPTURED",
@@ -24,32 +27,25 @@ _STATE_AFTER = {
 
 def prove_tills(connection: Connection, failures: Failures) -> None:
     """All rows, and that none is missing."""
-    expected = reads.first_entries(connection)
-    for table in (holds, checkouts, parked_refunds):
-        count = audit_sums.row_count(connection, table)
-        failures.compare("network", [(f"{table.name}, by their entries", expected[table.name], count)])
-    for rows in reads.ranges_of(connection, holds):
-        _prove_holds(connection, failures, rows)
-    for rows in reads.ranges_of(connection, checkouts):
-        _prove_checkouts(connection, failures, rows)
-    for rows in reads.ranges_of(connection, parked_refunds):
-        _prove_parked(connection, failures, rows)
-    last_sale_id = ""
-    for rows in reads.ranges_of(connection, sales):
-        _prove_sales(connection, failures, rows, after=last_sale_id)
-        last_sale_id = rows[-1].sale_id
+    for table, expected in reads.first_entries(connection).items():
+        failures.compare("network", [(f"{table.name}, by their entries", expected, audit_sums.row_count(connection, table))])
+    failures.compare("sales", [("paper receipts that stand twice", [], reads.sales_twice(connection))])
+    for table, proofs in _PROOFS.items():
+        for rows in reads.ranges_of(connection, table):
+            for where, differences in proofs(connection, rows):
+                with failures.reading(where):
+                    failures.compare(where, differences)
 
 
-def _prove_holds(connection: Connection, failures: Failures, rows: Any) -> None:
+def _holds(connection: Connection, rows: Rows) -> Iterator[Proof]:
     ids = [row.hold_id for row in rows]
     placed, points = reads.entries_by_id(connection, ids), reads.points_moved(connection, ids)
     ends = reads.ends_of_holds(connection, ids)
-    for row in rows:
-        with failures.reading(f"hold {row.hold_id}"):
-            failures.compare(f"hold {row.hold_id}", _hold(row, placed[row.hold_id], points, ends.get(row.hold_id, [])))
+    return ((f"hold {row.hold_id}", _hold(row, placed, points, ends.get(row.hold_id, []))) for row in rows)
 
 
-def _hold(row: Any, entry: Any, points: dict[str, int], ends: list[Any]) -> Iterator[Difference]:
+def _hold(row: Any, placed: dict[str, Any], points: dict[str, int], ends: list[Any]) -> Iterator[Difference]:
+    entry = placed[row.hold_id]
     yield "entry", EntryKind.PLACE_HOLD.value, entry.kind
     yield (
         "bucket, member, partner, key, date and card",
@@ -63,7 +59,7 @@ def _hold(row: Any, entry: Any, points: dict[str, int], ends: list[Any]) -> Iter
     yield "state", (state, by), (row.state, row.ended_by)
 
 
-def _prove_checkouts(connection: Connection, failures: Failures, rows: Any) -> None:
+def _checkouts(connection: Connection, rows: Rows) -> Iterator[Proof]:
     ids = {entry_id for row in rows for entry_id in (row.entry_id, row.redeem_entry_id, row.issue_entry_id) if entry_id}
     legs = reads.entries_by_id(connection, ids)
     reversals = reads.following(connection, ids)
@@ -71,12 +67,8 @@ def _prove_checkouts(connection: Connection, failures: Failures, rows: Any) -> N
     of_leg: dict[str, list[Any]] = {}
     for reversal in reversals:
         of_leg.setdefault(reversal.original_entry_id, []).append(reversal)
-    with failures.reading("paper receipts"):
-        _prove_claimed(connection, failures, [legs[row.entry_id] for row in rows])
-    for row in rows:
-        where = f"checkout {row.entry_id}"
-        with failures.reading(where):
-            failures.compare(where, _checkout(row, legs, of_leg, moved))
+    yield "paper receipts", _claimed(connection, rows, legs)
+    yield from ((f"checkout {row.entry_id}", _checkout(row, legs, of_leg, moved)) for row in rows)
 
 
 def _checkout(row: Any, legs: dict[str, Any], of_leg: dict[str, list[Any]], moved: dict[str, int]) -> Iterator[Difference]:
@@ -132,35 +124,42 @@ def _rest(
         yield "eligible amount reversed", issued.amount - stays, back
 
 
-def _prove_claimed(connection: Connection, failures: Failures, heads: list[Any]) -> None:
+def _claimed(connection: Connection, rows: Rows, legs: dict[str, Any]) -> Iterator[Difference]:
     """Each checkout's paper receipt belongs to somebody."""
-    wanted = {sale_id(row.partner_id, row.business_date, row.receipt_number) for row in heads if row.receipt_number}
+    heads = [legs[row.entry_id] for row in rows]
+    wanted = {sale_id(head.partner_id, head.business_date, head.receipt_number) for head in heads if head.receipt_number}
     found = {row.sale_id for row in reads.sales_named(connection, wanted)}
-    failures.compare("sales", [("paper receipts that nobody has", set(), wanted - found)])
+    yield "paper receipts that nobody has", set(), wanted - found
 
 
-def _prove_parked(connection: Connection, failures: Failures, rows: Any) -> None:
+def _parked(connection: Connection, rows: Rows) -> Iterator[Proof]:
     waiting = reads.entries_by_id(connection, [row.entry_id for row in rows])
     legs = {entry_id for row in rows for entry_id in (row.checkout_id, leg_entry_id(row.checkout_id, 1))}
     completed = {json.loads(one.facts).get("parked") for one in reads.following(connection, legs) if one.facts}
-    for row in rows:
-        where = f"parked refund {row.entry_id}"
-        with failures.reading(where):
-            entry = waiting[row.entry_id]
-            expected = (entry.bucket, json.loads(entry.facts)["checkout"], entry.member_id, entry.partner_id)
-            found = (row.bucket, row.checkout_id, row.member_id, row.partner_id)
-            is_open = row.entry_id not in completed
-            failures.compare(where, [("kind", EntryKind.PARK_REFUND.value, entry.kind), ("row", expected, found)])
-            failures.compare(where, [("open", int(is_open), row.is_open)])
+    return ((f"parked refund {row.entry_id}", _parked_refund(row, waiting, completed)) for row in rows)
 
 
-def _prove_sales(connection: Connection, failures: Failures, rows: Any, *, after: str) -> None:
-    """In the order of their ids, so that one which stands twice comes behind itself."""
-    ids = [after, *(row.sale_id for row in rows)]
-    failures.compare("sales", [("paper receipts that stand twice", [], [a for a, b in pairwise(ids) if a == b])])
+def _parked_refund(row: Any, waiting: dict[str, Any], completed: set[str]) -> Iterator[Difference]:
+    entry = waiting[row.entry_id]
+    yield "kind", EntryKind.PARK_REFUND.value, entry.kind
+    expected = (entry.bucket, json.loads(entry.facts)["checkout"], entry.member_id, entry.partner_id)
+    yield "row", expected, (row.bucket, row.checkout_id, row.member_id, row.partner_id)
+    yield "open", int(row.entry_id not in completed), row.is_open
+
+
+def _sales(connection: Connection, rows: Rows) -> Iterator[Proof]:
     its_entries = reads.entries_by_id(connection, [row.entry_id for row in rows])
-    for row in rows:
-        with failures.reading(f"paper receipt {row.sale_id}"):
-            entry = its_entries[row.entry_id]
-            expected = sale_id(entry.partner_id, entry.business_date, entry.receipt_number)
-            failures.compare(f"paper receipt {row.sale_id}", [("id", expected, row.sale_id)])
+    return ((f"paper receipt {row.sale_id}", _sale(row, its_entries)) for row in rows)
+
+
+def _sale(row: Any, its_entries: dict[str, Any]) -> Iterator[Difference]:
+    entry = its_entries[row.entry_id]
+    yield "id", sale_id(entry.partner_id, entry.business_date, entry.receipt_number), row.sale_id
+
+
+_PROOFS: dict[Table, Callable[[Connection, Rows], Iterator[Proof]]] = {
+    holds: _holds,
+    checkouts: _checkouts,
+    parked_refunds: _parked,
+    sales: _sales,
+}

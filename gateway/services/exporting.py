@@ -90,7 +90,7 @@ def _identifier(known: KnownIdentifier) -> Plain:
 
 
 def _lot(lot: OpenLot) -> Plain:
-    return {"issuer_id": lot.issuer_id, "points": lot.points, "expires_on": lot.expires_on}
+    return {"issuer_id": lot.issuer_id, "points": lot.points, "expires_on": lot.expires_on, "usable_from": lot.usable_from}
 
 
 def _entry(placed: PlacedEntry) -> Plain:

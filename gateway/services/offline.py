@@ -21,7 +21,7 @@ from gateway.domain.outcome import CURABLE, Reason, Refusal
 from gateway.domain.partner import KeyScope
 from gateway.domain.receipt import Result
 from gateway.services.directory import Directory
-from gateway.services.points import PointsService
+from gateway.services.points import CommandPath
 from gateway.storage.engine import reading, writing
 from gateway.storage.errors import translate
 from gateway.storage.terminals import (
@@ -75,7 +75,7 @@ class OfflineService:
         self,
         engine: Engine,
         directory: Directory,
-        points: PointsService,
+        points: CommandPath,
         *,
         note: Callable[[str], None],
         reached: Reached = lambda _step: None,

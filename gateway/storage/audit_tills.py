@@ -12,7 +12,7 @@ from gateway.domain.checkout import BASKET_MARK
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.storage.audit_reads import Rows, named
 from gateway.storage.tables import entries, postings
-from gateway.storage.tables_till import checkouts, sales
+from gateway.storage.tables_till import checkouts, holds, parked_refunds, sales
 
 _IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _STREAM_ROWS = 500
@@ -53,17 +53,16 @@ def ranges_of(connection: Connection, table: Table) -> Iterator[Rows]:
         yield from rows.partitions()
 
 
-def first_entries(connection: Connection) -> dict[str, int]:
+def first_entries(connection: Connection) -> dict[Table, int]:
     """How many entries should have a hold, a checkout and a parked refund."""
     is_basket = entries.c.facts.like(f"%{BASKET_MARK}%")
-    of_checkouts = (entries.c.kind.in_((EntryKind.ISSUE.value, EntryKind.REDEEM.value)), is_basket)
     wanted = {
-        "holds": (entries.c.kind == EntryKind.PLACE_HOLD.value,),
-        checkouts.name: of_checkouts,
-        "parked_refunds": (entries.c.kind == EntryKind.PARK_REFUND.value,),
+        holds: (entries.c.kind == EntryKind.PLACE_HOLD.value,),
+        checkouts: (entries.c.kind.in_((EntryKind.ISSUE.value, EntryKind.REDEEM.value)), is_basket),
+        parked_refunds: (entries.c.kind == EntryKind.PARK_REFUND.value,),
     }
     count = select(func.count()).select_from(entries)
-    return {name: connection.execute(count.where(*where)).scalar_one() for name, where in wanted.items()}
+    return {table: connection.execute(count.where(*where)).scalar_one() for table, where in wanted.items()}
 
 
 def entries_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
@@ -93,3 +92,9 @@ def points_moved(connection: Connection, ids: Collection[str]) -> dict[str, int]
 def sales_named(connection: Connection, ids: Collection[str]) -> Rows:
     """Paper receipts by their id."""
     return named(connection, _SALES, ids)
+
+
+def sales_twice(connection: Connection) -> list[str]:
+    """Paper receipts of which there is more than one row."""
+    query = select(sales.c.sale_id).group_by(sales.c.sale_id).having(func.count() > 1).order_by(sales.c.sale_id)
+    return list(connection.execute(query).scalars())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from gateway.domain.command import Checkout, ClaimReceipt, Command, Issue, PlaceHold, Redeem
+from gateway.domain.command import Checkout, ClaimReceipt, Command, Donate, Issue, PlaceHold, Redeem
 from gateway.domain.limits import day_of, terminal_of
 from gateway.domain.lot import MemberAccount
 from gateway.domain.outcome import Refusal
@@ -37,7 +37,7 @@ def load_days(connection: Connection, work: WorkingSet, commands: Sequence[Comma
         return
     of_members, of_terminals = set[str](), set[str]()
     for command in commands:
-        if not isinstance(command, Issue | Redeem | PlaceHold | Checkout | ClaimReceipt):
+        if not isinstance(command, Issue | Redeem | PlaceHold | Checkout | ClaimReceipt | Donate):
             continue
         if command.partner_id in work.terms.partners:
             on = work.business_date(command)

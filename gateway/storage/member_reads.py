@@ -25,7 +25,7 @@ _RECORD = select(members.c.status, members.c.is_paused, members.c.language, memb
 _FORMER = select(members.c.member_id).where(
     members.c.merged_into.in_(bindparam("ids", expanding=True)), members.c.merged_into != ""
 )
-_LOTS = select(lots.c.issuer_id, lots.c.open_points, lots.c.expires_on, lots.c.arrival).where(
+_LOTS = select(lots.c.issuer_id, lots.c.open_points, lots.c.expires_on, lots.c.usable_from, lots.c.arrival).where(
     lots.c.member_id == bindparam("member_id"), lots.c.bucket == bindparam("bucket"), lots.c.open_points > 0
 )
 _DEBTS = (
@@ -54,11 +54,12 @@ class MemberRecord:
 
 @dataclass(frozen=True, slots=True)
 class OpenLot:
-    """Open points of a lot; `arrival` is its place among those of its expiry."""
+    """Open points of a lot, usable from its first day on (empty: at once); `arrival` is its place among those of its expiry."""
 
     issuer_id: str
     points: int
     expires_on: str
+    usable_from: str
     arrival: int
 
 

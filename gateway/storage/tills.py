@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import fields
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, select
@@ -86,9 +87,14 @@ def load_holds(connection: Connection, work: WorkingSet, member_ids: Collection[
 
 
 def save_sales(connection: Connection, work: WorkingSet) -> None:
-    """Receipts that are claimed, which nobody else may; and those of sales, as far as nobody has them yet. In order."""
-    _INSERT_CLAIMS(connection, sorted(work.new_claims.items()))
-    _NOTE_SALES(connection, sorted(work.new_sales.items()))
+    """Receipts that are claimed, which nobody else may; and those of sales, as far as nobody has them yet.
+
+    In one order over both, so that lanes which claim what the other one sells do not wait in a circle.
+    """
+    names = sorted(work.new_claims | work.new_sales)
+    for is_claim, some in groupby(names, key=work.new_claims.__contains__):
+        write, its_entries = (_INSERT_CLAIMS, work.new_claims) if is_claim else (_NOTE_SALES, work.new_sales)
+        write(connection, [(name, its_entries[name]) for name in some])
 
 
 def save_till(connection: Connection, work: WorkingSet) -> None:

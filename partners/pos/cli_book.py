@@ -88,7 +88,7 @@ def transfer(
 @click.option("--card", metavar="NUMBER", help="The number on the new member's card.")
 @click.option("--identifier", metavar="KIND:VALUE", help="Or another identifier, such as 'phone:+4915112345678'.")
 @click.option("--provisional", is_flag=True, help="No points are taken until the member is confirmed.")
-@click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de or fr.")
+@click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de, fr.")
 def enrol(card: str | None, identifier: str | None, **rest: Any) -> Booking:
     """Enrol a member under a card or another identifier."""
     if (card is None) == (identifier is None):

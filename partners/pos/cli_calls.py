@@ -28,9 +28,10 @@ _Option = Callable[[_Declared], _Declared]
 
 
 class CallCommand(click.Command):
-    """A command that makes calls; `methods` says which."""
+    """A command that makes calls; `methods` says which, `declared` what makes the request."""
 
     methods: Sequence[Method[Any, Any]] = ()
+    declared: _Declared
 
 
 def booking(method: Method[Any, Any]) -> Callable[[_Declared], CallCommand]:
@@ -42,7 +43,7 @@ def booking(method: Method[Any, Any]) -> Callable[[_Declared], CallCommand]:
     def declare(make: Callable[..., Booking]) -> CallCommand:
         def run(*, profile: Profile, as_json: bool, key: str | None, **options: Any) -> None:
             chosen = key or f"cli-{secrets.token_hex(12)}"
-            command = _made(make, key=chosen, **options)
+            command = made(make, key=chosen, **options)
             with Till.open(profile) as till:
                 try:
                     booked = told(lambda: till.book(command), as_json=as_json)
@@ -54,7 +55,7 @@ def booking(method: Method[Any, Any]) -> Callable[[_Declared], CallCommand]:
                     raise
             print_booked(booked, as_json=as_json)
 
-        return _command(make, run, (method,), key_option)
+        return command_of(make, run, (method,), key_option)
 
     return declare
 
@@ -69,7 +70,7 @@ def asking(
 
     def declare(make: Callable[..., Message]) -> CallCommand:
         def run(*, profile: Profile, as_json: bool, **options: Any) -> None:
-            request = _made(make, **options)
+            request = made(make, **options)
             with Till.open(profile) as till:
                 ask = till.pages if by_pages else till.call
                 answer = told(lambda: ask(method, request), as_json=as_json)
@@ -81,14 +82,14 @@ def asking(
             else:
                 print_plain(content)
 
-        return _command(make, run, (method,))
+        return command_of(make, run, (method,))
 
     return declare
 
 
 def by_hand(*methods: Method[Any, Any]) -> Callable[[_Declared], CallCommand]:
     """A command that makes these calls in a way of its own; it is given `profile` and `as_json`."""
-    return lambda run: _command(run, run, methods)
+    return lambda run: command_of(run, run, methods)
 
 
 def told(ask: Callable[[], Any], *, as_json: bool) -> Any:
@@ -113,14 +114,15 @@ key_option = click.option(
 )
 
 
-def _made(make: Callable[..., Any], **options: Any) -> Any:
+def made(make: _Declared, **options: Any) -> Any:
+    """What is declared makes of the options. Raises UsageError for what no message can hold."""
     try:
         return make(**options)
     except ValueError as error:  # more than a message can hold, or no text
         raise click.UsageError(str(error)) from None
 
 
-def _command(declared: _Declared, run: _Declared, methods: Sequence[Method[Any, Any]], *options: _Option) -> CallCommand:
+def command_of(declared: _Declared, run: _Declared, methods: Sequence[Method[Any, Any]], *options: _Option) -> CallCommand:
     """Its options are those of the declaration, those of the kind of call, and those of all calls, in this order."""
     own: list[click.Parameter] = list(getattr(declared, "__click_params__", ()))
     shared: list[click.Parameter] = []
@@ -131,4 +133,5 @@ def _command(declared: _Declared, run: _Declared, methods: Sequence[Method[Any, 
     name = declared.__name__.replace("_", "-")
     command = CallCommand(name, callback=run, params=[*reversed(own), *reversed(shared)], help=declared.__doc__)
     command.methods = tuple(methods)
+    command.declared = declared
     return command

@@ -6,9 +6,9 @@ from partners.pos import requests, requests_members
 from partners.pos.cli_calls import asking, booking
 from partners.pos.cli_options import identifier_of, member_of, member_options, occurred_option, receipt_number_option
 from partners.pos.requests import Booking
-from tallystick.v1 import member_pb2, types_pb2
+from tallystick.v1 import member_pb2
 
-_language = click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de or fr.")
+_language = click.option("--language", default="", metavar="CODE", help="Of the member's receipts: en, de, fr.")
 
 
 @booking(requests.CONFIRM)
@@ -98,11 +98,8 @@ def erase_member(card: str | None, member: str | None, *, key: str) -> Booking:
 
 @asking(requests.LOOK_UP)
 @member_options()
-@click.option("--identifier", metavar="KIND:VALUE", help="The member, by an identifier of any kind.")
-def look_up_member(card: str | None, member: str | None, identifier: str | None) -> member_pb2.LookUpMemberRequest:
+def look_up_member(card: str | None, member: str | None) -> member_pb2.LookUpMemberRequest:
     """Show who a member is: status, language, masked identifiers, points."""
-    if identifier is not None and card is None and member is None:
-        return requests_members.look_up(types_pb2.MemberRef(identifier=identifier_of(identifier)))
     return requests_members.look_up(member_of(card, member))
 
 
@@ -113,7 +110,13 @@ def lots(card: str | None, member: str | None) -> member_pb2.ListLotsRequest:
     return requests_members.lots(member_of(card, member))
 
 
-@asking(requests.EXPORT)
+def _print_export(answer: member_pb2.ExportMemberResponse) -> None:
+    click.echo(answer.document)
+    if answer.next_page_token:
+        click.echo(f"next page: {answer.next_page_token}", err=True)
+
+
+@asking(requests.EXPORT, text=_print_export)
 @member_options()
 @click.option("--page", "page_token", default="", metavar="TOKEN", help="The page behind the one that gave this token.")
 def export_member(card: str | None, member: str | None, page_token: str) -> member_pb2.ExportMemberRequest:

@@ -19,7 +19,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 receipt_number_option = click.option("--receipt-number", default="", help="The till's own number, for people.")
 occurred_option = click.option("--occurred-at-ms", type=int, help="When it happened, in unix milliseconds [default: now].")
 language_option = click.option(
-    "--language", default="", metavar="TAG", help="Of the lines for the paper receipt, such as de or fr-CH [default: English]."
+    "--language",
+    default="",
+    metavar="TAG",
+    help="Of the lines for the paper receipt, such as de or fr-CH [default: the member's, else English].",
 )
 card_version_option = click.option("--rate-card-version", type=int, help="Refuse unless this version prices the sale.")
 
@@ -39,12 +42,15 @@ def load_profile(path: Path | None) -> Profile:
     return Profile.load(path or Path(os.environ.get(PROFILE_VARIABLE, FILE_NAME)))
 
 
+_BY_ANYTHING = "the id that enrolling gave, or an identifier such as phone:+4915112345678"
+
+
 def member_options(prefix: str = "") -> Callable[[_F], _F]:
     """--card and --member, of which one is needed; read them with `member_of`."""
 
     def options(command: _F) -> _F:
         named = {"from-": "Who gives", "to-": "Who gets"}.get(prefix, "The member")
-        command = click.option(f"--{prefix}member", metavar="ID", help=f"{named}, by the id that enrolling gave.")(command)
+        command = click.option(f"--{prefix}member", metavar="ID|KIND:VALUE", help=f"{named}, by {_BY_ANYTHING}.")(command)
         return click.option(f"--{prefix}card", metavar="NUMBER", help=f"{named}, by the number on the card.")(command)
 
     return options
@@ -54,7 +60,10 @@ def member_of(card: str | None, member: str | None, *, named: str = "") -> types
     """The member that the two options name. Raises UsageError unless it is exactly one of them, PosError if malformed."""
     if (card is None) == (member is None):
         raise click.UsageError(f"name the member by one of --{named}card and --{named}member")
-    return requests.card(card) if card is not None else requests.member(member or "")
+    if card is not None:
+        return requests.card(card)
+    is_id = member is None or ":" not in member
+    return requests.member(member or "") if is_id else types_pb2.MemberRef(identifier=identifier_of(member or ""))
 
 
 def identifier_of(text: str) -> types_pb2.Identifier:

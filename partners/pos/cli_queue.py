@@ -12,22 +12,15 @@ import click
 from gateway.terminal import print_table
 from partners.pos import requests
 from partners.pos.answers import Happened
-from partners.pos.cli_calls import by_hand, key_option
-from partners.pos.cli_options import (
-    card_version_option,
-    json_option,
-    member_of,
-    member_options,
-    occurred_option,
-    profile_option,
-    receipt_number_option,
-)
+from partners.pos.cli_book import enrol, issue, reverse
+from partners.pos.cli_calls import CallCommand, by_hand, command_of, key_option, made
+from partners.pos.cli_options import json_option, profile_option
 from partners.pos.cli_print import plain, print_json
+from partners.pos.cli_till import checkout, refund
 from partners.pos.errors import Refused
 from partners.pos.offline_queue import OfflineQueue
 from partners.pos.profile import Profile
 from partners.pos.queue_file import QueuedEvent
-from partners.pos.requests import Booking
 from partners.pos.till import Till
 from tallystick.v1 import points_pb2
 
@@ -56,8 +49,8 @@ def queue() -> None:
     """Sell while the gateway is out of reach, and catch up later.
 
     'add' needs no connection: it signs the event and returns when it is on the disk. 'drain' sends what has no answer yet, oldest
-    first; it may be interrupted anywhere, and run again. Points can be issued and taken back, and members enrolled; redeeming and
-    transferring need the gateway's word.
+    first; it may be interrupted anywhere, and run again. Baskets paid in money, returns and new members can be queued; whatever
+    takes points needs the gateway's word.
     """
 
 
@@ -66,50 +59,29 @@ def add() -> None:
     """Queue what has just happened."""
 
 
-@add.command()
-@member_options()
-@click.option("--amount", required=True, help="What is left of the basket after discounts and points, such as '42.50 EUR'.")
-@click.option("--offer", "offer_id", default="", help="An offer whose bonus the basket has won.")
-@receipt_number_option
-@occurred_option
-@card_version_option
-@key_option
-@json_option
-@profile_option
-@_file_option
-def issue(card: str | None, member: str | None, amount: str, **options: Any) -> None:
-    """Queue an issue of points on a sale."""
-    _queue(lambda key, rest: requests.issue(member_of(card, member), requests.amount(amount), key=key, **rest), options)
+def _adding(calling: CallCommand) -> CallCommand:
+    """The command that queues what the other one would book, with the same options."""
+
+    def run(*, profile: Profile, file: Path, key: str | None, as_json: bool, **options: Any) -> None:
+        command = made(calling.declared, key=key or f"cli-{secrets.token_hex(12)}", **options)
+        queued = _open(profile, file).append(command)
+        if as_json:
+            content = {
+                "event": queued.counter,
+                "key": queued.idempotency_key,
+                "occurred_at_ms": str(queued.occurred_at_ms),
+                "new": queued.is_new,
+            }
+            print_json(content)
+        else:
+            again = "" if queued.is_new else " already"
+            click.echo(f"event {queued.counter} is queued under key {queued.idempotency_key}{again}")
+
+    return command_of(calling.declared, run, (), key_option, _file_option)
 
 
-@add.command()
-@click.option("--entry", "entry_id", default="", metavar="ID", help="The entry, by the id on its receipt.")
-@click.option("--original-key", default="", metavar="KEY", help="The entry, by the key it was booked or queued with.")
-@click.option("--amount", help="Of an issue: how much of the eligible amount came back [default: all that is left].")
-@click.option("--points", type=int, help="Of a redemption: how many points are given back [default: all that are left].")
-@receipt_number_option
-@occurred_option
-@key_option
-@json_option
-@profile_option
-@_file_option
-def reverse(entry_id: str, original_key: str, amount: str | None, points: int | None, **options: Any) -> None:
-    """Queue the reversal of an issue or a redemption of your own."""
-    if amount is not None and points is not None:
-        raise click.UsageError("say how much by one of --amount and --points, or leave both out")
-    part = requests.amount(amount) if amount is not None else points
-    _queue(lambda key, rest: requests.reverse(key=key, entry_id=entry_id, original_key=original_key, part=part, **rest), options)
-
-
-@add.command()
-@click.option("--card", required=True, metavar="NUMBER", help="The number on the new member's card.")
-@key_option
-@json_option
-@profile_option
-@_file_option
-def enrol(card: str, **options: Any) -> None:
-    """Queue the enrolment of a member under a card."""
-    _queue(lambda key, rest: requests.enrol(card, key=key, **rest), options)
+for _calling in (checkout, refund, issue, reverse, enrol):
+    add.add_command(_adding(_calling))
 
 
 @queue.command()
@@ -179,27 +151,6 @@ def _open(profile: Profile, file: Path) -> OfflineQueue:
     found = OfflineQueue.open(file, profile, now=context.obj.clock)
     context.call_on_close(found.close)
     return found
-
-
-def _queue(make: Callable[[str, dict[str, Any]], Booking], options: dict[str, Any]) -> None:
-    profile, file, as_json = options.pop("profile"), options.pop("file"), options.pop("as_json")
-    key = options.pop("key") or f"cli-{secrets.token_hex(12)}"
-    try:
-        command = make(key, options)
-    except ValueError as error:  # more than a message can hold, or no text
-        raise click.UsageError(str(error)) from None
-    queued = _open(profile, file).append(command)
-    if as_json:
-        print_json(
-            {
-                "event": queued.counter,
-                "key": queued.idempotency_key,
-                "occurred_at_ms": str(queued.occurred_at_ms),
-                "new": queued.is_new,
-            }
-        )
-        return
-    click.echo(f"event {queued.counter} is queued under key {queued.idempotency_key}" + ("" if queued.is_new else " already"))
 
 
 def _plain(one: QueuedEvent) -> dict[str, Any]:

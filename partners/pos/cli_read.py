@@ -32,7 +32,7 @@ def network(profile: Profile, *, as_json: bool) -> None:
 
 @asking(requests.GET_PARTNER)
 def partner() -> partner_pb2.GetPartnerRequest:
-    """Show your own record: status, currency, cap, and all rate cards."""
+    """Show your own record: status, currency, cap, all rate cards, and all limits."""
     return partner_pb2.GetPartnerRequest()
 
 

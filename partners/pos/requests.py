@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.domain.identifiers import LANGUAGES
+from gateway.domain.identifiers import LANGUAGE
 from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
 from gateway.domain.units import check_unit, parse_amount
 from partners.pos.errors import PosError
@@ -258,9 +258,9 @@ def enrol(
 
 
 def check_language(language: str) -> str:
-    """Returns it; raises PosError unless there are texts in it. Empty for none."""
-    if language and language not in LANGUAGES:
-        raise PosError(f"language {language!r}: must be one of {', '.join(LANGUAGES)}")
+    """Returns it; raises PosError unless it is of the form. Whether there are texts in it, the gateway says. Empty for none."""
+    if language and LANGUAGE.fullmatch(language) is None:
+        raise PosError(f"language {language!r}: must be two small letters, such as de")
     return language
 
 

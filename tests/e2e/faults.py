@@ -63,10 +63,10 @@ def full_disk(gateway: GatewayProcess, books: Path) -> Iterator[None]:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def wait_for_a_waiter(session: "psycopg.Connection[tuple[object, ...]]") -> None:
-    """Until somebody in the database waits for somebody's lock."""
+def wait_for_waiters(session: "psycopg.Connection[tuple[object, ...]]", count: int = 1) -> None:
+    """Until so many sessions of the database wait for somebody's lock."""
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     give_up_at = time.monotonic() + WAIT_S_MAX
-    while not session.execute(query).fetchall():
-        assert time.monotonic() < give_up_at, "nobody waits"
+    while len(session.execute(query).fetchall()) < count:
+        assert time.monotonic() < give_up_at, f"there are no {count} that wait"
         time.sleep(0.002)

@@ -19,7 +19,7 @@ from partners.pos import requests
 from partners.pos.till import AsyncTill
 from tests.e2e.after_a_storm import check_all
 from tests.e2e.commands import done, run_command
-from tests.e2e.faults import failing, full_disk, locked, wait_for_a_waiter
+from tests.e2e.faults import failing, full_disk, locked, wait_for_waiters
 from tests.e2e.processes import GatewayProcess, gateway_process, live_network
 from tests.e2e.storm import Storm
 from tests.e2e.test_postgresql_storm import wait_for_health
@@ -175,7 +175,7 @@ def test_a_deadlock_that_postgresql_ends_is_no_affair_of_the_callers(running: Ru
                 session.execute("SELECT lane FROM heads WHERE lane = 1 FOR UPDATE")
                 gift = requests.transfer(requests.card(giver), requests.card(taker), 4, key="dead-gift")
                 transfer = asyncio.create_task(till.book(gift))
-                await asyncio.to_thread(wait_for_a_waiter, session)
+                await asyncio.to_thread(wait_for_waiters, session)
                 # From here on each waits for the other, until the server looks, a second after the gateway began to wait.
                 await asyncio.to_thread(session.execute, "SELECT lane FROM heads WHERE lane = 0 FOR UPDATE")
             booked = await transfer

@@ -15,21 +15,20 @@ from pathlib import Path
 import pytest
 
 from gateway.config import FILE_NAME
-from gateway.domain.signing import PrivateKey
-from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase, published_key
-from gateway.sandbox_founding import MARK
+from gateway.sandbox import AUDIENCE, MEMBERS, PARTNERS, MemberCase
 from gateway.sandbox_path import SLOW_S
 from partners.application import application_toml
 from partners.pos import keys
-from partners.pos.answers import Booked
+from partners.pos.answers import Booked, Happened
 from partners.pos.attempts import RetryPolicy
 from partners.pos.errors import NoAnswer, PosError, Refused
+from partners.pos.offline_queue import OfflineQueue
 from partners.pos.profile import Profile
 from partners.pos.requests import amount, card, issue, redeem
+from partners.pos.requests_till import checkout
 from partners.pos.till import Till
-from tests.e2e.commands import run_command
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
-from tests.given import KEY_SUFFIX, application, create_network, signed
+from tests.given import KEY_SUFFIX, application, signed
 from tests.shared import ROOT
 
 PAGE = ROOT / "docs" / "sandbox.md"
@@ -247,6 +246,72 @@ def test_a_partner_is_refused_for_what_was_decided_about_it(sandbox: Sandbox, pa
         till.issue(card("SANDBOX-RICH"), amount("10.00 EUR"), key=f"sale-{partner_id}")
 
 
+@pytest.mark.parametrize("case", [one for one in MEMBERS if one.refuses is not None], ids=lambda case: case.card)
+def test_a_limit_of_the_day_refuses_what_issues_and_what_takes_points(sandbox: Sandbox, case: MemberCase) -> None:
+    """Each time, with limit, used, and the end of the day; without a receipt, for time cures it. Others are not concerned."""
+    assert case.refuses is not None
+    seen = []
+    with sandbox.till() as till:
+        for call in (till.checkout, till.checkout, till.issue):
+            with pytest.raises(Refused, match=case.refuses.name) as caught:
+                call(card(case.card), amount("10.00 EUR"), key=f"day-{case.card}")
+            seen.append(caught.value.facts)
+        with pytest.raises(Refused, match=case.refuses.name):
+            till.place_hold(card(case.card), 100, key=f"day-hold-{case.card}")
+        balance = till.balance(card(case.card)).balance_points
+
+    assert {(facts.details["limit"], facts.details["used"], facts.signed_receipt) for facts in seen} == {
+        ("100000", "100000", None)
+    }
+    assert all(0 < int(facts.details["resets_at_ms"]) - time.time() * 1_000 <= 25 * 3_600_000 for facts in seen)
+    assert balance == case.points
+
+
+@pytest.mark.parametrize(("points", "reason"), [(50, "BELOW_MINIMUM"), (101, "NOT_A_MULTIPLE"), (1_050, "ENTRY_LIMIT")])
+def test_a_partner_with_limits_is_refused_by_its_books(sandbox: Sandbox, points: int, reason: str) -> None:
+    """For good, with a signed receipt; a quote has said it."""
+    who = card("SANDBOX-RICH")
+    with sandbox.till("ledge") as till:
+        quote = till.quote(who, amount("99.00 EUR"))
+        with pytest.raises(Refused, match=reason) as caught:
+            till.redeem(who, points, key=f"ledge-{points}")
+        booked = till.redeem(who, 150, key=f"ledge-ok-{points}")
+
+    assert (quote.points_max, quote.points_step) == (1_000, 50)
+    assert caught.value.facts.signed_receipt is not None
+    assert booked.points == -150
+
+
+def test_points_are_given_to_the_charity(sandbox: Sandbox) -> None:
+    """At any partner's till; nobody else takes donations."""
+    with sandbox.till("quire") as till:
+        given = till.donate(card("SANDBOX-RICH"), "lantern", 10, key="donate-1")
+        with pytest.raises(Refused, match="NOT_A_CHARITY"):
+            till.donate(card("SANDBOX-RICH"), "meadow", 10, key="donate-2")
+
+    assert given.points == -10
+
+
+def test_cards_do_what_they_do_to_events_of_an_outage_as_well(sandbox: Sandbox) -> None:
+    """A drain that fails is run again: each event is booked once, also the one whose answer was lost."""
+    profile, happened = sandbox.profile("quire"), dict[int, Happened]()
+    queue = OfflineQueue.open(sandbox.folder / "quire.queue", profile)
+    names = ("SANDBOX-RICH", "SANDBOX-LOST-ANSWER", "SANDBOX-QUEUE-FULL", "SANDBOX-CLOCK", "SANDBOX-MEMBER-LIMIT", "NOBODY")
+    for name in names:
+        queue.append(checkout(card(name), amount("10.00 EUR"), key=f"outage-{name}"))
+    with sandbox.till("quire") as till:
+        with pytest.raises(NoAnswer, match="STORE_UNAVAILABLE"):
+            queue.drain(till)
+        drained = queue.drain(till, each=lambda one: happened.update({one.counter: one}))
+    queue.close()
+    outcomes = [happened[counter].outcome for counter in range(1, len(names) + 1)]
+
+    assert (drained.booked, drained.refused, drained.waiting) == (5, 1, 0)
+    assert [one.is_replayed for one in outcomes if isinstance(one, Booked)] == [True, True, False, True, True]
+    assert isinstance(outcomes[-1], Refused)
+    assert outcomes[-1].reason == "MEMBER_NOT_FOUND"
+
+
 def test_a_batch_may_name_such_members(sandbox: Sandbox) -> None:
     """Command by command."""
     with sandbox.till() as till:
@@ -301,30 +366,6 @@ def test_a_vendors_till_is_judged_by_what_the_sandbox_saw(sandbox: Sandbox) -> N
             passed = {check["check"] for check in shown["checks"] if check["is_passed"]}
 
     assert sales
-
-
-def test_it_serves_no_real_network(tmp_path: Path) -> None:
-    """Neither a folder of other things, nor a network that somebody has marked as a sandbox."""
-    (tmp_path / "shop").mkdir()
-    words = ("network", "create", "shop/net", "--audience", "shop.example:prod", "--currency", "EUR", "--time-zone", "UTC")
-    run_process(tmp_path, *words)
-    unmarked = run_process(tmp_path, "sandbox", "shop", refused=True)
-    (tmp_path / "shop" / MARK).touch()
-    marked = run_process(tmp_path, "sandbox", "shop", refused=True)
-
-    assert "not made as a sandbox" in unmarked
-    assert "shop.example:prod is no sandbox" in marked
-
-
-def test_no_other_network_takes_a_published_key(tmp_path: Path) -> None:
-    """Everybody could sign with it."""
-    network = create_network(tmp_path / "net")
-    applied = application("meadow", {"EUR": "1"}, PrivateKey(published_key("meadow")))
-    (network.folder / "meadow.toml").write_text(application_toml(applied), "utf-8")
-    hand = ("--operator", "ada", "--key", network.folder / "ada.pem")
-    ran = run_command(network, "partners", "onboard", network.folder / "meadow.toml", *hand)
-
-    assert (ran.code, "KEY_PUBLISHED" in ran.err) == (1, True)
 
 
 def test_a_profile_of_the_sandbox_opens_no_other_network(sandbox: Sandbox) -> None:

@@ -162,7 +162,7 @@ def test_lots_are_shown_without_the_purchases_they_come_from(acme: Caller, globe
         ("globex", 5, "2027-06-30"),
     ]
     assert (pages[0].balance_points, pages[1].next_page_token) == (11, "")
-    assert set(member_pb2.OpenLot.DESCRIPTOR.fields_by_name) == {"issuer_id", "points", "expires_on"}
+    assert set(member_pb2.OpenLot.DESCRIPTOR.fields_by_name) == {"issuer_id", "points", "expires_on", "usable_from"}
 
 
 def test_entries_are_listed_by_kind_date_and_receipt_number(acme: Caller, globex: Caller) -> None:

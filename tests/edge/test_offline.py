@@ -20,7 +20,7 @@ from partners.pos import requests
 from partners.proposals import change_status
 from tallystick.v1 import errors_pb2, member_pb2, points_pb2, till_pb2, types_pb2
 from tests.edge.conftest import DAY_MS, HOUR_MS
-from tests.edge.running import issue_request, refusal, seen
+from tests.edge.running import issue_request, receipt_of, refusal, seen
 from tests.edge.terminals import Terminal, outcome, outcomes, receipt, signed_receipt
 from tests.given import GivenNetwork
 
@@ -150,6 +150,7 @@ def test_a_checkout_beyond_the_cap_is_booked_with_a_warning(terminal: Terminal, 
 
     assert outcome(answer) == "BOOKED"
     assert [(one.reason, one.partner_id) for one in answer.warnings] == [(36, "acme")]
+    assert list(receipt_of(answer.answer.booked).warnings) == [types_pb2.WARNING_BOOKED_BEYOND_CAP]
 
 
 def test_what_is_wrong_with_a_command_concerns_its_event_alone(terminal: Terminal) -> None:

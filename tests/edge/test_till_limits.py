@@ -7,12 +7,23 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.domain.limits import Limits
+from gateway.domain.limits import LIMIT_NAMES, Limits
 from gateway.domain.receipt import TillWarning
 from gateway.domain.terms import DebtPolicy
 from gateway.network_terms import TermsChange
-from partners.pos.requests import CHECKOUT, CLAIM_RECEIPT, GET_BALANCE, PLACE_HOLD, QUOTE, REFUND, VOID_HOLD
-from tallystick.v1 import errors_pb2, member_pb2, till_pb2, types_pb2
+from partners.pos.requests import (
+    CHECKOUT,
+    CLAIM_RECEIPT,
+    CONFIRM,
+    GET_BALANCE,
+    GET_PARTNER,
+    LIST_LOTS,
+    PLACE_HOLD,
+    QUOTE,
+    REFUND,
+    VOID_HOLD,
+)
+from tallystick.v1 import errors_pb2, member_pb2, partner_pb2, till_pb2, types_pb2
 from tests.edge.running import Caller, RunningGateway, receipt_of, refusal
 from tests.given import GivenNetwork, at
 
@@ -139,8 +150,10 @@ def test_points_that_wait_are_told_apart_in_every_answer(network: GivenNetwork) 
         booked = acme.call(CHECKOUT, asked)
         standing = receipt_of(booked.answer).standing
         balance = acme.call(GET_BALANCE, member_pb2.GetBalanceRequest(member=ref(ann)))
+        lots = acme.call(LIST_LOTS, member_pb2.ListLotsRequest(member=ref(ann))).lots
 
         assert (standing.pending_points, standing.available_points) == (120, 0)
+        assert [(lot.points, lot.usable_from) for lot in lots] == [(120, "2026-06-15")]
         assert (balance.balance_points, balance.available_points, balance.standing.pending_points) == (120, 0, 120)
         assert quote(acme, ann, 5_000) == (0, 1, "INSUFFICIENT_POINTS")
         assert list(booked.receipt_lines)[-1] == "Available later: 120"
@@ -253,3 +266,45 @@ def test_warnings_are_those_of_the_protos() -> None:
     published = {name.removeprefix("WARNING_"): number for name, number in types_pb2.Warning.items() if number}
 
     assert {warning.name: warning.value for warning in TillWarning} == published
+
+
+def test_without_a_language_in_the_request_the_lines_are_in_the_members(own_acme: Caller) -> None:
+    """Of the moment of the booking: a repeat after a change says what the first answer said."""
+    ann = member_with(own_acme, "1001", 1_000)
+
+    def first_line(key: str, language: str = "") -> str:
+        asked = till_pb2.CheckoutRequest(idempotency_key=key, member=ref(ann), total=euros(2_000), points=100, language=language)
+        return str(own_acme.call(CHECKOUT, asked).receipt_lines[0])
+
+    def confirm(key: str, language: str) -> None:
+        own_acme.call(CONFIRM, member_pb2.ConfirmMemberRequest(idempotency_key=key, member=ref(ann), language=language))
+
+    before = first_line("k-1")
+    confirm("l-1", "de")
+    german = first_line("k-2")
+    confirm("l-2", "fr")
+
+    assert (before, german) == ("Points paid: 100", "Punkte bezahlt: 100")
+    assert (first_line("k-1"), first_line("k-2")) == (before, german)
+    assert first_line("k-3") == "Points utilisés: 100"
+    assert first_line("k-3", "en-GB") == before
+    assert first_line("k-3", "xx") == "Points utilisés: 100"
+
+
+def test_a_partner_sees_its_own_limits_and_the_networks(network: GivenNetwork) -> None:
+    """All versions, by the date from which they hold."""
+    network.network_terms("2026-06-01", TermsChange(limits=Limits(multiple_points=10, entry_points_max=5_000)))
+    network.limits("acme", "2026-06-01", minimum_points=50, member_day_redeemed_max=300, terminal_day_redeemed_max=400)
+    network.limits("acme", "2026-07-01", minimum_points=80)
+    network.limits("acme", "2026-08-01")
+    with RunningGateway(network) as running:
+        seen = Caller(running, "acme", network.keys["acme"]).call(GET_PARTNER, partner_pb2.GetPartnerRequest())
+    made = partner_pb2.LimitsVersion
+
+    assert list(seen.limits) == [
+        made(effective_from="2026-06-01", minimum_points=50, member_day_redeemed_max=300, terminal_day_redeemed_max=400),
+        made(effective_from="2026-07-01", minimum_points=80),
+        made(effective_from="2026-08-01"),
+    ]
+    assert list(seen.network_limits)[-1] == made(effective_from="2026-06-01", multiple_points=10, entry_points_max=5_000)
+    assert set(LIMIT_NAMES) == set(made.DESCRIPTOR.fields_by_name) - {"effective_from"}

@@ -115,6 +115,29 @@ def test_a_till_keeps_the_receipt_of_a_refusal(shop: Shop, gateway: GatewayProce
     assert shop.built.done(shop.folder, "verify", "till.json", kept) == "2 receipts verified\n"
 
 
+def test_a_till_checks_out_with_points_and_takes_goods_back(shop: Shop, gateway: GatewayProcess, tmp_path: Path) -> None:
+    """A point for 2 EUR, worth a cent: one receipt for both sides of a basket, and of a return; all of them verify."""
+    with shop.selling(gateway) as till:
+        till.say("enrol basket-1 4000-0006")
+        first = till.say("checkout basket-2 4000-0006 20000")
+        paid = till.say("checkout basket-3 4000-0006 1100 100")
+        again = till.say("checkout basket-3 4000-0006 1100 100")
+        back = till.say("refund basket-4 basket-3 1100")
+        more = till.say("refund basket-5 basket-3 1")
+    kept = tmp_path / "baskets.jsonl"
+    kept.write_text("\n".join(shop.receipts.read_text("utf-8").splitlines()[-5:]) + "\n", "utf-8")
+
+    assert [(one["points"], one["balance_points"], one["to_pay"]) for one in (first, paid, back)] == [
+        (100, 100, 20_000),
+        (-100 + 5, 5, 1_000),
+        (100 - 5, 100, 1_000),
+    ]
+    assert paid["receipt_lines"][:4] == ["Points paid: 100", "Points earned: 5", "Their value: 1.00 EUR", "To pay: 10.00 EUR"]
+    assert (again["replayed"], again["receipt_lines"]) == (True, paid["receipt_lines"])
+    assert (more["outcome"], more["reason"]) == ("refused", "REFUND_EXCEEDS_REST")
+    assert shop.built.done(shop.folder, "verify", "till.json", kept) == "5 receipts verified\n"
+
+
 def test_a_key_is_never_overwritten(shop: Shop) -> None:
     """Nor can anybody but its owner read it."""
     key = (shop.folder / "till.pem").read_bytes()

@@ -54,6 +54,11 @@ def _spoil(engine: Engine, *statements: str) -> None:
             connection.execute(text(statement))
 
 
+def _rows(engine: Engine, table: str) -> int:
+    with reading(engine) as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
 def _said(report: AuditReport) -> str:
     return "\n".join(map(str, report.failures))
 
@@ -63,7 +68,8 @@ def test_untouched_books_are_proved(network: GivenNetwork) -> None:
     report = _audit(network.engine)
 
     assert _said(report) == ""
-    assert (report.entries, report.members, report.windows, report.refusals) == (95, 10, 4, 2)
+    assert report.entries == _rows(network.engine, "entries") > 0
+    assert (report.members, report.windows, report.refusals) == (10, 4, 2)
 
 
 def test_the_roll_forward_ends_in_what_is_open(network: GivenNetwork) -> None:
@@ -210,9 +216,10 @@ def test_books_that_cannot_be_read_fail_by_name(network: GivenNetwork, statement
 def test_the_command_prints_figures(network: GivenNetwork) -> None:
     """For people, on standard output."""
     ran = run_command(network, "audit", "--full")
+    entries = _rows(network.engine, "entries")
 
     assert ran.code == 0
-    assert ran.out.startswith("books proved: 95 entries (95 of them now), 10 members")
+    assert ran.out.startswith(f"books proved: {entries} entries ({entries} of them now), 10 members")
 
 
 def test_the_command_names_the_failures_and_exits_with_1(network: GivenNetwork) -> None:

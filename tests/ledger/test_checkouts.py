@@ -198,6 +198,22 @@ def test_a_parked_refund_takes_no_more_than_the_sale_had(books: Books) -> None:
     prove(books)
 
 
+@pytest.mark.parametrize("points", [None, 10, 1_000], ids=["paid in money", "paid in part with points", "paid with points"])
+def test_a_parked_refund_for_which_nothing_is_left_is_over_as_well(books: Books, points: int | None) -> None:
+    """The first one took all of the sale. The second gets an entry that moves nothing, and waits no longer."""
+    books.book(books.issue("ann", "1000.00", partner="bravo"))
+    sale = books.checkout("ann", "10.00", partner="bravo", points=points)
+    books.run(*(books.refund(sale, amount="10.00", member=card("ann")) for _ in range(2)))
+    receipt = books.book(sale)
+    closing = receipt.legs[-1]
+
+    assert receipt.balance_points == 1_000
+    assert (closing.points, closing.amount, closing.lots) == (0, 0, ())
+    assert [row.is_open for row in books.rows(parked_refunds.select())] == [0, 0]
+    assert books.refused(books.refund(sale, amount="0.01")) is Reason.REFUND_EXCEEDS_REST
+    prove(books)
+
+
 def test_a_refund_that_waits_for_another_members_sale_stays_parked(books: Books) -> None:
     """Somebody mistook a receipt: nobody's points are touched."""
     sale = books.checkout("ann", "10.00", partner="bravo")

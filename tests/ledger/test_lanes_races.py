@@ -4,18 +4,25 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
+from gateway.domain.checkout import sale_id
 from gateway.domain.command import Command
-from gateway.domain.receipt import Result
+from gateway.domain.lanes import Misrouted
+from gateway.domain.receipt import Answer, Result
 from gateway.ledger.audit import audit
+from gateway.ledger.batch import run_batch
 from gateway.ledger.lane_map import change_lanes
 from gateway.ledger.queues import ENOUGH
 from gateway.storage.engine import writing
+from gateway.storage.errors import ConstraintBroken
 from gateway.storage.tables import entries, outcomes, windows
+from tests.e2e.faults import wait_for_waiters
 from tests.given import at, month
 from tests.ledger.books import NOON, Books
 from tests.ledger.lanes import LANES, Lanes, names_by_lane, said, writing_in_lanes
@@ -23,6 +30,7 @@ from tests.ledger.lanes import LANES, Lanes, names_by_lane, said, writing_in_lan
 pytestmark = pytest.mark.postgres
 CLIENTS, CALLS = 24, 12
 MAPS = (7, 2, 1, 5)
+RECEIPTS = ("R-1", "R-2", "R-3")
 PEOPLE = [name for names in names_by_lane(4) for name in names]
 
 
@@ -94,3 +102,39 @@ async def _as_a_till(lanes: Lanes, command: Command) -> Result:
 def _change(books: Books, lanes: int) -> None:
     with writing(books.network.engine) as connection:
         change_lanes(connection, lanes, at_ms=NOON)
+
+
+def test_claims_and_sales_of_the_same_receipts_in_two_lanes_never_wait_in_a_circle(books: Books, postgres_url: str) -> None:
+    """Each lane claims what the other one sells. One waits for the other, and then hears that its receipt was claimed."""
+    first, between, last = sorted(RECEIPTS, key=lambda number: sale_id("alpha", "2026-06-05", number))
+    (ann, *_), (ben, *_) = names_by_lane(1)[:2]
+    ours = (
+        books.claim(ann, "10.00", first),
+        books.checkout(ann, "10.00", receipt_number=between),
+        books.checkout(ann, "10.00", receipt_number=last),
+    )
+    theirs = (books.claim(ben, "10.00", last), books.checkout(ben, "10.00", receipt_number=first))
+
+    def batch(lane: int, commands: Sequence[Command]) -> Sequence[Result | Misrouted]:
+        with books.network.engine.connect() as connection:
+            return run_batch(connection, commands, lanes=(lane,), now_ms=NOON, settings=books.settings)
+
+    with (
+        ThreadPoolExecutor(2) as threads,
+        psycopg.connect(postgres_url, autocommit=True) as third,
+        psycopg.connect(postgres_url, autocommit=True) as watcher,
+    ):
+        with third.transaction(force_rollback=True):
+            # Whoever comes to the receipt in the middle waits there, until this transaction is over.
+            third.execute("INSERT INTO sales VALUES (%s, %s)", (sale_id("alpha", "2026-06-05", between), "nobody"))
+            us = threads.submit(batch, 0, ours)
+            wait_for_waiters(watcher, 1)
+            them = threads.submit(batch, 1, theirs)
+            wait_for_waiters(watcher, 2)
+        booked, refused = us.result(), them.exception()
+    alone = [books.run(command)[0] for command in theirs]
+
+    assert said([one for one in booked if isinstance(one, Answer)]) == ["booked"] * 3
+    assert isinstance(refused, ConstraintBroken)
+    assert said(alone) == ["RECEIPT_ALREADY_CLAIMED", "booked"]
+    assert [str(failure) for failure in audit(books.network.engine, full=True, now_ms=NOON).failures] == []

@@ -20,7 +20,8 @@ DAY_AFTER = at("2026-06-06", "00:00")
 
 @pytest.fixture
 def rich(books: Books) -> Books:
-    """Ann has 1,000 points of bravo's, since yesterday: the network's terms may begin today."""
+    """Ann has 1,000 points of bravo's, since yesterday: the network's terms may begin today. Hope is a charity."""
+    books.network.onboard("hope", {}, roles="charity", issue_price="0")
     books.now_ms = at("2026-06-04")
     books.book(books.issue("ann", "1000.00", partner="bravo"))
     books.now_ms = books.network.now_ms = NOON
@@ -48,6 +49,7 @@ def asked_in_every_way(books: Books, points: int) -> list[Command]:
         books.redeem("ann", points),
         books.place("ann", points),
         books.checkout("ann", "99.00", partner="bravo", points=points),
+        books.donate("ann", points, partner="bravo"),
     ]
 
 
@@ -63,7 +65,7 @@ def asked_in_every_way(books: Books, points: int) -> list[Command]:
 def test_what_a_redemption_must_be_is_asked_of_all_that_take_points(
     rich: Books, who: Callable[..., None], limits: dict[str, int], wrong: int, reason: Reason, right: int
 ) -> None:
-    """RedeemPoints, PlaceHold and Checkout alike; remembered, since no other day would change it."""
+    """RedeemPoints, PlaceHold, Checkout and DonatePoints alike; remembered, since no other day would change it."""
     who(rich, **limits)
     for command in asked_in_every_way(rich, wrong):
         first, again = rich.run(command), rich.run(command)
@@ -74,6 +76,7 @@ def test_what_a_redemption_must_be_is_asked_of_all_that_take_points(
         assert again[0].is_replayed
     for command in asked_in_every_way(rich, right):
         rich.book(command)
+    assert audit(rich.network.engine, full=True, now_ms=rich.now_ms).failures == ()
 
 
 @pytest.mark.parametrize("who", [limit_network, limit_bravo])
@@ -107,6 +110,22 @@ def test_the_networks_limit_counts_all_partners_and_a_partners_own_only_its_own(
     limit_network(rich, member_day_redeemed_max=260)
     assert refused(rich, rich.redeem("ann", 11, partner="alpha")).details["used"] == "250"
     rich.book(rich.redeem("ann", 10, partner="alpha"))
+
+
+def test_a_donation_counts_in_the_day_of_the_member_and_of_the_till_that_was_asked(rich: Books) -> None:
+    """As points redeemed there, and not at the charity, which has no till."""
+    limit_bravo(rich, member_day_redeemed_max=100, terminal_day_redeemed_max=120)
+    rich.network.limits("hope", "2026-06-05", entry_points_max=1)
+    rich.book(rich.donate("ann", 60, partner="bravo"))
+    rich.book(rich.redeem("ann", 40))
+
+    assert refused(rich, rich.donate("ann", 1, partner="bravo")) == Refusal(
+        Reason.MEMBER_DAILY_LIMIT, {"limit": "100", "used": "100", "resets_at_ms": str(DAY_AFTER)}
+    )
+    rich.book(rich.donate("ann", 1, partner="alpha"))
+    rich.enrol("ben")
+    rich.book(rich.issue("ben", "50.00", partner="bravo"))
+    assert refused(rich, rich.donate("ben", 21, partner="bravo")).reason is Reason.TERMINAL_DAILY_LIMIT
 
 
 def test_a_limit_that_begins_in_the_middle_of_a_day_knows_what_the_day_has_seen(rich: Books) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gateway.domain.command import Command, Enrol, MemberRef
 from gateway.domain.entry import EntryKind
@@ -13,7 +13,7 @@ from gateway.domain.ids import member_id
 from gateway.domain.member import MemberStatus
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
-from gateway.storage.tables import entries, member_identifiers, members, totals
+from gateway.storage.tables import entries, member_identifiers, members, outcomes, totals
 from tests.given import at
 from tests.ledger.books import NOON, Books, audited, card, refusal_of
 
@@ -268,3 +268,29 @@ def test_a_member_that_is_not_there_can_be_no_part_of_anything(books: Books) -> 
     assert books.refused(books.merge("ann", "eve")) is Reason.MEMBER_NOT_FOUND
     assert books.refused(books.add("eve", PHONE, "phone-1")) is Reason.MEMBER_NOT_FOUND
     assert card("eve") == MemberRef(card_hash="eve")
+
+
+def test_a_tills_receipt_names_the_members_language_and_others_do_not(books: Books) -> None:
+    """As it was when it was booked; an erased member has none."""
+    sale = books.checkout("ann", "20.00")
+    books.book(books.confirm("ann", "de"))
+
+    assert books.book(sale).language == "de"
+    assert books.book(books.issue("ann", "20.00")).language == ""
+    books.book(books.erase("ann"))
+    assert books.book(books.refund(sale)).language == ""
+    assert audited(books) == ()
+
+
+def test_a_receipt_in_another_language_than_the_members_is_found(books: Books) -> None:
+    """The audit knows it from the entries."""
+    books.book(books.confirm("ann", "de"))
+    sale = books.checkout("ann", "20.00")
+    receipt = books.book(sale)
+    encoded = books.receipts.encode(replace(receipt, language="fr"))
+    with books.network.engine.begin() as connection:
+        connection.execute(update(outcomes).where(outcomes.c.entry_id == sale.entry_id).values(receipt=encoded))
+
+    (failure,) = audited(books)
+
+    assert "receipt's language" in str(failure)

@@ -275,3 +275,12 @@ def test_each_side_of_a_merge_stands_in_its_own_lane(merging: Books) -> None:
 
 
 _MERGES = (EntryKind.MERGE_OUT, EntryKind.MERGE_IN)
+
+
+def test_a_refund_of_before_the_merge_speaks_the_new_members_language(merging: Books) -> None:
+    """Though it is booked at the old account."""
+    basket = merging.checkout("ann", "100.00")
+    merging.run(basket, merging.confirm("ann", "fr"), merging.confirm("ben", "de"), merging.merge("ann", "ben"))
+
+    assert merging.book(merging.refund(basket)).language == "de"
+    assert audited(merging) == ()

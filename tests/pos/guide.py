@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from google.rpc import error_details_pb2, status_pb2
 
 from partners.pos import requests, requests_till
 from partners.pos.channel import Signing, SigningChannel
-from partners.pos.errors import NoAnswer, Refused
+from partners.pos.errors import NoAnswer, NotOffline, Refused
+from partners.pos.offline_queue import OfflineQueue
 from partners.pos.requests import BOOKINGS, Booking, Method, amount, card
 from partners.pos.till import Till
-from tallystick.v1 import types_pb2
+from tallystick.v1 import offline_pb2, points_pb2, types_pb2
 from tests.e2e.tills import signer_of
 from tests.edge.running import RunningGateway
 from tests.given import AUDIENCE, GivenNetwork, at, create_network
@@ -52,6 +54,8 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
 
 
 def _single(field: FieldDescriptor, value: Any) -> Any:
+    if isinstance(value, offline_pb2.Event):
+        return shown(value) | {"command": shown(points_pb2.Command.FromString(value.command))}
     if isinstance(value, types_pb2.SignedReceipt):
         opened = types_pb2.Receipt.FromString(value.receipt)
         return {"receipt": shown(opened), "signature": _bytes(value.signature), "key_id": value.key_id}
@@ -84,11 +88,17 @@ class Story:
         self.blocks: dict[str, dict[str, Any]] = {}
         self.network = network
 
-    def till(self, gateway: RunningGateway) -> Till:
+    def till(self, gateway: RunningGateway, *ears: grpc.UnaryUnaryClientInterceptor) -> Till:
         """By the network's clock; it does not wait between its attempts."""
         signer = signer_of(self.network, "acme")
         options = {"audience": AUDIENCE, "now": self.network.clock, "sleep": lambda _: None}
-        return Till(grpc.insecure_channel(gateway.address), signer, **options)  # type: ignore[arg-type]  # of a dict
+        channel = grpc.intercept_channel(grpc.insecure_channel(gateway.address), *ears)
+        return Till(channel, signer, **options)  # type: ignore[arg-type]  # of a dict
+
+    def queue(self) -> OfflineQueue:
+        """The till's queue, by the same clock."""
+        path = self.network.folder / "till-1.queue"
+        return OfflineQueue(path, signer_of(self.network, "acme"), audience=AUDIENCE, now=self.network.clock)
 
     def book(self, name: str, till: Till, command: Booking) -> None:
         """Both messages of a command that is booked, with a receipt that verifies."""
@@ -129,6 +139,23 @@ class Story:
             self.blocks[name] = {"raised": type(error).__name__, **reason, "cashier_text": texts}
         else:
             raise AssertionError(f"{name}: nothing was raised")
+
+
+class Overheard(grpc.UnaryUnaryClientInterceptor):
+    """Notes both messages of the calls that a till makes by itself, by the name of the block that shows them."""
+
+    def __init__(self, story: Story, names: Mapping[str, tuple[Method[Any, Any], str]]) -> None:
+        self._story = story
+        self._names = names
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        """Hands the signed bytes on, and reads them."""
+        call = continuation(client_call_details, request)
+        if client_call_details.method in self._names:
+            method, name = self._names[client_call_details.method]
+            self._story.blocks[f"{name}.request"] = shown(method.request.FromString(request))
+            self._story.blocks[f"{name}.answer"] = shown(call.result())
+        return call
 
 
 def run(folder: Path) -> Mapping[str, str]:
@@ -172,19 +199,46 @@ def _refund(story: Story, till: Till) -> None:
 
 def _outage(story: Story, address: str) -> None:
     story.network.now_ms = at("2026-06-02", "18:20")
-    sale = requests_till.checkout(
-        card("1234-5678"), amount("12.00 EUR"), key="till-1:2026-06-02:0112", occurred_at_ms=story.network.now_ms
-    )
+    sale = requests_till.checkout(card("1234-5678"), amount("12.00 EUR"), key="till-1:2026-06-02:0112", receipt_number="0112")
     with RunningGateway(story.network, listen=address) as gateway, story.till(gateway) as till:
         till.learn()
         gateway.stop()
         story.raised("outage.raised", lambda: till.book(sale))
-    story.network.now_ms = at("2026-06-02", "18:55")
+    queue = story.queue()
+    try:
+        _queued(story, queue, sale)
+        _caught_up(story, queue, address)
+    finally:
+        queue.close()
     with RunningGateway(story.network, listen=address) as gateway, story.till(gateway) as till:
-        story.book("outage", till, sale)
         again = till.call(requests.CHECKOUT, sale)
         story.blocks["outage.again"] = {"replayed": again.answer.replayed, "server_time_ms": str(again.answer.server_time_ms)}
-        story.raised("lookup.raised", lambda: till.get_entry(key="till-1:2026-06-02:0113"))
+        story.raised("lookup.raised", lambda: till.get_entry(key="till-1:2026-06-02:0114"))
+
+
+def _queued(story: Story, queue: OfflineQueue, sale: Booking) -> None:
+    story.blocks["outage.queued"] = asdict(queue.append(sale))
+    story.network.now_ms = at("2026-06-02", "18:26")
+    stranger = requests_till.checkout(card("5678-1234"), amount("8.00 EUR"), key="till-1:2026-06-02:0113", receipt_number="0113")
+    queue.append(stranger)
+    by_points = requests_till.checkout(card("1234-5678"), amount("3.00 EUR"), points=300, key="till-1:2026-06-02:0114")
+    try:
+        queue.append(by_points)
+    except NotOffline as error:
+        story.blocks["outage.not_queued"] = {"raised": type(error).__name__, "text": str(error)}
+
+
+def _caught_up(story: Story, queue: OfflineQueue, address: str) -> None:
+    story.network.now_ms = at("2026-06-02", "18:55")
+    ear = Overheard(
+        story,
+        {
+            requests.GET_TERMINAL.path: (requests.GET_TERMINAL, "outage.terminal"),
+            requests.SUBMIT_OFFLINE.path: (requests.SUBMIT_OFFLINE, "outage.submit"),
+        },
+    )
+    with RunningGateway(story.network, listen=address) as gateway, story.till(gateway, ear) as till:
+        story.blocks["outage.drained"] = asdict(queue.drain(till))
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:

@@ -222,7 +222,7 @@ def test_a_member_from_enrolling_to_erasing(run: Run) -> None:
     run("issue", "--card", "CLI-CARD-1", "--amount", "9.00 EUR", "--receipt-number", "CLI-9", "--key", "cli-m-2")
     run("pause-member", *ann)
     run("resume-member", *ann)
-    shown = run.json("look-up-member", "--identifier", phone)
+    shown = run.json("look-up-member", "--member", phone)
 
     assert (shown["language"], shown["balance_points"]) == ("de", "9")
     assert [lot["points"] for lot in run.json("lots", *ann)["lots"]] == ["9"]

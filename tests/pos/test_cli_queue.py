@@ -116,3 +116,18 @@ def test_a_queue_that_cannot_be_written_is_named(pos: TillCommand) -> None:
     said = pos("queue", "add", "enrol", "--card", "CARD-1", "--file", "nowhere/queue.db", code=1)
 
     assert "nowhere/queue.db: No such file or directory; nothing can be queued there" in said
+
+
+def test_a_basket_and_its_return_are_queued_as_the_till_would_send_them(pos: TillCommand) -> None:
+    """With the words of the calls themselves; what points would pay is not taken."""
+    pos("queue", "add", "enrol", "--card", "CARD-1", "--key", "e-1")
+    pos("queue", "add", "checkout", "--card", "CARD-1", "--total", "12.00 EUR", "--line", "tea=12.00 EUR", "--key", "c-1")
+    pos("queue", "add", "refund", "--original-key", "c-1", "--line", "tea=2.00 EUR", "--key", "r-1")
+    refused = pos("queue", "add", "checkout", "--card", "CARD-1", "--total", "1.00 EUR", "--points", "1", code=1)
+    with RunningGateway(pos.network) as gateway:
+        pos.reach(gateway.address)
+        drained = pos("queue", "drain")
+        balance = pos.json("balance", "--card", "CARD-1")
+
+    assert "checkout by points needs the gateway's word when it happens" in refused
+    assert (drained, balance["balance_points"]) == ("3 booked, 0 refused, 0 wait\n", "10")

@@ -88,8 +88,8 @@ def test_what_means_nothing_is_found_before_it_is_sent() -> None:
     """A language, a kind of entry, an id of an identifier, a command that goes into no batch."""
     who = types_pb2.MemberRef(member_id="m1")
 
-    with pytest.raises(PosError, match="language 'it'"):
-        confirm(who, key="k", language="it")
+    with pytest.raises(PosError, match="language 'Italian'"):
+        confirm(who, key="k", language="Italian")
     with pytest.raises(PosError, match="kind of entry"):
         entries(who, kinds=["sale"])
     with pytest.raises(PosError, match="identifier id"):

@@ -303,3 +303,18 @@ def _is_frozen(outage: Outage) -> bool:
         terminal = load_terminal(connection, "acme/till-1")
     assert terminal is not None
     return terminal.is_frozen
+
+
+def test_a_sale_whose_answer_was_lost_may_be_queued_and_gets_the_first_receipt(outage: Outage) -> None:
+    """The same command under the same key: booked once, by whichever came first."""
+    queue = outage.queue()
+    with outage.back() as till:
+        till.enrol("CARD-1", key="enrol-1")
+        first = till.book(sale(1))
+        queue.append(sale(1))
+        queue.drain(till, each=outage.note)
+        balance = till.balance(CARD).balance_points
+    queued = outage.happened[1].outcome
+
+    assert isinstance(queued, Booked)
+    assert (queued.is_replayed, queued.signed_receipt, balance) == (True, first.signed_receipt, 10)

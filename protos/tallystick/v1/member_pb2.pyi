@@ -69,7 +69,7 @@ class EnrolMemberRequest(_message.Message):
     provisional: _builtins.bool
     """Enrolled at the till, without the member's data: gets points, but none are taken until ConfirmMember."""
     language: _builtins.str
-    """The language of the member's receipts: "en", "de" or "fr"; empty for none."""
+    """The language of the member's receipts: one that there are lines in, "en", "de" or "fr"; empty for none."""
     @_builtins.property
     def identifier(self) -> _types_pb2.Identifier:
         """An identifier of any kind but a one-time token."""
@@ -545,22 +545,26 @@ class OpenLot(_message.Message):
     ISSUER_ID_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     EXPIRES_ON_FIELD_NUMBER: _builtins.int
+    USABLE_FROM_FIELD_NUMBER: _builtins.int
     issuer_id: _builtins.str
     """The partner that issued them."""
     points: _builtins.int
     """Open points."""
     expires_on: _builtins.str
     """Last date on which they can be used, as YYYY-MM-DD."""
+    usable_from: _builtins.str
+    """First date on which they can be spent, as YYYY-MM-DD; empty where that was so at once."""
     def __init__(
         self,
         *,
         issuer_id: _builtins.str = ...,
         points: _builtins.int = ...,
         expires_on: _builtins.str = ...,
+        usable_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_on", b"expires_on", "issuer_id", b"issuer_id", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_on", b"expires_on", "issuer_id", b"issuer_id", "points", b"points", "usable_from", b"usable_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -196,7 +196,8 @@ class MemberServiceServicer:
         """Gives a member's points to a charity: settled like a redemption there, at its face value and its reimbursement rate.
         Refused with, in this order: IDEMPOTENCY_KEY_REUSED, PARTNER_NOT_ACTIVE, EVENT_TIME_IN_FUTURE, EVENT_TOO_OLD,
         NOT_A_CHARITY (PARTNER_NOT_ACTIVE with `charity_id` while it is suspended), RATE_CARD_MISSING, MEMBER_NOT_FOUND,
-        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, INSUFFICIENT_POINTS.
+        TOKEN_USED_OR_EXPIRED, MEMBER_ERASED, MEMBER_PROVISIONAL, SPENDING_PAUSED, BELOW_MINIMUM, NOT_A_MULTIPLE, ENTRY_LIMIT,
+        INSUFFICIENT_POINTS, MEMBER_DAILY_LIMIT, TERMINAL_DAILY_LIMIT. The limits are those of the caller, whose till it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

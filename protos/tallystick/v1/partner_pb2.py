@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btallystick/v1/partner.proto\x12\rtallystick.v1\"\x13\n\x11GetPartnerRequest\"j\n\x12GetPartnerResponse\x12\'\n\x07partner\x18\x01 \x01(\x0b\x32\x16.tallystick.v1.Partner\x12+\n\nrate_cards\x18\x02 \x03(\x0b\x32\x17.tallystick.v1.RateCard\"\xd5\x01\n\x07Partner\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.tallystick.v1.PartnerStatus\x12\x1b\n\x13settlement_currency\x18\x04 \x01(\t\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12&\n\x19net_debit_cap_minor_units\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x1c\n\x1a_net_debit_cap_minor_units\"\xce\x01\n\x08RateCard\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x02 \x01(\t\x12-\n\x0bissue_rates\x18\x03 \x03(\x0b\x32\x18.tallystick.v1.IssueRate\x12\x1a\n\x12issue_price_micros\x18\x04 \x01(\x03\x12\x19\n\x11\x66\x61\x63\x65_value_micros\x18\x05 \x01(\x03\x12!\n\x19reimbursement_rate_micros\x18\x06 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\"A\n\tIssueRate\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\tnumerator\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x03 \x01(\x03*\xbe\x01\n\rPartnerStatus\x12\x1e\n\x1aPARTNER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARTNER_STATUS_APPLIED\x10\x01\x12\x19\n\x15PARTNER_STATUS_ACTIVE\x10\x02\x12\x1c\n\x18PARTNER_STATUS_SUSPENDED\x10\x03\x12\x19\n\x15PARTNER_STATUS_CLOSED\x10\x04\x12\x1d\n\x19PARTNER_STATUS_REHEARSING\x10\x05\x32\x63\n\x0ePartnerService\x12Q\n\nGetPartner\x12 .tallystick.v1.GetPartnerRequest\x1a!.tallystick.v1.GetPartnerResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btallystick/v1/partner.proto\x12\rtallystick.v1\"\x13\n\x11GetPartnerRequest\"\xce\x01\n\x12GetPartnerResponse\x12\'\n\x07partner\x18\x01 \x01(\x0b\x32\x16.tallystick.v1.Partner\x12+\n\nrate_cards\x18\x02 \x03(\x0b\x32\x17.tallystick.v1.RateCard\x12,\n\x06limits\x18\x03 \x03(\x0b\x32\x1c.tallystick.v1.LimitsVersion\x12\x34\n\x0enetwork_limits\x18\x04 \x03(\x0b\x32\x1c.tallystick.v1.LimitsVersion\"\xd5\x01\n\x07Partner\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.tallystick.v1.PartnerStatus\x12\x1b\n\x13settlement_currency\x18\x04 \x01(\t\x12\x11\n\ttime_zone\x18\x05 \x01(\t\x12&\n\x19net_debit_cap_minor_units\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x1c\n\x1a_net_debit_cap_minor_units\"\xce\x01\n\x08RateCard\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x02 \x01(\t\x12-\n\x0bissue_rates\x18\x03 \x03(\x0b\x32\x18.tallystick.v1.IssueRate\x12\x1a\n\x12issue_price_micros\x18\x04 \x01(\x03\x12\x19\n\x11\x66\x61\x63\x65_value_micros\x18\x05 \x01(\x03\x12!\n\x19reimbursement_rate_micros\x18\x06 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\"A\n\tIssueRate\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x11\n\tnumerator\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x03 \x01(\x03\"\xf6\x01\n\rLimitsVersion\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x01 \x01(\t\x12\x16\n\x0eminimum_points\x18\x02 \x01(\x03\x12\x17\n\x0fmultiple_points\x18\x03 \x01(\x03\x12\x18\n\x10\x65ntry_points_max\x18\x04 \x01(\x03\x12\x1d\n\x15member_day_issued_max\x18\x05 \x01(\x03\x12\x1f\n\x17member_day_redeemed_max\x18\x06 \x01(\x03\x12\x1f\n\x17terminal_day_issued_max\x18\x07 \x01(\x03\x12!\n\x19terminal_day_redeemed_max\x18\x08 \x01(\x03*\xbe\x01\n\rPartnerStatus\x12\x1e\n\x1aPARTNER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARTNER_STATUS_APPLIED\x10\x01\x12\x19\n\x15PARTNER_STATUS_ACTIVE\x10\x02\x12\x1c\n\x18PARTNER_STATUS_SUSPENDED\x10\x03\x12\x19\n\x15PARTNER_STATUS_CLOSED\x10\x04\x12\x1d\n\x19PARTNER_STATUS_REHEARSING\x10\x05\x32\x63\n\x0ePartnerService\x12Q\n\nGetPartner\x12 .tallystick.v1.GetPartnerRequest\x1a!.tallystick.v1.GetPartnerResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,18 +32,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallystick.v1.partner_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021org.tallystick.v1P\001Z-tallystick.example/tallystick/v1;tallystickv1\252\002\rTallystick.V1'
-  _globals['_PARTNERSTATUS']._serialized_start=668
-  _globals['_PARTNERSTATUS']._serialized_end=858
+  _globals['_PARTNERSTATUS']._serialized_start=1018
+  _globals['_PARTNERSTATUS']._serialized_end=1208
   _globals['_GETPARTNERREQUEST']._serialized_start=46
   _globals['_GETPARTNERREQUEST']._serialized_end=65
-  _globals['_GETPARTNERRESPONSE']._serialized_start=67
-  _globals['_GETPARTNERRESPONSE']._serialized_end=173
-  _globals['_PARTNER']._serialized_start=176
-  _globals['_PARTNER']._serialized_end=389
-  _globals['_RATECARD']._serialized_start=392
-  _globals['_RATECARD']._serialized_end=598
-  _globals['_ISSUERATE']._serialized_start=600
-  _globals['_ISSUERATE']._serialized_end=665
-  _globals['_PARTNERSERVICE']._serialized_start=860
-  _globals['_PARTNERSERVICE']._serialized_end=959
+  _globals['_GETPARTNERRESPONSE']._serialized_start=68
+  _globals['_GETPARTNERRESPONSE']._serialized_end=274
+  _globals['_PARTNER']._serialized_start=277
+  _globals['_PARTNER']._serialized_end=490
+  _globals['_RATECARD']._serialized_start=493
+  _globals['_RATECARD']._serialized_end=699
+  _globals['_ISSUERATE']._serialized_start=701
+  _globals['_ISSUERATE']._serialized_end=766
+  _globals['_LIMITSVERSION']._serialized_start=769
+  _globals['_LIMITSVERSION']._serialized_end=1015
+  _globals['_PARTNERSERVICE']._serialized_start=1210
+  _globals['_PARTNERSERVICE']._serialized_end=1309
 # @@protoc_insertion_point(module_scope)

@@ -80,6 +80,8 @@ class GetPartnerResponse(_message.Message):
 
     PARTNER_FIELD_NUMBER: _builtins.int
     RATE_CARDS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    NETWORK_LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def partner(self) -> Global___Partner:
         """The partner."""
@@ -88,15 +90,25 @@ class GetPartnerResponse(_message.Message):
     def rate_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateCard]:
         """All versions, oldest first."""
 
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitsVersion]:
+        """The partner's own limits, all versions, oldest first; none where it never had any."""
+
+    @_builtins.property
+    def network_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitsVersion]:
+        """Those of the network, all versions, oldest first. Both hold, so the stricter one does."""
+
     def __init__(
         self,
         *,
         partner: Global___Partner | None = ...,
         rate_cards: _abc.Iterable[Global___RateCard] | None = ...,
+        limits: _abc.Iterable[Global___LimitsVersion] | None = ...,
+        network_limits: _abc.Iterable[Global___LimitsVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["partner", b"partner"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner", b"partner", "rate_cards", b"rate_cards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "network_limits", b"network_limits", "partner", b"partner", "rate_cards", b"rate_cards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,3 +235,53 @@ class IssueRate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IssueRate: _TypeAlias = IssueRate  # noqa: Y015
+
+@_typing.final
+class LimitsVersion(_message.Message):
+    """What bounds the points of issues and redemptions, from a business date on; 0 for no limit. A version replaces the one before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    MINIMUM_POINTS_FIELD_NUMBER: _builtins.int
+    MULTIPLE_POINTS_FIELD_NUMBER: _builtins.int
+    ENTRY_POINTS_MAX_FIELD_NUMBER: _builtins.int
+    MEMBER_DAY_ISSUED_MAX_FIELD_NUMBER: _builtins.int
+    MEMBER_DAY_REDEEMED_MAX_FIELD_NUMBER: _builtins.int
+    TERMINAL_DAY_ISSUED_MAX_FIELD_NUMBER: _builtins.int
+    TERMINAL_DAY_REDEEMED_MAX_FIELD_NUMBER: _builtins.int
+    effective_from: _builtins.str
+    """First business date on which it is in force, as YYYY-MM-DD."""
+    minimum_points: _builtins.int
+    """Least points of a redemption."""
+    multiple_points: _builtins.int
+    """Points are redeemed in multiples of this many."""
+    entry_points_max: _builtins.int
+    """Most points of one issue or redemption."""
+    member_day_issued_max: _builtins.int
+    """Most points that a member gets in a business date."""
+    member_day_redeemed_max: _builtins.int
+    """Most points that a member redeems in a business date."""
+    terminal_day_issued_max: _builtins.int
+    """Most points that a terminal issues in a business date."""
+    terminal_day_redeemed_max: _builtins.int
+    """Most points that a terminal redeems in a business date."""
+    def __init__(
+        self,
+        *,
+        effective_from: _builtins.str = ...,
+        minimum_points: _builtins.int = ...,
+        multiple_points: _builtins.int = ...,
+        entry_points_max: _builtins.int = ...,
+        member_day_issued_max: _builtins.int = ...,
+        member_day_redeemed_max: _builtins.int = ...,
+        terminal_day_issued_max: _builtins.int = ...,
+        terminal_day_redeemed_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "entry_points_max", b"entry_points_max", "member_day_issued_max", b"member_day_issued_max", "member_day_redeemed_max", b"member_day_redeemed_max", "minimum_points", b"minimum_points", "multiple_points", b"multiple_points", "terminal_day_issued_max", b"terminal_day_issued_max", "terminal_day_redeemed_max", b"terminal_day_redeemed_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitsVersion: _TypeAlias = LimitsVersion  # noqa: Y015

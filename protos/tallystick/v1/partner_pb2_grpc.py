@@ -47,7 +47,7 @@ class PartnerServiceServicer:
     """
 
     def GetPartner(self, request, context):
-        """The caller's own record, with the rate cards in force and past.
+        """The caller's own record, with the rate cards and limits in force, past and to come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class PartnerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PartnerServiceAsyncStub: ...
     GetPartner: _grpc.UnaryUnaryMultiCallable[_partner_pb2.GetPartnerRequest, _partner_pb2.GetPartnerResponse]
-    """The caller's own record, with the rate cards in force and past."""
+    """The caller's own record, with the rate cards and limits in force, past and to come."""
 
 @_typing.type_check_only
 class PartnerServiceAsyncStub(PartnerServiceStub):
@@ -42,7 +42,7 @@ class PartnerServiceAsyncStub(PartnerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPartner: _aio.UnaryUnaryMultiCallable[_partner_pb2.GetPartnerRequest, _partner_pb2.GetPartnerResponse]  # type: ignore[assignment]
-    """The caller's own record, with the rate cards in force and past."""
+    """The caller's own record, with the rate cards and limits in force, past and to come."""
 
 class PartnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a partner may know of itself."""
@@ -53,6 +53,6 @@ class PartnerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _partner_pb2.GetPartnerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_partner_pb2.GetPartnerResponse, _abc.Awaitable[_partner_pb2.GetPartnerResponse]]:
-        """The caller's own record, with the rate cards in force and past."""
+        """The caller's own record, with the rate cards and limits in force, past and to come."""
 
 def add_PartnerServiceServicer_to_server(servicer: PartnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -187,7 +187,9 @@ class PlaceHoldRequest(_message.Message):
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
     language: _builtins.str
-    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: the
+    member's, which the receipt names; English where it has none.
+    """
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Whose points."""
@@ -284,7 +286,9 @@ class VoidHoldRequest(_message.Message):
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
     language: _builtins.str
-    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: the
+    member's, which the receipt names; English where it has none.
+    """
     def __init__(
         self,
         *,
@@ -387,7 +391,9 @@ class CheckoutRequest(_message.Message):
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
     language: _builtins.str
-    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: the
+    member's, which the receipt names; English where it has none.
+    """
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Who buys."""
@@ -568,7 +574,9 @@ class RefundRequest(_message.Message):
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
     language: _builtins.str
-    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: the
+    member's, which the receipt names; English where it has none.
+    """
     @_builtins.property
     def amount(self) -> _types_pb2.Amount:
         """So much of the total, in its unit. It takes what earned points first."""
@@ -677,7 +685,9 @@ class ClaimReceiptRequest(_message.Message):
     partner_id: _builtins.str
     """The partner that the caller believes to sign for; PARTNER_MISMATCH if the key is another's. May be empty."""
     language: _builtins.str
-    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: English."""
+    """Language of the receipt lines, such as "de" or "fr-CH": the first part counts. Empty, or none that there are lines in: the
+    member's, which the receipt names; English where it has none.
+    """
     @_builtins.property
     def member(self) -> _types_pb2.MemberRef:
         """Who had bought."""

@@ -177,7 +177,7 @@ class _WarningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Warning.Value
     WARNING_CASH_WITHHELD: _Warning.ValueType  # 6
     """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
     WARNING_BOOKED_BEYOND_CAP: _Warning.ValueType  # 7
-    """Booked offline, though a cap or a suspension would have refused it."""
+    """Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
 
 class Warning(_Warning, metaclass=_WarningEnumTypeWrapper):
     """What the cashier should know though the command was booked."""
@@ -197,7 +197,7 @@ WARNING_RECEIPT_NUMBER_USED: Warning.ValueType  # 5
 WARNING_CASH_WITHHELD: Warning.ValueType  # 6
 """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
 WARNING_BOOKED_BEYOND_CAP: Warning.ValueType  # 7
-"""Booked offline, though a cap or a suspension would have refused it."""
+"""Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
 Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
@@ -512,6 +512,7 @@ class Receipt(_message.Message):
     HOLD_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The network's audience, such as "coalition.example:prod"."""
     entry_id: _builtins.str
@@ -554,6 +555,10 @@ class Receipt(_message.Message):
     """Hash of the entry, chained to its predecessor in the lane (32 bytes). Empty for a refusal."""
     hold_expires_at_ms: _builtins.int
     """A hold: when it lapses, unix milliseconds."""
+    language: _builtins.str
+    """The language that the member had when this was booked, such as "de"; in the receipts of TillService. Receipt lines are in it
+    unless the request says otherwise. Empty where the member had none.
+    """
     @_builtins.property
     def amount(self) -> Global___Amount:
         """Issue and its reversal: the eligible amount. Redemption and its reversal: the money value of the points."""
@@ -623,10 +628,11 @@ class Receipt(_message.Message):
         hold_expires_at_ms: _builtins.int = ...,
         standing: Global___Standing | None = ...,
         warnings: _abc.Iterable[Global___Warning.ValueType] | None = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_to_withhold", b"cash_to_withhold", "standing", b"standing", "to_pay", b"to_pay", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "hold_expires_at_ms", b"hold_expires_at_ms", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "legs", b"legs", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence", "standing", b"standing", "to_pay", b"to_pay", "total", b"total", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "audience", b"audience", "balance_points", b"balance_points", "booked_at_ms", b"booked_at_ms", "business_date", b"business_date", "cash_to_withhold", b"cash_to_withhold", "debt_points", b"debt_points", "details", b"details", "entry_hash", b"entry_hash", "entry_id", b"entry_id", "fingerprint", b"fingerprint", "hold_expires_at_ms", b"hold_expires_at_ms", "idempotency_key", b"idempotency_key", "kind", b"kind", "lane", b"lane", "language", b"language", "legs", b"legs", "lots", b"lots", "member_id", b"member_id", "occurred_at_ms", b"occurred_at_ms", "original_entry_id", b"original_entry_id", "partner_id", b"partner_id", "points", b"points", "rate_card_version", b"rate_card_version", "receipt_number", b"receipt_number", "refused", b"refused", "sequence", b"sequence", "standing", b"standing", "to_pay", b"to_pay", "total", b"total", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.Map;
@@ -18,6 +19,8 @@ import org.tallystick.example.ReceiptKeys.BadReceipt;
 import org.tallystick.example.Till.Booked;
 import org.tallystick.example.Till.NoAnswer;
 import org.tallystick.example.Till.Refused;
+import org.tallystick.v1.Receipt;
+import org.tallystick.v1.ReceiptLeg;
 import org.tallystick.v1.SignedReceipt;
 
 /** The commands; README.md shows them in their order. */
@@ -26,15 +29,17 @@ final class Main {
     private static final String USAGE =
             "keygen KEY | apply DRAFT KEY KEY_ID OUT | sell PROFILE RECEIPTS | verify PROFILE RECEIPTS | vectors FOLDER";
 
-    /** What a line of input may ask for, such as: issue KEY CARD CENTS. */
+    /** What a line of input may ask for, such as: issue KEY CARD CENTS. A number that is left out is 0. */
     private interface Call {
-        Booked on(Till till, String key, String card, long number) throws Refused, NoAnswer, BadReceipt;
+        Booked on(Till till, String key, String name, long... numbers) throws Refused, NoAnswer, BadReceipt;
     }
 
     private static final Map<String, Call> CALLS = Map.of(
             "enrol", (till, key, card, none) -> till.enrol(key, card),
-            "issue", Till::issue,
-            "redeem", Till::redeem);
+            "issue", (till, key, card, numbers) -> till.issue(key, card, numbers[0]),
+            "redeem", (till, key, card, numbers) -> till.redeem(key, card, numbers[0]),
+            "checkout", (till, key, card, numbers) -> till.checkout(key, card, numbers[0], numbers[1]),
+            "refund", (till, key, checkoutKey, numbers) -> till.refund(key, checkoutKey, numbers[0]));
 
     private Main() {}
 
@@ -76,15 +81,19 @@ final class Main {
         JsonObject said = new JsonObject();
         said.addProperty("key", words[1]);
         try {
-            long number = words.length > 3 ? Long.parseLong(words[3]) : 0;
-            Booked booked = CALLS.get(words[0]).on(till, words[1], words[2], number);
+            long[] numbers = Arrays.copyOf(Arrays.stream(words).skip(3).mapToLong(Long::parseLong).toArray(), 2);
+            Booked booked = CALLS.get(words[0]).on(till, words[1], words[2], numbers);
             keep(kept, booked.signed());
             said.addProperty("outcome", "booked");
-            said.addProperty("points", booked.receipt().getPoints());
+            said.addProperty("points", moved(booked.receipt()));
             said.addProperty("balance_points", booked.receipt().getBalancePoints());
             said.addProperty("receipt_key", booked.signed().getKeyId());
             said.addProperty("replayed", booked.replayed());
             said.addProperty("attempts", booked.attempts());
+            if (booked.receipt().hasToPay()) {
+                said.addProperty("to_pay", booked.receipt().getToPay().getMinorUnits());
+                said.add("receipt_lines", GSON.toJsonTree(booked.lines()));
+            }
         } catch (Refused refused) {
             said.addProperty("outcome", "refused");
             said.addProperty("reason", refused.failure.reason());
@@ -95,6 +104,11 @@ final class Main {
             said.addProperty("outcome", "unknown");
         }
         return said;
+    }
+
+    /** By how much the balance changed: a checkout may redeem and issue, under one receipt. */
+    private static long moved(Receipt receipt) {
+        return receipt.getPoints() + receipt.getLegsList().stream().mapToLong(ReceiptLeg::getPoints).sum();
     }
 
     /** Verifies what was kept with the keys that the network lists now. */

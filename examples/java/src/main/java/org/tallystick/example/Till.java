@@ -11,12 +11,15 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.PrivateKey;
+import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import org.tallystick.example.ReceiptKeys.BadReceipt;
 import org.tallystick.v1.Amount;
 import org.tallystick.v1.Answer;
+import org.tallystick.v1.CheckoutRequest;
+import org.tallystick.v1.CheckoutResponse;
 import org.tallystick.v1.EnrolMemberRequest;
 import org.tallystick.v1.EnrolMemberResponse;
 import org.tallystick.v1.GetNetworkRequest;
@@ -27,6 +30,8 @@ import org.tallystick.v1.MemberRef;
 import org.tallystick.v1.Receipt;
 import org.tallystick.v1.RedeemPointsRequest;
 import org.tallystick.v1.RedeemPointsResponse;
+import org.tallystick.v1.RefundRequest;
+import org.tallystick.v1.RefundResponse;
 import org.tallystick.v1.SignedReceipt;
 
 /** A till: signs each call, sends it again where that is safe, and believes no answer without a receipt that verifies. */
@@ -41,8 +46,11 @@ final class Till implements AutoCloseable {
     private long clockOffsetMs;
     private ReceiptKeys receiptKeys;
 
-    /** @param attempts how often it was sent */
-    record Booked(Receipt receipt, SignedReceipt signed, boolean replayed, int attempts) {}
+    /**
+     * @param lines what to print on the paper receipt
+     * @param attempts how often it was sent
+     */
+    record Booked(Receipt receipt, SignedReceipt signed, List<String> lines, boolean replayed, int attempts) {}
 
     private record Sent<A>(A response, int attempts) {}
 
@@ -70,6 +78,24 @@ final class Till implements AutoCloseable {
         return book("PointsService/RedeemPoints", key, request, RedeemPointsResponse.parser(), RedeemPointsResponse::getAnswer);
     }
 
+    /** A basket; points pay as much of it as they are worth, 0 for none. */
+    Booked checkout(String key, String card, long cents, long points) throws Refused, NoAnswer, BadReceipt {
+        var request = CheckoutRequest.newBuilder().setIdempotencyKey(key).setMember(member(card)).setTotal(euro(cents));
+        if (points > 0) {
+            request.setPoints(points);
+        }
+        return book("TillService/Checkout", key, request.build(), CheckoutResponse.parser(), CheckoutResponse::getAnswer,
+                CheckoutResponse::getReceiptLinesList);
+    }
+
+    /** Goods of a checkout came back; the receipt says what of the money goes with them. */
+    Booked refund(String key, String checkoutKey, long cents) throws Refused, NoAnswer, BadReceipt {
+        var request = RefundRequest.newBuilder()
+                .setIdempotencyKey(key).setOriginalIdempotencyKey(checkoutKey).setAmount(euro(cents)).build();
+        return book("TillService/Refund", key, request, RefundResponse.parser(), RefundResponse::getAnswer,
+                RefundResponse::getReceiptLinesList);
+    }
+
     /** The content of a receipt that holds; asks GetNetwork where its key is new to us. */
     Receipt verify(SignedReceipt signed) throws BadReceipt, Refused, NoAnswer {
         if (receiptKeys == null || !receiptKeys.has(signed.getKeyId())) {
@@ -85,10 +111,22 @@ final class Till implements AutoCloseable {
 
     private <A> Booked book(String method, String key, MessageLite request, Parser<A> parser, Function<A, Answer> answerOf)
             throws Refused, NoAnswer, BadReceipt {
+        return book(method, key, request, parser, answerOf, response -> List.of());
+    }
+
+    private <A> Booked book(
+            String method,
+            String key,
+            MessageLite request,
+            Parser<A> parser,
+            Function<A, Answer> answerOf,
+            Function<A, List<String>> linesOf)
+            throws Refused, NoAnswer, BadReceipt {
         Sent<A> sent = send(method, key, request, parser, this::signed);
         Answer answer = answerOf.apply(sent.response);
         Receipt receipt = verifyFor(key, answer.getReceipt());
-        return new Booked(receipt, answer.getReceipt(), answer.getReplayed(), sent.attempts);
+        List<String> lines = List.copyOf(linesOf.apply(sent.response));
+        return new Booked(receipt, answer.getReceipt(), lines, answer.getReplayed(), sent.attempts);
     }
 
     /** Sends until there is an answer: the same message with the same idempotency key, each time signed anew. */
