@@ -46,9 +46,14 @@ class Desk(RuleBasedStateMachine):
         self.books = self.copies.open()
         by_card = {name: self.books.id_of(name).member_id or "" for name in MEMBERS}
         self.model = Model(by_card, is_debt_allowed=policy is DebtPolicy.DEBT)
-        self.names = [*map(card, by_card), *map(MemberRef, by_card.values())]
+        self.names = [card("nobody"), *map(card, by_card), *map(MemberRef, by_card.values())]
+        self.cards = list(by_card)
         self.booked: list[tuple[Command, Receipt]] = []
         self._learn_the_time()
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is there before the first step."""
 
     def teardown(self) -> None:
         """The books are proved."""
@@ -60,8 +65,7 @@ class Desk(RuleBasedStateMachine):
     @rule(pick=who, is_new=st.booleans(), is_provisional=st.sampled_from((False, False, True)))
     def enrol(self, pick: int, *, is_new: bool, is_provisional: bool) -> None:
         """Under a new card, or one that somebody has or had."""
-        known = [ref.card_hash for ref in self.names if ref.card_hash]
-        card_hash = f"card-{len(known)}" if is_new else known[pick % len(known)]
+        card_hash = f"card-{len(self.model.people.known)}" if is_new else self.cards[pick % len(self.cards)]
         command = Enrol(
             partner_id="alpha",
             key_id="alpha/till-1/1",
@@ -71,29 +75,23 @@ class Desk(RuleBasedStateMachine):
         )
         account = member_id("alpha", command.idempotency_key)
         if self._see(command, self.model.enrol(card_hash, account, is_provisional=is_provisional)):
-            self.names += [MemberRef(account)] if card_hash in known else [card(card_hash), MemberRef(account)]
+            self.names += [card(card_hash), MemberRef(account)]
+            self.cards.append(card_hash)
 
-    @rule(name=who)
-    def confirm(self, name: int) -> None:
-        """Whoever it is."""
-        command = self.books.confirm(self._ref(name))
-        self._see(command, self.model.people.confirm(command.member))
-
-    @rule(name=who, is_paused=st.sampled_from((True, False, False)))
-    def pause_or_resume(self, name: int, *, is_paused: bool) -> None:
-        """More often resumed than paused."""
-        ref = self._ref(name)
-        command = self.books.pause(ref) if is_paused else self.books.resume(ref)
+    @rule(name=who, what=st.sampled_from(("pause", "resume", "resume", "confirm", "confirm", "erase")))
+    def change(self, name: int, what: str) -> None:
+        """More often resumed than paused; erased while there are others."""
+        ref, people = self._ref(name), self.model.people
         self.model.touch(ref)
-        self._see(command, self.model.people.pause(ref, is_paused=is_paused))
-
-    @precondition(lambda self: self._members_left() > MEMBERS_LEFT_MIN)
-    @rule(name=who)
-    def erase(self, name: int) -> None:
-        """While there are others."""
-        ref = self._ref(name)
-        self.model.touch(ref)
-        self._see(self.books.erase(ref), self.model.people.erase(ref))
+        if what == "confirm":
+            self._see(self.books.confirm(ref), people.confirm(ref))
+        elif what == "erase":
+            if self._members_left() > MEMBERS_LEFT_MIN and self._see(self.books.erase(ref), people.erase(ref)):
+                self.names = [known for known in self.names if people.find(known) is not None]  # its ids stay
+        elif what == "pause":
+            self._see(self.books.pause(ref), people.pause(ref, is_paused=True))
+        else:
+            self._see(self.books.resume(ref), people.pause(ref, is_paused=False))
 
     @rule(name=who, into=who)
     def merge(self, name: int, into: int) -> None:
@@ -150,13 +148,14 @@ class Desk(RuleBasedStateMachine):
             assert (standing.held_points, standing.debt_points) == (purses.held_points(whose), debt)
         return told
 
-    def _see_money(self, command: Command, refused: str | None) -> None:
+    def _see_money(self, command: Command, refused: str | None) -> Receipt | None:
         told = self._see(command, refused)
         if told is not None and told.to_pay is not None:
             kept = [told.withheld, *(leg.withheld for leg in told.legs)]
             withheld = sum(amount for _, amount in (one for one in kept if one is not None))
             assert told.to_pay == ("EUR", self.model.to_pay), command
             assert isinstance(command, Checkout | ClaimReceipt) or withheld == self.model.withheld
+        return told
 
     def _ref(self, pick: int) -> MemberRef:
         return self.names[pick % len(self.names)]

@@ -4,18 +4,21 @@ Numbers pick members, holds and sales, whatever there is by then; members come, 
 by their cards or their ids, also by those of before. From the second day on there are limits, and points that wait.
 """
 
+import itertools
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import precondition, rule
 from sqlalchemy import select
 
 from gateway.domain.command import AmountAsked, BasketLine, Checkout, Command, LineReturned, MemberRef, Redeem
+from gateway.domain.receipt import Receipt
 from gateway.ledger.batch import expire_lots
 from gateway.storage.directory import load_terms
 from gateway.storage.tables import lots
+from tests.properties.copies import MEMBERS
 from tests.properties.desk import HOUR_MS, Desk, who
 from tests.properties.purses import RATES
 
@@ -36,29 +39,29 @@ baskets = st.lists(st.tuples(st.integers(1, 9_000), st.booleans()), max_size=3)
 class Tills(Desk):
     """One run: points and money."""
 
-    @initialize()
-    def open_tills(self) -> None:
-        """Nothing is bought yet."""
+    def _begin(self) -> None:
+        """Everybody has points of several issuers."""
         self.bought: list[Command] = []
         self.spent: list[Command] = []
         self.holds: list[Command] = []
         self.sales: list[Command] = []
         self.to_come: list[tuple[Checkout, date]] = []
+        for card_hash, partner in itertools.product(MEMBERS, RATES):
+            command = self.books.issue(card_hash, "120.00", partner=partner)
+            self._keep(self.bought, command, self._see(command, self.model.issue(command, self._day(0))))
 
     @rule(name=who, partner=shops, amount=cents, late=days_late, wins=st.booleans())
     def issue(self, name: int, partner: str, amount: int, late: int, *, wins: bool) -> None:
         """Points by themselves."""
         when = self._when(late)
         command = self.books.issue(self._ref(name), _euros(amount), partner=partner, offer_id=_offer(partner, wins=wins), **when)
-        self.bought.append(command)
-        self._see(command, self.model.issue(command, self._day(late)))
+        self._keep(self.bought, command, self._see(command, self.model.issue(command, self._day(late))))
 
     @rule(name=who, partner=takers, points=some_points, by_value=st.booleans())
     def redeem(self, name: int, partner: str, points: int, *, by_value: bool) -> None:
         """Points by themselves."""
         command = self.books.redeem(self._ref(name), partner=partner, **_quantity(points, by_value=by_value))
-        self.spent.append(command)
-        self._see(command, self.model.redeem(command, self._day(0)))
+        self._keep(self.spent, command, self._see(command, self.model.redeem(command, self._day(0))))
 
     @precondition(lambda self: self.bought or self.spent or self.sales)
     @rule(pick=picks, part=st.integers(0, 300))
@@ -81,8 +84,7 @@ class Tills(Desk):
     def place(self, name: int, partner: str, points: int, ttl_s: int, *, by_value: bool) -> None:
         """Points are set aside."""
         command = self.books.place(self._ref(name), partner=partner, ttl_s=ttl_s, **_quantity(points, by_value=by_value))
-        self.holds.append(command)
-        self._see(command, self.model.place(command, self._day(0), ttl_s * 1_000))
+        self._keep(self.holds, command, self._see(command, self.model.place(command, self._day(0), ttl_s * 1_000)))
 
     @precondition(lambda self: self.holds)
     @rule(pick=picks)
@@ -127,8 +129,7 @@ class Tills(Desk):
             receipt_number=number or None,
             **paid,
         )
-        self.sales.append(command)
-        self._see_money(command, self.model.checkout(command, self._day(late)))
+        self._keep(self.sales, command, self._see_money(command, self.model.checkout(command, self._day(late))))
 
     @precondition(lambda self: self.holds)
     @rule(pick=picks, name=who, is_buyers=st.sampled_from((True, True, True, False)), total=cents, points=st.integers(0, 60))
@@ -137,16 +138,14 @@ class Tills(Desk):
         hold = _one(pick, self.holds)
         buyer = hold.member if is_buyers else self._ref(name)  # type: ignore[attr-defined] # all of them are holds
         command = self._basket(buyer, hold.partner_id, total, [], 0, hold=hold, points=points or None)
-        self.sales.append(command)
-        self._see_money(command, self.model.checkout(command, self._day(0)))
+        self._keep(self.sales, command, self._see_money(command, self.model.checkout(command, self._day(0))))
 
     @rule(name=who, partner=shops, amount=cents, late=days_late, number=st.sampled_from(("R-1", "R-2", "R-3")))
     def claim(self, name: int, partner: str, amount: int, late: int, number: str) -> None:
         """A card that had been forgotten."""
         occurred_at_ms = self.books.now_ms - late * 24 * HOUR_MS
         command = self.books.claim(self._ref(name), _euros(amount), number, partner=partner, occurred_at_ms=occurred_at_ms)
-        self.sales.append(command)
-        self._see_money(command, self.model.claim(command, self._day(late)))
+        self._keep(self.sales, command, self._see_money(command, self.model.claim(command, self._day(late))))
 
     @precondition(lambda self: self.sales)
     @rule(pick=picks, amount=st.one_of(st.none(), st.integers(1, 9_000)), stranger=st.one_of(st.none(), st.none(), who))
@@ -190,8 +189,7 @@ class Tills(Desk):
     def sell_at_last(self, pick: int) -> None:
         """The sale comes, and what waited for it is completed."""
         sale, _ = self.to_come.pop(pick % len(self.to_come))
-        self.sales.append(sale)
-        self._see_money(sale, self.model.checkout(sale, self._day(0)))
+        self._keep(self.sales, sale, self._see_money(sale, self.model.checkout(sale, self._day(0))))
 
     @rule(hours=st.sampled_from((0, 1, 6, 30)), is_night=st.booleans())
     def wait(self, hours: int, *, is_night: bool) -> None:
@@ -213,6 +211,11 @@ class Tills(Desk):
             total = sum(line.minor_units for line in made)
             asked |= {"lines": made, "eligible": sum(line.minor_units for line in made if line.is_eligible)}
         return self.books.checkout(buyer, _euros(total), partner=partner, **self._when(late), **asked)
+
+    def _keep(self, where: list[Command], command: Command, told: Receipt | None) -> None:
+        """For later steps: what was booked, and what was refused as long as there is nothing else."""
+        if told is not None or not where:
+            where.append(command)
 
     def _when(self, late: int) -> dict[str, Any]:
         return {"occurred_at_ms": self.books.now_ms - late * 24 * HOUR_MS} if late else {}
