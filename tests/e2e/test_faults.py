@@ -98,7 +98,7 @@ def test_postgresql_fails_and_comes_back(tmp_path: Path, postgres_server: Postgr
     check_all(storm)
     assert storm.gateway.starts == 1
     network.engine.dispose()
-    postgres_server.drop_database(url)
+    postgres_server.give_back(url)
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresS
     network.now_ms = system_clock()
     assert "books proved" in done(run_command(network, "audit", "--full")).out
     network.engine.dispose()
-    postgres_server.drop_database(url)
+    postgres_server.give_back(url)
 
 
 @pytest.mark.postgres
