@@ -36,6 +36,7 @@ from sqlalchemy.engine import make_url
 
 from gateway.storage.engine import open_engine
 from gateway.storage.migrate import create_schema
+from tests.patience import patience_s
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 """To parametrise a fixture by."""
@@ -219,14 +220,14 @@ class PostgresServer:
             return
         if not kill:
             postmaster.send_signal(signal.SIGINT)
-            postmaster.wait(START_S_MAX)
+            postmaster.wait(patience_s(START_S_MAX))
             return
         postmaster.send_signal(signal.SIGSTOP)  # so that it starts no other while we look
         children = _children(postmaster.pid)
         for pid in (postmaster.pid, *children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        postmaster.wait(START_S_MAX)
+        postmaster.wait(patience_s(START_S_MAX))
         _wait_until(lambda: not any(_is_alive(pid) for pid in children), "its processes live on", self.log)
 
     def close(self) -> None:
@@ -325,7 +326,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _wait_until(is_so: Callable[[], bool], otherwise: str, log: Callable[[], str]) -> None:
-    give_up_at = time.monotonic() + START_S_MAX
+    give_up_at = time.monotonic() + patience_s(START_S_MAX)
     while not is_so():
         assert time.monotonic() < give_up_at, f"PostgreSQL: {otherwise}: {log()}"
         time.sleep(0.01)

@@ -31,13 +31,13 @@ class Bounds:
 FREE = Bounds()
 LIMITED_FROM = date(2026, 6, 4)
 OF_NETWORK = Bounds(
-    entry_points_max=350,
-    member_day_issued_max=900,
-    member_day_redeemed_max=500,
-    terminal_day_issued_max=1_800,
-    terminal_day_redeemed_max=800,
+    entry_points_max=250,
+    member_day_issued_max=400,
+    member_day_redeemed_max=300,
+    terminal_day_issued_max=900,
+    terminal_day_redeemed_max=450,
 )
-OF_PARTNERS = {"bravo": Bounds(minimum_points=10, multiple_points=5, member_day_issued_max=500, member_day_redeemed_max=200)}
+OF_PARTNERS = {"bravo": Bounds(minimum_points=10, multiple_points=5, member_day_issued_max=300, member_day_redeemed_max=150)}
 
 
 class Days:

@@ -39,9 +39,9 @@ class Desk(RuleBasedStateMachine):
         """Of the books: a file, unless somebody says otherwise."""
         return None
 
-    @initialize(policy=st.sampled_from(DEBT_POLICIES))
-    def open(self, policy: DebtPolicy) -> None:
-        """Nothing is bought yet."""
+    @initialize(policy=st.sampled_from(DEBT_POLICIES), days=st.sampled_from((0, 1, 2)))
+    def open(self, policy: DebtPolicy, days: int) -> None:
+        """On the day of the offer, or some days later."""
         self.copies = Copies(self.templates[policy, self.lanes], self.new_url)
         self.books = self.copies.open()
         by_card = {name: self.books.id_of(name).member_id or "" for name in MEMBERS}
@@ -51,6 +51,8 @@ class Desk(RuleBasedStateMachine):
         self.booked: list[tuple[Command, Receipt]] = []
         self._learn_the_time()
         self._begin()
+        self.books.now_ms += days * 24 * HOUR_MS
+        self._learn_the_time()
 
     def _begin(self) -> None:
         """What is there before the first step."""

@@ -191,7 +191,7 @@ class Tills(Desk):
         sale, _ = self.to_come.pop(pick % len(self.to_come))
         self._keep(self.sales, sale, self._see_money(sale, self.model.checkout(sale, self._day(0))))
 
-    @rule(hours=st.sampled_from((0, 1, 6, 30)), is_night=st.booleans())
+    @rule(hours=st.sampled_from((0, 1, 13, 30)), is_night=st.booleans())
     def wait(self, hours: int, *, is_night: bool) -> None:
         """Time passes; the night comes, or is late."""
         self.books.now_ms += hours * HOUR_MS + 1
