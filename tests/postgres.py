@@ -45,7 +45,13 @@ START_S_MAX = 60
 USER = "tallystick"
 MISSING = "no PostgreSQL programs: install the distribution's postgresql, or name their folder by PGBIN"
 # Nothing here must outlive the machine; what must outlive a killed process does without fsync, too.
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "100"}
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "dynamic_shared_memory_type": "mmap",  # in its folder: what lies in /dev/shm stays there when the server is killed
+}
 _TEMPLATE = "tallystick_template"
 # Waits for the end of whoever started the server, however it comes; then ends the server, if it is still that one.
 _GUARD = """\
