@@ -105,6 +105,7 @@ class Supervisor:
             pause_s, since_s = min(2 * pause_s, RESTART_S_MAX), time.monotonic()
             worker = await self._spawn(number)
             if await _listens(worker):
+                since_s = time.monotonic()  # on a busy machine it takes long to start, which is no sign that it lasts
                 self._note("info", "worker listens", worker, worker=number)
 
     def _note(self, level: str, event: str, process: Process, /, **facts: int) -> None:

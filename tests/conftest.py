@@ -46,7 +46,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A database with the newest schema and nothing in it, for one test."""
     url = postgres_server.new_database()
     yield url
-    postgres_server.drop_database(url)
+    postgres_server.give_back(url)
 
 
 @pytest.fixture(params=ENGINES)
@@ -106,4 +106,4 @@ def _new_urls(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | Non
 
     yield make
     for url in made:
-        server.drop_database(url)
+        server.give_back(url)

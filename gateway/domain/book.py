@@ -388,8 +388,9 @@ class Book:
         return next(iter(self._accounts_of(command)), None)
 
     def _accounts_of(self, command: Command) -> list[MemberAccount]:
-        """Those whose points the command may move; of a transfer the giver first."""
+        """Those whose points the command may move: of a transfer the giver first, of an entry its own before where that leads."""
         named = self._account_named(command)
         if named is not None:
-            return [named]
+            present = self.work.present_account(named.member_id)
+            return [named] if present in (named, None) else [named, present]
         return [account for ref in member_refs(command) if (account := self.work.member(ref)) is not None]

@@ -105,8 +105,13 @@ def decide_void(work: WorkingSet, command: VoidHold) -> list[Draft] | Refusal:
 def open_hold(work: WorkingSet, hold_id: str, partner_id: str, member_id: str | None = None) -> Hold | Refusal:
     """The partner's hold, of the member if one is named, unless something has ended it. HOLD_NOT_FOUND, HOLD_NOT_OPEN."""
     hold = work.holds.get(hold_id)
-    if hold is None or hold.partner_id != partner_id or member_id not in (None, hold.member_id):
+    if hold is None or hold.partner_id != partner_id:
         return Refusal(Reason.HOLD_NOT_FOUND)
+    if member_id is not None:
+        # One that ended before its member was merged is still the member's.
+        owner = work.present_account(hold.member_id)
+        if owner is None or owner.member_id != member_id:
+            return Refusal(Reason.HOLD_NOT_FOUND)
     if not hold.is_open:
         return Refusal(Reason.HOLD_NOT_OPEN, {"state": hold.state})
     return hold

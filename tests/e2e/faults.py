@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from tests.e2e.processes import GatewayProcess
+from tests.patience import patience_s
 from tests.postgres import PostgresServer
 
 WAIT_S_MAX = 30
@@ -66,7 +67,7 @@ def full_disk(gateway: GatewayProcess, books: Path) -> Iterator[None]:
 def wait_for_waiters(session: "psycopg.Connection[tuple[object, ...]]", count: int = 1) -> None:
     """Until so many sessions of the database wait for somebody's lock."""
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    give_up_at = time.monotonic() + WAIT_S_MAX
+    give_up_at = time.monotonic() + patience_s(WAIT_S_MAX)
     while len(session.execute(query).fetchall()) < count:
         assert time.monotonic() < give_up_at, f"there are no {count} that wait"
         time.sleep(0.002)

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.dev_ca import make_certificates, write_certificates
 from gateway.terminal import system_clock
 from tests.given import GivenNetwork, create_network
+from tests.patience import patience_s
 
 COMMAND = str(Path(sys.executable).with_name("tallystick"))
 END_S_MAX = 60
@@ -51,7 +52,7 @@ class GatewayProcess:
         assert self.process.stdin is not None
         self.process.stdin.write(b"\n")
         self.process.stdin.close()
-        give_up_at = time.monotonic() + END_S_MAX
+        give_up_at = time.monotonic() + patience_s(END_S_MAX)
         while not ready.exists():
             assert self.process.poll() is None, self.log()[-2_000:]
             assert time.monotonic() < give_up_at, "the gateway does not listen"
@@ -89,7 +90,7 @@ class GatewayProcess:
         """As a power cut would: SIGKILL."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(END_S_MAX)
+        self.process.wait(patience_s(END_S_MAX))
 
     def terminate(self) -> None:
         """Tells it to stop; returns at once."""
@@ -99,7 +100,7 @@ class GatewayProcess:
     def wait(self) -> int:
         """Its exit code."""
         assert self.process is not None
-        return self.process.wait(END_S_MAX)
+        return self.process.wait(patience_s(END_S_MAX))
 
 
 @contextmanager
@@ -134,7 +135,7 @@ def run_process(folder: Path, *words: str | Path, refused: bool = False, seconds
         env={name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")},
         capture_output=True,
         text=True,
-        timeout=seconds_max,
+        timeout=patience_s(seconds_max),
         check=False,
     )
     assert ended.returncode == int(refused), f"{words}: {ended.stdout}{ended.stderr}"

@@ -33,6 +33,7 @@ from tests.edge.conftest import HOUR_MS, two_partners
 from tests.edge.running import Caller, RunningGateway, issue_request, seen
 from tests.edge.terminals import Terminal, outcome, outcomes, signed_receipt
 from tests.given import GivenNetwork
+from tests.patience import patience_s
 from tests.shared import ROOT
 
 SALES = 60
@@ -91,7 +92,7 @@ def test_a_gateway_killed_at_any_step_leaves_nothing_that_a_resend_does_not_mend
     file = tmp_path / "presented"
     file.write_bytes(pickle.dumps(presented(network, events)))
     command = [sys.executable, "-m", "tests.e2e.dying_offline", str(network.folder), step, str(file), str(network.now_ms)]
-    died = subprocess.run(command, cwd=ROOT, check=False, timeout=120)
+    died = subprocess.run(command, cwd=ROOT, check=False, timeout=patience_s(120))
     with reading(network.engine) as connection:
         kept = load_terminal(connection, "acme/till-1")
     with RunningGateway(network) as gateway:

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from tests.e2e.after_a_storm import check_all
 from tests.e2e.processes import GatewayProcess, gateway_process, live_network
 from tests.e2e.storm import Storm
+from tests.patience import patience_s
 from tests.postgres import PostgresServer
 
 FAULTS = 8
@@ -78,12 +79,12 @@ class StormOverTwo(Storm):
 def wait_for_health(gateway: GatewayProcess, *, is_serving: bool) -> None:
     """Until the gateway says so of itself."""
     credentials = grpc.ssl_channel_credentials(gateway.ca_file.read_bytes())
-    give_up_at = time.monotonic() + HEALTH_S_MAX
+    give_up_at = time.monotonic() + patience_s(HEALTH_S_MAX)
     with grpc.secure_channel(gateway.address, credentials) as channel:
         check: grpc.UnaryUnaryMultiCallable[bytes, health_pb2.HealthCheckResponse] = channel.unary_unary(
             _HEALTH, response_deserializer=health_pb2.HealthCheckResponse.FromString
         )
-        while (check(b"", timeout=HEALTH_S_MAX, wait_for_ready=True).status == _SERVING) != is_serving:
+        while (check(b"", timeout=patience_s(HEALTH_S_MAX), wait_for_ready=True).status == _SERVING) != is_serving:
             assert time.monotonic() < give_up_at, f"the health of {gateway.address} does not turn"
             time.sleep(0.05)
 

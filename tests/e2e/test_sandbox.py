@@ -29,6 +29,7 @@ from partners.pos.requests_till import checkout
 from partners.pos.till import Till
 from tests.e2e.processes import COMMAND, END_S_MAX, run_process
 from tests.given import KEY_SUFFIX, application, signed
+from tests.patience import patience_s
 from tests.shared import ROOT
 
 PAGE = ROOT / "docs" / "sandbox.md"
@@ -73,7 +74,7 @@ def name_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
             break
     yield Sandbox(folder, "".join(said))
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=END_S_MAX)
+    process.communicate(timeout=patience_s(END_S_MAX))
     assert process.returncode == 0
     audited = run_process(folder, "--config", folder / "sandbox" / "net" / FILE_NAME, "audit", "--full")
     assert audited.startswith("books proved")
@@ -338,7 +339,7 @@ def test_a_vendor_is_taken_in_with_a_key_of_its_own(sandbox: Sandbox) -> None:
     for words in (("partners", "onboard", "vendor.toml", "ada"), ("operators", "approve", "--all", "bob")):
         run_process(here, *net, *words[:-1], "--operator", words[-1], "--key", home / "operators" / f"{words[-1]}.pem")
     profile = replace(sandbox.profile(), key_id=f"vendor/{KEY_SUFFIX}", key_file=here / "vendor.pem")
-    give_up_at, booked = time.monotonic() + END_S_MAX, list[Booked]()
+    give_up_at, booked = time.monotonic() + patience_s(END_S_MAX), list[Booked]()
     with Till.open(profile, policy=RetryPolicy()) as till:
         while not booked:
             assert time.monotonic() < give_up_at, "the gateway does not notice the key"
@@ -354,7 +355,7 @@ def test_a_vendors_till_is_judged_by_what_the_sandbox_saw(sandbox: Sandbox) -> N
     """While it sells, and while the sandbox runs."""
     net = ("--config", sandbox.folder / "sandbox" / "net" / FILE_NAME)
     run_process(sandbox.folder, *net, "partners", "conformance", "start", "quire")
-    give_up_at, passed, sales = time.monotonic() + END_S_MAX, set[str](), 0
+    give_up_at, passed, sales = time.monotonic() + patience_s(END_S_MAX), set[str](), 0
     with sandbox.till("quire", RetryPolicy()) as till:
         while passed != {"signed issue", "repeat"}:
             assert time.monotonic() < give_up_at, passed

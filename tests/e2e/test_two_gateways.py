@@ -74,7 +74,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServe
     network.now_ms = system_clock()
     assert "books proved" in done(run_command(network, "audit", "--full")).out
     network.engine.dispose()
-    postgres_server.drop_database(url)
+    postgres_server.give_back(url)
 
 
 async def enrolled(till: AsyncTill, cards: Sequence[str], points: int = 0) -> None:

@@ -25,6 +25,7 @@ from gateway.domain.signing import PrivateKey, RequestHeader, request_string
 from partners.pos.requests import ENROL, GET_BALANCE, GET_PARTNER, ISSUE, REDEEM, Method
 from tallystick.v1 import member_pb2, partner_pb2, points_pb2, types_pb2
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork
+from tests.patience import patience_s
 
 CALL_S_MAX = 20
 Pairs = tuple[tuple[str, str | bytes], ...]
@@ -89,11 +90,11 @@ class RunningGateway:
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Runs a coroutine in the gateway's event loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(CALL_S_MAX)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(patience_s(CALL_S_MAX))
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_S_MAX)
+        self._thread.join(patience_s(CALL_S_MAX))
         self._loop.close()
 
 

@@ -16,6 +16,7 @@ from gateway.storage.tables import heads
 from tests.e2e.processes import gateway_process, live_network
 from tests.edge.running import Caller, RunningGateway, receipt_of, refusal
 from tests.given import GivenNetwork
+from tests.patience import patience_s
 
 WAIT_S_MAX = 20
 NAPS_FOR_A_LOCK = 20
@@ -43,7 +44,7 @@ def naps(process_id: int) -> int:
 
 def is_gone(process_id: int) -> bool:
     """Whether the process ends in time, by itself."""
-    give_up_at = time.monotonic() + WAIT_S_MAX
+    give_up_at = time.monotonic() + patience_s(WAIT_S_MAX)
     while time.monotonic() < give_up_at:
         if not Path(f"/proc/{process_id}").exists():
             return True
@@ -86,7 +87,7 @@ def test_a_batch_whose_process_is_killed_is_answered_to_come_again_and_the_same_
             while naps(process_id) < before + NAPS_FOR_A_LOCK:
                 time.sleep(0.005)
             os.kill(process_id, signal.SIGKILL)
-        seen = call.result(WAIT_S_MAX)
+        seen = call.result(patience_s(WAIT_S_MAX))
 
     assert (seen.code, seen.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
     assert seen.retry_ms

@@ -19,6 +19,7 @@ from gateway.storage.engine import writing
 from tests.edge.conftest import two_partners
 from tests.edge.running import CALL_S_MAX, Caller, RunningGateway, receipt_of, refusal
 from tests.given import START_MS, GivenNetwork
+from tests.patience import patience_s
 from tests.postgres import PostgresServer
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -51,7 +52,7 @@ def put(folder: Path, certificates: Certificates) -> None:
 
 def wait_until(is_so: Callable[[], bool]) -> None:
     """What the writer's thread does on its own takes a moment."""
-    give_up_at = time.monotonic() + CALL_S_MAX
+    give_up_at = time.monotonic() + patience_s(CALL_S_MAX)
     while not is_so():
         assert time.monotonic() < give_up_at
         time.sleep(0.01)
@@ -118,7 +119,9 @@ def test_the_end_of_the_certificate_is_known() -> None:
 
 def health(gateway: RunningGateway) -> int:
     """What the health says."""
-    return int(health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest(), timeout=CALL_S_MAX).status)
+    return int(
+        health_pb2_grpc.HealthStub(gateway.channel).Check(health_pb2.HealthCheckRequest(), timeout=patience_s(CALL_S_MAX)).status
+    )
 
 
 @pytest.mark.postgres

@@ -20,6 +20,7 @@ from partners.pos.requests import GET_NETWORK
 from tallystick.v1 import network_pb2
 from tests.edge.running import bare_call
 from tests.given import GivenNetwork
+from tests.patience import patience_s
 
 READY_S_MAX = 60
 
@@ -38,7 +39,7 @@ def serve(network: GivenNetwork, *options: str) -> "subprocess.Popen[str]":
 
 def read_when_there(path: Path, process: "subprocess.Popen[str]") -> str:
     """The content of a file that a process will write whole."""
-    give_up_at = time.monotonic() + READY_S_MAX
+    give_up_at = time.monotonic() + patience_s(READY_S_MAX)
     while time.monotonic() < give_up_at:
         if path.exists():
             return path.read_text("utf-8")
@@ -54,9 +55,9 @@ def test_it_says_where_it_listens_and_drains_when_told_to_stop(network: GivenNet
     with serve(network, "--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as process:
         address = read_when_there(ready, process).strip()
         with grpc.insecure_channel(address) as channel:
-            answer = bare_call(channel, GET_NETWORK.path)(b"", timeout=10)
+            answer = bare_call(channel, GET_NETWORK.path)(b"", timeout=patience_s(10))
         process.send_signal(number)
-        out, err = process.communicate(timeout=READY_S_MAX)
+        out, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert network_pb2.GetNetworkResponse.FromString(answer).audience == "coalition.example:test"
     assert out == f"serving sqlite:///{network.folder.resolve() / 'books.db'} on {address} without TLS\n"
@@ -78,7 +79,7 @@ def test_it_says_where_it_listens_and_drains_when_told_to_stop(network: GivenNet
 def test_what_it_cannot_serve_it_refuses_with_a_sentence(network: GivenNetwork, options: list[str], sentence: str) -> None:
     """Exit code 1, no traceback."""
     with serve(network, *options) as process:
-        out, err = process.communicate(timeout=READY_S_MAX)
+        out, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert (process.returncode, out) == (1, "")
     assert sentence in err
@@ -90,7 +91,7 @@ def test_a_database_without_tables_is_refused_with_a_sentence(network: GivenNetw
     for file in network.folder.glob("books.db*"):
         file.unlink()
     with serve(network, "--plaintext", "--listen", "127.0.0.1:0") as process:
-        _, err = process.communicate(timeout=READY_S_MAX)
+        _, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert process.returncode == 1
     assert "run 'tallystick network create'" in err
@@ -102,7 +103,7 @@ def test_one_gateway_serves_a_sqlite_file_and_commands_work_beside_it(network: G
     with serve(network, "--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as first:
         read_when_there(ready, first)
         with serve(network, "--plaintext", "--listen", "127.0.0.1:0") as second:
-            _, err = second.communicate(timeout=READY_S_MAX)
+            _, err = second.communicate(timeout=patience_s(READY_S_MAX))
         shown = subprocess.run(
             [sys.executable, "-m", "gateway", "--config", str(network.folder / "tallystick.toml"), "network", "show"],
             capture_output=True,
@@ -114,7 +115,7 @@ def test_one_gateway_serves_a_sqlite_file_and_commands_work_beside_it(network: G
     with serve(network, "--plaintext", "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as third:
         assert read_when_there(ready, third)
         third.send_signal(signal.SIGTERM)
-        third.communicate(timeout=READY_S_MAX)
+        third.communicate(timeout=patience_s(READY_S_MAX))
 
     assert second.returncode == 1
     assert f"another gateway (process {first.pid}) serves {network.folder.resolve() / 'books.db'}" in err
@@ -130,7 +131,7 @@ def test_a_tls_key_that_everybody_can_read_is_warned_of(network: GivenNetwork, t
     with serve(network, "--listen", "127.0.0.1:0", "--ready-file", str(ready)) as process:
         read_when_there(ready, process)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=READY_S_MAX)
+        _, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     warning = f"warning: everybody on this machine can read {key.resolve()}: chmod 600\n"
     assert err.count(warning) == int(mode == 0o644)
@@ -142,7 +143,7 @@ def test_books_that_end_in_the_future_are_not_served(network: GivenNetwork) -> N
     with writing(network.engine) as connection:
         connection.execute(update(heads).values(last_commit_ms=system_clock() + 10 * 60_000))
     with serve(network, "--plaintext", "--listen", "127.0.0.1:0") as process:
-        _, err = process.communicate(timeout=READY_S_MAX)
+        _, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert process.returncode == 1
     assert "mend the clock" in err

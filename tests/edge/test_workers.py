@@ -28,6 +28,7 @@ from tests.edge.running import Caller, RunningGateway, bare_call
 from tests.edge.test_receipt_key import proved, rotate
 from tests.edge.test_serve import READY_S_MAX, read_when_there, serve
 from tests.given import GivenNetwork, create_network
+from tests.patience import patience_s
 
 CALL_S_MAX = 20
 
@@ -66,7 +67,7 @@ class Crew:
     def published(self) -> network_pb2.GetNetworkResponse:
         """What some worker tells of the network now."""
         with self.channel() as channel:
-            answer = bare_call(channel, GET_NETWORK.path)(b"", timeout=CALL_S_MAX, wait_for_ready=True)
+            answer = bare_call(channel, GET_NETWORK.path)(b"", timeout=patience_s(CALL_S_MAX), wait_for_ready=True)
         return network_pb2.GetNetworkResponse.FromString(answer)
 
     def listeners(self) -> int:
@@ -78,7 +79,7 @@ class Crew:
 
     def wait_for_workers(self, count: int, *, without: int = 0) -> None:
         """Until so many listen, and none of them is `without`."""
-        give_up_at = time.monotonic() + READY_S_MAX
+        give_up_at = time.monotonic() + patience_s(READY_S_MAX)
         # In this order: whoever is gone listens no more.
         while without in self.pids() or self.listeners() != count:
             assert time.monotonic() < give_up_at, (self.listeners(), self.pids())
@@ -87,7 +88,7 @@ class Crew:
     def end(self, number: int = signal.SIGTERM) -> tuple[str, str, int]:
         """Standard output, the log, and the exit code."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=READY_S_MAX)
+        out, err = self.process.communicate(timeout=patience_s(READY_S_MAX))
         return out, err, self.process.returncode
 
 
@@ -191,7 +192,7 @@ def test_a_new_receipt_key_is_known_to_all_workers_before_one_signs_with_it(post
     with crew(network) as running, ExitStack() as channels:
         tills = [Till(running, channels.enter_context(running.channel())) for _ in range(6)]
         member_id = tills[0].enrol("WORKERS-1")
-        give_up_at = time.monotonic() + READY_S_MAX
+        give_up_at = time.monotonic() + patience_s(READY_S_MAX)
         for number in count():
             if number == 12:
                 network.now_ms = system_clock()
@@ -214,12 +215,12 @@ def test_a_new_receipt_key_is_known_to_all_workers_before_one_signs_with_it(post
 def test_told_to_stop_before_it_listens_it_ends_cleanly(postgres_network: GivenNetwork) -> None:
     """No worker is left behind."""
     with serve(postgres_network, "--plaintext", "--listen", "127.0.0.1:0", "--workers", "2") as process:
-        give_up_at = time.monotonic() + READY_S_MAX
+        give_up_at = time.monotonic() + patience_s(READY_S_MAX)
         while not (workers := Crew(postgres_network, process, "").pids()):
             assert time.monotonic() < give_up_at
             time.sleep(0.005)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=READY_S_MAX)
+        out, _ = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert (process.returncode, out) == (0, "")
     assert not [pid for pid in workers if is_alive(pid)]
@@ -246,8 +247,8 @@ def test_no_worker_outlives_a_supervisor_that_was_killed(postgres_network: Given
     with crew(postgres_network) as running:
         workers = running.pids()
         running.process.kill()
-        running.process.communicate(timeout=READY_S_MAX)
-        give_up_at = time.monotonic() + READY_S_MAX
+        running.process.communicate(timeout=patience_s(READY_S_MAX))
+        give_up_at = time.monotonic() + patience_s(READY_S_MAX)
         while any(is_alive(pid) for pid in workers):
             assert time.monotonic() < give_up_at
             time.sleep(0.02)
@@ -260,7 +261,7 @@ def test_a_second_crew_on_the_port_is_refused(postgres_network: GivenNetwork) ->
     """Else they would share its calls at random."""
     with crew(postgres_network) as running:
         with serve(postgres_network, "--plaintext", "--listen", running.address, "--workers", "2") as second:
-            _, err = second.communicate(timeout=READY_S_MAX)
+            _, err = second.communicate(timeout=patience_s(READY_S_MAX))
         assert running.end()[2] == 0
 
     assert second.returncode == 1
@@ -271,7 +272,7 @@ def test_a_second_crew_on_the_port_is_refused(postgres_network: GivenNetwork) ->
 def test_what_a_worker_refuses_is_said_once(postgres_network: GivenNetwork) -> None:
     """The first worker tries; the others are not even started."""
     with serve(postgres_network, "--workers", "2", "--listen", "127.0.0.1:0") as process:
-        _, err = process.communicate(timeout=READY_S_MAX)
+        _, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert process.returncode == 1
     assert err.count("server.pem: No such file or directory") == 1
@@ -281,7 +282,7 @@ def test_what_a_worker_refuses_is_said_once(postgres_network: GivenNetwork) -> N
 def test_sqlite_refuses_several_workers_and_says_why(network: GivenNetwork) -> None:
     """Exit code 1, before anything is started."""
     with serve(network, "--workers", "2", "--plaintext", "--listen", "127.0.0.1:0") as process:
-        _, err = process.communicate(timeout=READY_S_MAX)
+        _, err = process.communicate(timeout=patience_s(READY_S_MAX))
 
     assert process.returncode == 1
     assert "a SQLite file, which takes one writer at a time" in err

@@ -101,14 +101,14 @@ class Books:
         """The command that enrols a member."""
         return Enrol(partner_id=partner, key_id=f"{partner}/till-1/1", idempotency_key=f"enrol-{name}", card_hash=name)
 
-    def issue(self, member: str, amount: str, *, partner: str = "alpha", unit: str = "EUR", **asked: Any) -> Issue:
+    def issue(self, member: str | MemberRef, amount: str, *, partner: str = "alpha", unit: str = "EUR", **asked: Any) -> Issue:
         """The command to issue on an amount in major units."""
         eligible = AmountAsked(unit, parse_amount(amount, unit))
-        return Issue(**self._caller(partner), member=card(member), eligible=eligible, **asked)
+        return Issue(**self._caller(partner), member=_ref(member), eligible=eligible, **asked)
 
-    def redeem(self, member: str, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> Redeem:
+    def redeem(self, member: str | MemberRef, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> Redeem:
         """The command to redeem points."""
-        return Redeem(**self._caller(partner), member=card(member), points=points, **asked)
+        return Redeem(**self._caller(partner), member=_ref(member), points=points, **asked)
 
     def reverse(self, original: Command, *, amount: str | None = None, points: int | None = None, **asked: Any) -> Reverse:
         """The command to reverse what another one booked, by the same partner."""
@@ -116,57 +116,63 @@ class Books:
         caller = self._caller(original.partner_id)
         return Reverse(**caller, original_entry_id=original.entry_id, eligible=part, points=points, **asked)
 
-    def transfer(self, source: str, target: str, points: int, *, partner: str = "alpha") -> Transfer:
+    def transfer(self, source: str | MemberRef, target: str | MemberRef, points: int, *, partner: str = "alpha") -> Transfer:
         """The command to move points."""
-        return Transfer(**self._caller(partner), source=card(source), target=card(target), points=points)
+        return Transfer(**self._caller(partner), source=_ref(source), target=_ref(target), points=points)
 
-    def place(self, member: str, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> PlaceHold:
+    def place(self, member: str | MemberRef, points: int | None = None, *, partner: str = "bravo", **asked: Any) -> PlaceHold:
         """The command to set points aside."""
-        return PlaceHold(**self._caller(partner), member=card(member), points=points, **asked)
+        return PlaceHold(**self._caller(partner), member=_ref(member), points=points, **asked)
 
     def void(self, hold: Command) -> VoidHold:
         """The command to let a hold go, by the same partner."""
         return VoidHold(**self._caller(hold.partner_id), hold_id=hold.entry_id)
 
-    def checkout(self, member: str, total: str, *, partner: str = "alpha", hold: Command | None = None, **asked: Any) -> Checkout:
+    def checkout(
+        self, member: str | MemberRef, total: str, *, partner: str = "alpha", hold: Command | None = None, **asked: Any
+    ) -> Checkout:
         """The command to book a basket in euros."""
         hold_id = hold.entry_id if hold is not None else None
-        return Checkout(**self._caller(partner), member=card(member), total=euros(total), hold_id=hold_id, **asked)
+        return Checkout(**self._caller(partner), member=_ref(member), total=euros(total), hold_id=hold_id, **asked)
 
     def refund(self, checkout: Command, *, amount: str | None = None, partner: str = "", **asked: Any) -> Refund:
         """The command to take goods of a checkout back, by the same partner unless another one tries."""
         part = None if amount is None else euros(amount)
         return Refund(**self._caller(partner or checkout.partner_id), checkout_id=checkout.entry_id, amount=part, **asked)
 
-    def claim(self, member: str, total: str, receipt_number: str, *, partner: str = "alpha", **asked: Any) -> ClaimReceipt:
+    def claim(
+        self, member: str | MemberRef, total: str, receipt_number: str, *, partner: str = "alpha", **asked: Any
+    ) -> ClaimReceipt:
         """The command to get the points of a paper receipt."""
         caller = self._caller(partner)
-        return ClaimReceipt(**caller, member=card(member), total=euros(total), receipt_number=receipt_number, **asked)
+        return ClaimReceipt(**caller, member=_ref(member), total=euros(total), receipt_number=receipt_number, **asked)
 
-    def donate(self, member: str, points: int, *, charity: str = "hope", partner: str = "alpha") -> Donate:
+    def donate(self, member: str | MemberRef, points: int, *, charity: str = "hope", partner: str = "alpha") -> Donate:
         """The command to give points to a charity."""
-        return Donate(**self._caller(partner), member=card(member), charity_id=charity, points=points)
+        return Donate(**self._caller(partner), member=_ref(member), charity_id=charity, points=points)
 
-    def confirm(self, member: str, language: str | None = None) -> Confirm:
+    def confirm(self, member: str | MemberRef, language: str | None = None) -> Confirm:
         """The command to confirm a member."""
-        return Confirm(**self._caller("alpha"), member=card(member), language=language)
+        return Confirm(**self._caller("alpha"), member=_ref(member), language=language)
 
-    def add(self, member: str, kind: IdentifierKind, name: str, *, valid_until_ms: int = 0, tail: str = "") -> AddIdentifier:
+    def add(
+        self, member: str | MemberRef, kind: IdentifierKind, name: str, *, valid_until_ms: int = 0, tail: str = ""
+    ) -> AddIdentifier:
         """The command to add an identifier; `name` stands for its hash."""
         identifier = Identifier(kind, name, tail, valid_until_ms)
-        return AddIdentifier(**self._caller("alpha"), member=card(member), identifier=identifier)
+        return AddIdentifier(**self._caller("alpha"), member=_ref(member), identifier=identifier)
 
-    def remove(self, member: str, name: str) -> RemoveIdentifier:
+    def remove(self, member: str | MemberRef, name: str) -> RemoveIdentifier:
         """The command to remove an identifier."""
-        return RemoveIdentifier(**self._caller("alpha"), member=card(member), identifier_hash=name)
+        return RemoveIdentifier(**self._caller("alpha"), member=_ref(member), identifier_hash=name)
 
-    def pause(self, member: str) -> Pause:
+    def pause(self, member: str | MemberRef) -> Pause:
         """The command to pause a member."""
-        return Pause(**self._caller("alpha"), member=card(member))
+        return Pause(**self._caller("alpha"), member=_ref(member))
 
-    def resume(self, member: str) -> Resume:
+    def resume(self, member: str | MemberRef) -> Resume:
         """The command to end a pause."""
-        return Resume(**self._caller("alpha"), member=card(member))
+        return Resume(**self._caller("alpha"), member=_ref(member))
 
     def merge(self, source: str | MemberRef, target: str | MemberRef) -> Merge:
         """The command to make one member of two, named by cards or otherwise."""

@@ -20,6 +20,7 @@ from gateway.ledger.keeper import Keeper
 from gateway.ledger.writer import Writer
 from gateway.storage.errors import StoreError
 from tests.ledger.books import Books
+from tests.patience import patience_s
 
 LANES = 4
 WAIT_S_MAX = 20  # a writer that forgets a caller fails the test instead of holding it up
@@ -36,7 +37,7 @@ class Gate:
     def pass_through(self) -> None:
         """Waits until it is open; raises the failure."""
         self.entered.set()
-        assert self.opened.wait(WAIT_S_MAX)
+        assert self.opened.wait(patience_s(WAIT_S_MAX))
         failure, self.failure = self.failure, None
         if failure is not None:
             raise failure
@@ -77,7 +78,7 @@ class Lanes:
 
     async def submit(self, *commands: Command, deadline: float | None = None) -> Sequence[Result]:
         """One result a command; fails if there is none for long."""
-        async with asyncio.timeout(WAIT_S_MAX):
+        async with asyncio.timeout(patience_s(WAIT_S_MAX)):
             return await self.writer.submit(commands, deadline=deadline)
 
     def gate(self, lane: int) -> Gate:
@@ -89,7 +90,7 @@ class Lanes:
         gate.opened.clear()
         gate.entered.clear()
         task = asyncio.create_task(self.submit(*commands, deadline=deadline))
-        assert await asyncio.to_thread(gate.entered.wait, WAIT_S_MAX)
+        assert await asyncio.to_thread(gate.entered.wait, patience_s(WAIT_S_MAX))
         return task
 
 
@@ -117,7 +118,7 @@ async def writing_in_lanes(
     finally:
         for gate in gates:
             gate.opened.set()
-        async with asyncio.timeout(WAIT_S_MAX):
+        async with asyncio.timeout(patience_s(WAIT_S_MAX)):
             await writer.stop()
 
 

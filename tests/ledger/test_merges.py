@@ -263,6 +263,32 @@ def test_a_paused_member_and_one_with_holds_go_nowhere(merging: Books) -> None:
     assert audited(merging) == ()
 
 
+def test_a_hold_that_ended_before_the_merge_is_the_new_members_and_over(merging: Books) -> None:
+    """A till that asks for it once more hears that it is over, not that there is none."""
+    hold = merging.place("ann", 20)
+    basket = merging.checkout("ann", "100.00", partner="bravo", hold=hold)
+    merging.run(merging.issue("ann", "100.00"), hold, basket, merging.merge("ann", "ben"))
+
+    again = merging.checkout("ben", "100.00", partner="bravo", hold=hold)
+
+    assert merging.refused(again) is Reason.HOLD_NOT_OPEN
+    assert merging.refused(merging.checkout("ben", "100.00", partner="alpha", hold=hold)) is Reason.HOLD_NOT_FOUND
+
+
+def test_holds_of_the_new_member_that_are_over_end_before_goods_of_before_come_back(merging: Books) -> None:
+    """Cash is kept back for what the member lacks, not for what a till had set aside and left."""
+    merging.network.network_terms("2026-06-04", TermsChange(debt_policy=DebtPolicy.WITHHOLD_CASH))
+    bought = merging.issue("ann", "100.00")
+    merging.run(bought, merging.merge("ann", "ben"), merging.place("ben", 50, ttl_s=60))
+    merging.now_ms += 60_000
+
+    receipt = merging.book(merging.reverse(bought))
+
+    assert receipt.withheld is None
+    assert (rows_of(merging, "ann"), rows_of(merging, "ben")) == ((0, 0), (0, 0))
+    assert audited(merging) == ()
+
+
 def test_each_side_of_a_merge_stands_in_its_own_lane(merging: Books) -> None:
     """As both sides of a transfer."""
     merging.run(merging.issue("ann", "100.00"), merging.merge("ann", "ben"))

@@ -16,6 +16,7 @@ from partners.pos.profile import Profile
 from partners.pos.till import Till
 from tests.edge.running import RunningGateway
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
+from tests.patience import patience_s
 from tests.pos.coalition import onboarded
 from tests.pos.outages import CARD, sale
 from tests.shared import ROOT
@@ -52,7 +53,7 @@ def live(folder: Path, step: str, nth: int, *what: str) -> int:
         str(nth),
         *what,
     ]
-    return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=patience_s(120)).returncode
 
 
 @pytest.mark.parametrize(("step", "nth"), [(SIGNED, 1), (SIGNED, 7), (QUEUED, 1), (QUEUED, 7)])

@@ -18,7 +18,7 @@ from gateway.storage.directory import load_terms
 from tests.given import GivenNetwork, at
 from tests.ledger.books import Books
 
-MEMBERS = ("ann", "ben", "cleo")
+MEMBERS = ("ann", "ben", "cleo", "dora")
 DEBT_POLICIES = (DebtPolicy.DEBT, DebtPolicy.WITHHOLD_CASH)
 
 

@@ -43,4 +43,4 @@ def test_tills_do_what_the_model_says_on_four_lanes(
     OnServer.templates = templates
     run_state_machine_as_test(OnServer, settings=settings(max_examples=4, stateful_step_count=40, phases=_PHASES))
     for url in urls:
-        postgres_server.drop_database(url)
+        postgres_server.give_back(url)

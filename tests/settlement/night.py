@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from gateway.domain.window import Window
 from settlement.nightly import Night, run_night
 from tests.given import at
+from tests.patience import patience_s
 
 MIDNIGHT = "2026-06-30T23:59:59+02:00"
 MIDNIGHT_MS = at("2026-06-30", "23:59:59")
@@ -49,7 +50,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 def finish(folder: Path, *words: str) -> tuple[int, str, str]:
     """Exit code, output and errors of `tallystick …`."""
     process = start(folder, *words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=patience_s(120))
     return process.returncode, out, err
 
 

@@ -15,6 +15,7 @@ from gateway.storage.engine import reading
 from gateway.storage.tables import entries, lots
 from settlement.nightly import expire_overdue
 from tests.given import at, month
+from tests.patience import patience_s
 from tests.settlement.given import Shop, card_hash, issue, network_engine
 from tests.settlement.night import finish, start
 
@@ -89,7 +90,7 @@ def test_a_killed_command_is_completed_by_the_next_one(folder: Path) -> None:
     while not expired(engine)[0]:
         assert process.poll() is None, "it ended before anybody could kill it"
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=120)
+    process.communicate(timeout=patience_s(120))
 
     code, said, errors = finish(folder, "settlement", "expire", "--at", OVERDUE_AT)
 

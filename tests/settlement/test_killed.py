@@ -10,6 +10,7 @@ from gateway.storage.windows import load_windows
 from settlement.cli_nightly import ANOTHER_AT_WORK, AWAITS_CONFIRMATION
 from settlement.nightly import STEPS
 from tests.given import GivenNetwork
+from tests.patience import patience_s
 from tests.settlement.given import network_engine
 from tests.settlement.night import MIDNIGHT, MIDNIGHT_MS, files_of, finish, kill_after, run, start
 
@@ -55,7 +56,7 @@ def test_two_runs_at_once_are_refused(copy_month: Callable[[str], Path], undistu
     assert any(line == "paused after close\n" for line in first.stderr)
 
     code, _, errors = finish(folder, "settlement", "nightly", "--at", MIDNIGHT)
-    first.communicate("\n", timeout=120)
+    first.communicate("\n", timeout=patience_s(120))
 
     assert (code, first.returncode) == (ANOTHER_AT_WORK, 0)
     assert "another settlement run is at work" in errors
