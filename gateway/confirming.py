@@ -12,6 +12,7 @@ from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, DecisionKind, DecisionState
 from gateway.domain.documents import Document, read_document
 from gateway.domain.errors import BooksBroken, DecisionRefused
+from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window, WindowState
 from gateway.governance import Hand, Ruling, Rulings, approve, propose
 from gateway.storage.bank import load_accounts
@@ -48,10 +49,10 @@ def confirm(connection: Connection, window_id: int, *, hand: Hand, now_ms: int) 
 
 
 def without_account(connection: Connection, window_id: int) -> list[str]:
-    """Who is to pay or to be paid for a window, and has named no account, by id."""
+    """Which partners are to pay or to be paid for a window, and have named no account, by id."""
     parties = select(instructions.c.debtor_id, instructions.c.creditor_id).where(instructions.c.window_id == window_id)
     payments = [(debtor_id, creditor_id) for debtor_id, creditor_id in connection.execute(parties)]
-    return parties_without_account(payments, load_accounts(connection))
+    return [party for party in parties_without_account(payments, load_accounts(connection)) if party != OPERATOR]
 
 
 def _confirmed(connection: Connection, window: Window) -> Plain:
