@@ -21,6 +21,7 @@ from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
 from settlement.cli_papers import bank
+from settlement.cli_papers import bank, journal
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -178,6 +179,7 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
 settlement.add_command(liability)
 settlement.add_command(estimates)
 settlement.add_command(bank)
+settlement.add_command(journal)
 
 
 @contextmanager

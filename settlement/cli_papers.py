@@ -7,8 +7,11 @@ import click
 
 from gateway.console import Context, Refused, pass_context
 from gateway.domain.terms import parse_date
+from gateway.domain.window import WindowState
 from gateway.storage.engine import reading
 from settlement.bank_files import write_bank_files
+from settlement.journal import FORMATS
+from settlement.journal_reading import journal_of
 from settlement.store import existing_window
 
 _WINDOW = click.IntRange(1, 2**31 - 1)
@@ -51,3 +54,29 @@ def bank(context: Context, window_id: int, out_dir: Path | None, on: date | None
     click.echo(f"{len(names)} files in {folder}:")
     for name in names:
         click.echo(f"  {name}")
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="For which tool it is written.")
+@click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file; it appears whole.")
+@click.option("--window", "window_id", type=_WINDOW, help="Of one closed window alone [default: of all].")
+@pass_context
+def journal(context: Context, form: str, file: Path, window_id: int | None) -> None:
+    """Write the books as a plain-text journal that hledger or beancount checks: points and money, with balances from the books.
+
+    'hledger check --strict -f FILE' and 'bean-check FILE' refuse it if any amount is false.
+    """
+    if window_id is not None:
+        with reading(context.engine) as connection:
+            if existing_window(connection, window_id).state is WindowState.OPEN:
+                raise Refused(f"window {window_id} is open: a journal is of what is closed")
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        with partial.open("w", encoding="ascii", newline="\n") as out:
+            out.writelines(journal_of(context.engine, FORMATS[form], window_id=window_id))
+        partial.replace(file)
+    except OSError as error:
+        raise Refused(f"cannot write {file}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    click.echo(f"{file}: {file.stat().st_size} bytes for {form}.")
