@@ -63,7 +63,8 @@ def journal_of(engine: Engine, form: Format, *, window_id: int | None = None) ->
         )
     days = _days(every)
     nets: Counter[tuple[str, str]] = Counter()
-    if any(balances.values()):
+    # Before the first window there is nothing: if the books say otherwise, the balances will.
+    if chosen and chosen[0] is not every[0] and any(balances.values()):
         yield form.transaction(_opening(balances, days[first].first - timedelta(days=1)))
     for index, window in enumerate(chosen):
         yield from map(form.transaction, _movements(engine, window, days[window.window_id], network.time_zone))
