@@ -22,6 +22,8 @@ from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
 from settlement.cli_papers import bank
 from settlement.cli_papers import bank, journal
+from settlement.cli_papers import COMMANDS as PAPERS
+from settlement.cli_paying import COMMANDS as PAYING
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -223,5 +225,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, *COMMANDS):
+for command in (nightly, *PAYING, *PAPERS):
     settlement.add_command(command)
