@@ -18,7 +18,7 @@ from gateway.storage.tables import entries, outcomes
 from gateway.storage.tables_settlement import statement_lines
 from settlement.cli import settlement
 from settlement.explaining import events_of, find_event, find_summary
-from tests.given import at
+from tests.given import GivenNetwork, at
 from tests.settlement.given import network_engine
 from tests.settlement.night import run
 
@@ -26,11 +26,9 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def folder(copy_month: Callable[[str], Path], tmp_path: Path) -> Path:
-    """The month, netted."""
-    folder = copy_month("net")
-    run(network_engine(folder), tmp_path / "out")
-    return folder
+def folder(closed_nights: GivenNetwork, tmp_path: Path) -> Path:
+    """Two nights."""
+    return closed_nights.copy(tmp_path / "net").folder
 
 
 @pytest.fixture
@@ -83,9 +81,12 @@ def test_a_line_leads_to_the_redemption_and_what_came_back_of_it(folder: Path) -
     ]
 
 
-def test_every_event_leads_to_the_request_and_the_receipt_that_answered_it(folder: Path) -> None:
-    """Of every partner's statement; an issuer's leads to its own issue, too."""
-    engine = network_engine(folder)
+def test_every_event_leads_to_the_request_and_the_receipt_that_answered_it(
+    copy_month: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Of every partner's statement, on both engines; an issuer's leads to its own issue, too."""
+    engine = network_engine(copy_month("net"))
+    run(engine, tmp_path / "out")
     with reading(engine) as connection:
         for partner_id in load_statement_partners(connection, 1):
             for line in load_statement_lines(connection, 1, partner_id, after=0, limit=100):

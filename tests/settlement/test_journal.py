@@ -15,40 +15,17 @@ from settlement.journal import FORMATS
 from settlement.journal_reading import journal_of
 from tests.given import GivenNetwork, at
 from tests.settlement.checkers import check
-from tests.settlement.given import Shop, issue, network_engine, redeem, reverse
-from tests.settlement.night import run
+from tests.settlement.given import Shop, network_engine, redeem
+from tests.settlement.night import two_nights
 
-NEXT_NIGHT_MS = at("2026-07-01", "23:59:59")
 _ISSUED_600 = and_(postings.c.points == 600, postings.c.kind == PostingKind.ISSUE.value)
 forms = pytest.mark.parametrize("form", list(FORMATS))
 
 
-def two_nights(engine: Engine, out_dir: Path) -> Engine:
-    """The month, closed and netted; then a second window, with entries of the very date of the first cut-off and debt."""
-    run(engine, out_dir)
-    shop = Shop(engine)
-    shop.book(issue("n1", "alpha", "m2", 80_00), now_ms=at("2026-06-30", "23:59:59") + 500)
-    shop.book(redeem("n2", "bravo", "m2", 160), now_ms=at("2026-07-01", "09:00"))
-    shop.book(reverse("n3", "alpha", "n1"), now_ms=at("2026-07-01", "10:00"))
-    run(engine, out_dir, at_ms=NEXT_NIGHT_MS)
-    shop.book(issue("n4", "alpha", "m1", 50_00), now_ms=at("2026-07-02"))
-    return engine
-
-
-@pytest.fixture(scope="module")
-def closed(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
-    """Two nights on SQLite. Only to be copied."""
-    folder = tmp_path_factory.mktemp("nights")
-    network = booked_month.copy(folder / "net")
-    two_nights(network.engine, folder / "out")
-    network.engine.dispose()
-    return network
-
-
 @pytest.fixture
-def engine(closed: GivenNetwork, tmp_path: Path) -> Engine:
-    """A copy of them."""
-    return closed.copy(tmp_path / "net").engine
+def engine(closed_nights: GivenNetwork, tmp_path: Path) -> Engine:
+    """Two nights."""
+    return closed_nights.copy(tmp_path / "net").engine
 
 
 def written(engine: Engine, file: Path, form: str, window_id: int | None = None) -> Path:
