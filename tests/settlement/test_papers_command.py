@@ -17,9 +17,12 @@ from gateway.domain.settlement import Form
 from gateway.governance import approve
 from gateway.settlement_rules import RulesChange
 from gateway.storage.engine import reading, writing
+from gateway.storage.payments import load_payables
 from partners.rulings import RULINGS
 from settlement.cli import settlement
+from settlement.paying import record_paid
 from tests.given import IBANS, GivenNetwork, at, month
+from tests.settlement.checkers import check
 from tests.settlement.given import book_month
 from tests.settlement.night import MIDNIGHT_MS, files_of, run
 
@@ -154,6 +157,25 @@ def test_a_journal_is_written_whole(command: Command, tmp_path: Path, form: str)
     assert [result.exit_code for result in results] == [0, 0]
     assert (tmp_path / "all").read_bytes() == (tmp_path / "one").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["all", "one"]
+
+
+@pytest.mark.parametrize("form", ["hledger", "beancount"])
+def test_money_that_moved_stands_in_the_journal_and_cannot_be_falsified(
+    network: GivenNetwork, command: Command, tmp_path: Path, form: str
+) -> None:
+    """In parts, on the days on which it was recorded."""
+    confirmed(network)
+    with writing(network.engine) as connection:
+        paid = next(one for one in load_payables(connection, 1) if one.debtor_id == "alpha")
+        for reference, amount, later in (("A", 1_16, 0), ("B", 3_00, 86_400_000)):
+            record_paid(connection, paid.instruction_id, bank_ref=reference, amount=amount, now_ms=NOW_MS + later)
+    books, false = tmp_path / "books", tmp_path / "false"
+    command("journal", "--format", form, "--to", str(books))
+    false.write_text(books.read_text("ascii").replace("1.16 EUR", "1.17 EUR"), "ascii")
+
+    assert check(form, books).returncode == 0
+    assert "4.16" in books.read_text("ascii").splitlines()[-1] or "4.16" in books.read_text("ascii").splitlines()[-2]
+    assert check(form, false).returncode != 0
 
 
 def test_an_open_window_has_no_journal(command: Command, tmp_path: Path) -> None:
