@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.cli_lanes import lanes
+from gateway.cli_network_bank import bank
 from gateway.cli_receipt_key import receipt_key, receipt_key_state
 from gateway.cli_settlement_rules import settlement
 from gateway.console import Context, pass_context, print_table
@@ -59,6 +60,7 @@ def network() -> None:
 network.add_command(receipt_key)
 network.add_command(lanes)
 network.add_command(settlement)
+network.add_command(bank)
 
 
 @network.command()

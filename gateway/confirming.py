@@ -4,10 +4,10 @@ Confirmed is what was seen: if any of it is made anew between the two signatures
 """
 
 import hashlib
-import json
 
 from sqlalchemy import Connection, select
 
+from gateway.domain.bank import parties_without_account
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, DecisionKind, DecisionState
 from gateway.domain.documents import Document, read_document
@@ -15,9 +15,9 @@ from gateway.domain.errors import BooksBroken, DecisionRefused
 from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window, WindowState
 from gateway.governance import Hand, Ruling, Rulings, approve, propose
+from gateway.storage.bank import load_accounts
 from gateway.storage.decisions import load_decision, load_decisions
 from gateway.storage.payments import settle
-from gateway.storage.tables_directory import partners
 from gateway.storage.tables_settlement import instructions, net_positions, statements
 from gateway.storage.windows import load_window, move_window
 
@@ -48,12 +48,11 @@ def confirm(connection: Connection, window_id: int, *, hand: Hand, now_ms: int) 
     return propose(connection, _RULINGS, DecisionKind.CONFIRM_WINDOW, document, hand=hand, now_ms=now_ms)
 
 
-def partners_without_iban(connection: Connection, window_id: int) -> list[str]:
-    """Partners that are to pay or to be paid for a window, and have named no account, by id."""
+def without_account(connection: Connection, window_id: int) -> list[str]:
+    """Which partners are to pay or to be paid for a window, and have named no account, by id."""
     parties = select(instructions.c.debtor_id, instructions.c.creditor_id).where(instructions.c.window_id == window_id)
-    wanted = {party for row in connection.execute(parties) for party in row} - {OPERATOR}
-    query = select(partners.c.partner_id, partners.c.application).where(partners.c.partner_id.in_(sorted(wanted)))
-    return sorted(partner_id for partner_id, application in connection.execute(query) if not json.loads(application).get("iban"))
+    payments = [(debtor_id, creditor_id) for debtor_id, creditor_id in connection.execute(parties)]
+    return [party for party in parties_without_account(payments, load_accounts(connection)) if party != OPERATOR]
 
 
 def _confirmed(connection: Connection, window: Window) -> Plain:
@@ -88,7 +87,7 @@ def _stale_because(connection: Connection, document: Document, _decision_id: str
         raise DecisionRefused(
             "NOT_POSSIBLE", f"window {window.window_id} is {window.state}; only one that is NETTED is confirmed"
         )
-    nameless = partners_without_iban(connection, window.window_id)
+    nameless = without_account(connection, window.window_id)
     if nameless:
         raise DecisionRefused("IBAN_MISSING", f"window {window.window_id}: no account is known of {', '.join(nameless)}")
     if confirmed_sha256(connection, window).hex() != document["sha256"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tomli_w
 
+from gateway.domain.bank import Mandate, MandateScheme, check_bic, check_iban, check_mandate_id, mandate_plain
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.documents import key_plain, rate_card_plain
 from gateway.domain.errors import InvalidValue, SignatureError
@@ -18,7 +19,7 @@ from gateway.domain.network import check_time_zone
 from gateway.domain.partner import KeyScope
 from gateway.domain.signing import Algorithm, check_public_key, load_verifier, proof_string
 from gateway.domain.terms import RateCard
-from partners.company import check_currency, check_iban, check_vat_id
+from partners.company import check_currency, check_vat_id
 from partners.fields import Fields, read_toml
 from partners.rate_card_file import rate_card_table, read_rate_card
 
@@ -53,11 +54,16 @@ class Application:
     contact: str
     rate_card: RateCard
     key: NewKey
+    bic: str = ""
+    mandate: Mandate | None = None
     signature: bytes = b""
 
     def plain(self) -> dict[str, Plain]:
-        """As it stands in the operators' document."""
-        return {
+        """As it stands in the operators' document; what it need not have is left out where it has not."""
+        named: dict[str, Plain] = {"bic": self.bic} if self.bic else {}
+        if self.mandate:
+            named["mandate"] = mandate_plain(self.mandate)
+        return named | {
             "form": FORM,
             "audience": self.audience,
             "partner_id": self.partner_id,
@@ -110,6 +116,8 @@ def read_application(content: Mapping[str, Any], *, audience: str | None, is_sig
         address=fields.text("address"),
         vat_id=fields.read("vat_id", check_vat_id, "", default=""),
         iban=fields.read("iban", check_iban, ""),
+        bic=fields.read("bic", check_bic, "", default=""),
+        mandate=read_mandate(fields),
         currency=currency,
         time_zone=fields.read("time_zone", check_time_zone, "UTC"),
         roles=fields.texts("roles", allowed=ROLES),
@@ -151,6 +159,28 @@ def read_key(fields: Fields, partner_id: str | None) -> NewKey:
     return key
 
 
+def read_mandate(fields: Fields) -> Mandate | None:
+    """The mandate in the table [mandate]: id, signed_on, scheme; None where there is no such table."""
+    if not fields.has("mandate"):
+        return None
+    table = fields.table("mandate")
+    mandate = Mandate(
+        mandate_id=table.read("id", check_mandate_id, ""),
+        signed_on=table.day("signed_on"),
+        scheme=table.read("scheme", parse_scheme, MandateScheme.CORE),
+    )
+    table.close()
+    return mandate
+
+
+def parse_scheme(text: str) -> MandateScheme:
+    """Raises InvalidValue on a scheme of direct debits that is not one of the two."""
+    try:
+        return MandateScheme(text)
+    except ValueError:
+        raise InvalidValue(f"scheme {text!r}: must be one of {', '.join(MandateScheme)}") from None
+
+
 def read_proof(fields: Fields) -> bytes:
     """The signature in the table [proof], 64 bytes in hex."""
     proof = fields.table("proof")
@@ -187,6 +217,7 @@ def application_toml(application: Application) -> str:
         "address": application.address,
         **({"vat_id": application.vat_id} if application.vat_id else {}),
         "iban": application.iban,
+        **({"bic": application.bic} if application.bic else {}),
         "currency": application.currency,
         "time_zone": application.time_zone,
         "roles": list(application.roles),
@@ -199,6 +230,7 @@ def application_toml(application: Application) -> str:
             public_key=application.key.public_key,
             scopes=application.key.scopes,
         ),
+        **({"mandate": mandate_plain(application.mandate)} if application.mandate else {}),
         "proof": {"signature": application.signature.hex()},
     }
     return tomli_w.dumps(table)

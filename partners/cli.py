@@ -5,12 +5,15 @@ from pathlib import Path
 
 import click
 
+from gateway.bank_details import known_account
 from gateway.console import Context, pass_context, print_table
+from gateway.domain.bank import masked
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.units import format_amount
 from gateway.storage.directory import load_keys, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.failures import load_signature_failures
+from partners.cli_bank import bank
 from partners.cli_conformance import activate, conformance
 from partners.cli_keys import keys, moment
 from partners.cli_limits import limits
@@ -21,6 +24,7 @@ from partners.liability import liability_words, load_liability
 from partners.options import acting, hand_of, say
 from partners.proposals import change_status
 from partners.rulings_partner import known_standing
+from partners.words import account_words
 
 
 @click.group()
@@ -31,7 +35,7 @@ def partners() -> None:
     """
 
 
-for _group in (onboard, activate, conformance, keys, rates, cap, limits, offers, terminal):
+for _group in (onboard, activate, conformance, keys, rates, cap, limits, offers, bank, terminal):
     partners.add_command(_group)
 
 
@@ -70,9 +74,11 @@ def show(context: Context, partner_id: str) -> None:
         standing = known_standing(connection, partner_id)
         partner = load_terms(connection).partners[partner_id]
         liability = load_liability(connection, partner_id)
+        account = known_account(connection, partner_id).account
     application = json.loads(standing.application)
     limit = partner.net_debit_cap
     facts = [(name.replace("_", " "), _text(application[name])) for name in _SHOWN]
+    facts.append(("account", account_words(masked(account))))
     facts += [
         ("status", f"{partner.status.value} (decision {standing.decision_id})"),
         ("net debit cap", "none" if limit is None else format_amount(limit, partner.settlement_currency)),
@@ -143,7 +149,7 @@ def tail(context: Context, partner_id: str, limit: int) -> None:
         click.echo(f"No signature of {partner_id} has failed.")
 
 
-_SHOWN = ("legal_name", "address", "vat_id", "iban", "contact", "currency", "time_zone", "roles", "units")
+_SHOWN = ("legal_name", "address", "vat_id", "contact", "currency", "time_zone", "roles", "units")
 
 
 def _change(context: Context, partner_id: str, target: PartnerStatus, operator: str, key_file: Path) -> None:

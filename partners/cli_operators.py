@@ -79,13 +79,14 @@ def list_operators(context: Context) -> None:
 @click.option("--all", "with_all", is_flag=True, help="Also those that were applied or went stale.")
 @pass_context
 def proposals(context: Context, *, with_all: bool) -> None:
-    """Show what waits for approval, in words: read before you sign."""
+    """Show what waits for approval, in words and with IBANs in full: read before you sign."""
     with reading(context.engine) as connection:
         found = load_decisions(connection, state=None if with_all else DecisionState.PROPOSED)
     for decision in found:
         approver = f", approved by {decision.approval.operator_id}" if decision.approval else ""
         state = f" {decision.state}" if with_all else ""
-        click.echo(f"{decision.decision_id}{state} by {decision.proposal.operator_id}{approver}: {in_words(decision)}")
+        words = in_words(decision, in_full=True)
+        click.echo(f"{decision.decision_id}{state} by {decision.proposal.operator_id}{approver}: {words}")
     if not found:
         click.echo("Nothing waits for approval.")
 

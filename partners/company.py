@@ -1,4 +1,4 @@
-"""Facts about a company that can be checked without asking anybody: IBAN, VAT id, currency.
+"""Facts about a company that can be checked without asking anybody: VAT id, currency.
 
 Pure. Says that a number is well formed, not that it is this company's.
 """
@@ -7,11 +7,6 @@ import re
 
 from gateway.domain.errors import InvalidValue
 from gateway.domain.units import is_currency
-
-_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
-# Lengths of countries that most partners bank in; ISO 13616. Others are checked by their check digits alone.
-_IBAN_LENGTHS = {"AT": 20, "BE": 16, "CH": 21, "CZ": 24, "DE": 22, "DK": 18, "ES": 24, "FR": 27, "GB": 22, "IE": 22, "IT": 27}
-_IBAN_LENGTHS |= {"LU": 20, "NL": 18, "NO": 15, "PL": 28, "PT": 25, "SE": 24}
 
 # Forms of the European VAT Information Exchange System; other countries by a loose rule.
 _VAT_FORMS = {
@@ -32,16 +27,6 @@ _VAT_FORMS = {
     "SE": r"[0-9]{12}",
 }
 _VAT_ID = re.compile(r"([A-Z]{2})([A-Z0-9+*]{2,13})")
-
-
-def check_iban(text: str) -> str:
-    """The IBAN without spaces; raises InvalidValue unless form and check digits (mod 97, ISO 7064) hold."""
-    iban = text.replace(" ", "")
-    if _IBAN.fullmatch(iban) is None or len(iban) != _IBAN_LENGTHS.get(iban[:2], len(iban)):
-        raise InvalidValue(f"IBAN {text!r}: must be two letters, two digits and the account, as its country writes it")
-    if int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 != 1:
-        raise InvalidValue(f"IBAN {text!r}: its check digits do not fit; was it mistyped?")
-    return iban
 
 
 def check_vat_id(text: str) -> str:

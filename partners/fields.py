@@ -79,6 +79,10 @@ class Fields:
             return self._fail(name, f"knows no {', '.join(unknown)}; choose from {', '.join(sorted(allowed or ()))}", ())
         return tuple(value)
 
+    def has(self, name: str) -> bool:
+        """Whether the table names it at all."""
+        return name in self._table
+
     def table(self, name: str) -> "Fields":
         """A table inside this one; an empty one after an error."""
         self._taken.add(name)

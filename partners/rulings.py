@@ -1,6 +1,7 @@
 """What each kind of decision builds on, and what it changes: one function a kind, all in the approval's transaction."""
 
 from gateway.adjusting import ADJUSTMENT_RULING, WRITE_OFF_RULING
+from gateway.bank_details import BANK_DETAILS_RULING
 from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.confirming import CONFIRM_RULING
 from gateway.domain.decision import DecisionKind
@@ -33,4 +34,5 @@ RULINGS: Rulings = {
     DecisionKind.CONFIRM_WINDOW: CONFIRM_RULING,
     DecisionKind.ADJUSTMENT: ADJUSTMENT_RULING,
     DecisionKind.WRITE_OFF: WRITE_OFF_RULING,
+    DecisionKind.BANK_DETAILS: BANK_DETAILS_RULING,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from gateway.domain.bank import BankAccount, account_in_application, account_of, mask_iban
 from gateway.domain.decision import Decision, DecisionKind
 from gateway.domain.documents import (
     Document,
@@ -21,9 +22,10 @@ from gateway.domain.units import format_amount, format_micros
 from gateway.limit_options import limits_words
 
 
-def in_words(decision: Decision) -> str:
-    """One sentence with every fact that matters."""
-    return _WORDS[decision.kind](read_document(decision.document))
+def in_words(decision: Decision, *, in_full: bool = False) -> str:
+    """One sentence with every fact that matters. IBANs are masked, since what was done is logged; `in_full`: for who signs."""
+    document = read_document(decision.document)
+    return _WORDS[decision.kind](document if in_full else _masked(document))
 
 
 def rate_card_words(card: RateCard) -> str:
@@ -54,6 +56,21 @@ def terms_words(terms: NetworkTerms) -> str:
     )
 
 
+def account_words(account: BankAccount) -> str:
+    """Where a party's money goes."""
+    if not account.iban:
+        return "no IBAN"
+    named = [f"IBAN {account.iban}"]
+    if account.bic:
+        named.append(f"BIC {account.bic}")
+    if account.creditor_id:
+        named.append(f"creditor identifier {account.creditor_id}")
+    if account.mandate:
+        mandate = account.mandate
+        named.append(f"mandate {mandate.mandate_id} of {mandate.signed_on} ({mandate.scheme})")
+    return ", ".join(named)
+
+
 _REHEARSES = {PartnerStatus.REHEARSING: "; it rehearses first, and books nothing here until it is activated"}
 
 
@@ -67,7 +84,7 @@ def _onboard(document: Document) -> str:
     card = rate_card_of(application["rate_card"])
     return (
         f"take in {application['partner_id']} ({application['legal_name']}, {', '.join(application['roles'])}), "
-        f"IBAN {application['iban']}, key {key['key_id']} ({key['public_key'][:16]}…), "
+        f"{account_words(account_in_application(application))}, key {key['key_id']} ({key['public_key'][:16]}…), "
         f"rates from {card.effective_from}: {rate_card_words(card)}{_REHEARSES.get(starts_as(document), '')}"
     )
 
@@ -167,6 +184,18 @@ def _write_off(document: Document) -> str:
     )
 
 
+def _masked(document: Document) -> Document:
+    return {
+        name: value | {"iban": mask_iban(value["iban"])} if isinstance(value, dict) and value.get("iban") else value
+        for name, value in document.items()
+    }
+
+
+def _bank_details(document: Document) -> str:
+    account = account_of(document["account"])
+    return f"pay and collect for {document['party_id']}: {account.holder or 'nobody'}, {account_words(account)}"
+
+
 _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.ADD_OPERATOR: _add_operator,
     DecisionKind.ONBOARD_PARTNER: _onboard,
@@ -189,6 +218,7 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.CONFIRM_WINDOW: _confirm,
     DecisionKind.ADJUSTMENT: _adjustment,
     DecisionKind.WRITE_OFF: _write_off,
+    DecisionKind.BANK_DETAILS: _bank_details,
     DecisionKind.RELEASE_TERMINAL: lambda document: (
         f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
     ),

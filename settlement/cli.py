@@ -19,7 +19,8 @@ from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
-from settlement.cli_paying import COMMANDS
+from settlement.cli_papers import COMMANDS as PAPERS
+from settlement.cli_paying import COMMANDS as PAYING
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -174,10 +175,6 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
     _print_files(folder)
 
 
-settlement.add_command(liability)
-settlement.add_command(estimates)
-
-
 @contextmanager
 def _faults_named() -> Iterator[None]:
     """What a mend and another run can cure: a disk, a folder, a database that does not answer."""
@@ -219,5 +216,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, *COMMANDS):
+for command in (nightly, liability, estimates, *PAYING, *PAPERS):
     settlement.add_command(command)

@@ -12,12 +12,12 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.entry import PostingKind
 from gateway.domain.network import SettlementModel
-from gateway.domain.statement import PublishedStatement, StatementLine
+from gateway.domain.statement import PublishedStatement, StatementLine, event_id, line_id
 from gateway.domain.terms import RateCard
 from gateway.domain.units import format_amount, format_micros
 from gateway.domain.window import Window
 from settlement.netting import NetPosition
-from settlement.obligation import Obligation, Total
+from settlement.obligation import Obligation, Total, line_key
 from settlement.plain import plain
 from settlement.pricing import TARIFFS, Prices, card_of, parties
 from settlement.text import table
@@ -154,7 +154,7 @@ def make_statement(parts: StatementParts) -> PublishedStatement:
             "previous_sha256": parts.previous_sha256.hex() if parts.previous_sha256 else "",
             "rate_cards": [_card_plain(card, parts.model) for card in parts.cards],
             **_terms_plain(parts),
-            "obligations": [plain(line) for line in parts.obligations],
+            "obligations": [_obligation_plain(parts.window.window_id, line) for line in parts.obligations],
             "net": [{"currency": position.currency, "amount": position.amount} for position in parts.positions],
             "movements": [{**plain(total), "kind": total.kind.name.lower()} for total in parts.movements],
             "control": {
@@ -172,6 +172,10 @@ def make_statement(parts: StatementParts) -> PublishedStatement:
         sha256=hashlib.sha256(document).digest(),
         lines=parts.control.lines,
     )
+
+
+def _obligation_plain(window_id: int, line: Obligation) -> dict[str, Plain]:
+    return {"line_id": line_id(window_id, *line_key(line)), **plain(line)}
 
 
 def _card_plain(card: RateCard, model: SettlementModel) -> dict[str, Plain]:
@@ -226,6 +230,7 @@ def statement_text(document: bytes, sha256: bytes) -> str:
             f"{control['lines']} lines, {control['points']} points, {format_micros(control['amount_micros'])} minor units",
         ),
         ("", f"SHA-256 {control['sha256']} of {content['partner_id']}.lines.csv"),
+        ("", f"the first of them is called {event_id(content['window_id'], content['partner_id'], 1)}, and so on"),
     ]
     parts = [f"{name:<11}{value}\n" for name, value in facts]
     parts.append("\nWho owes whom, before netting\n\n" + _obligations_text(content["obligations"]))
@@ -245,11 +250,12 @@ def _obligations_text(lines: Sequence[Mapping[str, Any]]) -> str:
             format_micros(line["amount_micros"]),
             format_amount(line["amount"], line["currency"]),
             line["currency"],
+            line["line_id"],
         )
         for line in lines
     ]
     return (
-        table(("pays", "receives", "for", "card", "points", "exact, minor units", "amount", ""), rows, right={3, 4, 5, 6})
+        table(("pays", "receives", "for", "card", "points", "exact, minor units", "amount", "", "line"), rows, right={3, 4, 5, 6})
         if rows
         else "Nothing.\n"
     )

@@ -34,6 +34,7 @@ class DecisionKind(enum.StrEnum):
     CONFIRM_WINDOW = "confirm-window"
     ADJUSTMENT = "adjustment"
     WRITE_OFF = "write-off"
+    BANK_DETAILS = "bank-details"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -55,6 +56,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.CONFIRM_WINDOW,
         DecisionKind.ADJUSTMENT,
         DecisionKind.WRITE_OFF,
+        DecisionKind.BANK_DETAILS,
     }
 )
 

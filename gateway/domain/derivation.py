@@ -44,6 +44,7 @@ _CHANGES_NO_TERMS = frozenset(
     {
         DecisionKind.CONFORMANCE_RULE,
         DecisionKind.BREAKAGE_ESTIMATE,
+        DecisionKind.BANK_DETAILS,
         DecisionKind.CONFIRM_WINDOW,
         DecisionKind.ADJUSTMENT,
         DecisionKind.WRITE_OFF,

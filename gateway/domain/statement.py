@@ -1,6 +1,10 @@
 """The events behind a statement, as values. Settlement makes them, the store keeps them, the gateway serves them."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
+
+from gateway.domain.canonical import canonical
 
 REDEMPTION = "redemption"
 RESTORATION = "restoration"
@@ -17,6 +21,20 @@ BREAKAGE_UNDONE = "breakage_undone"
 FIXED_FEE = "fee_fixed"
 ENTRY_FEE = "fee_entry"
 """Kinds of lines that the settlement rules make. Those of adjustments are named as AdjustmentKind says."""
+
+_ID_CHARACTERS = 16
+
+
+def line_id(window_id: int, payer_id: str, payee_id: str, kind: str, rate_card_version: int, reference: str) -> str:
+    """What a line of who owes whom is called, on both sides' statements: its window, and a hash of what it is known by there."""
+    named = canonical(["TS1-LINE", window_id, payer_id, payee_id, kind, rate_card_version, reference])
+    return f"{window_id}-{base64.b32encode(hashlib.sha256(named).digest()).decode().lower()[:_ID_CHARACTERS]}"
+
+
+def event_id(window_id: int, partner_id: str, line_number: int) -> str:
+    """What an event behind a partner's statement is called."""
+    return f"{window_id}/{partner_id}/{line_number}"
+
 
 NO_RECEIPT_SHA256 = bytes(32)
 """In place of a receipt's hash in the line of an expiry, which nobody asked for."""

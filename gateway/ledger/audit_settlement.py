@@ -15,6 +15,7 @@ from gateway.domain.canonical import canonical
 from gateway.domain.entry import PostingKind
 from gateway.domain.ids import OPERATOR
 from gateway.domain.network import SettlementModel
+from gateway.domain.statement import line_id
 from gateway.domain.terms import RateCard
 from gateway.domain.window import PUBLISHED
 from gateway.ledger.audit_facts import Facts
@@ -139,7 +140,7 @@ class _Night:
             "previous_sha256": previous.hex() if previous else "",
             "rate_cards": [self._card(card) for card in cards],
             **self._network_terms(),
-            "obligations": [_obligation(key, owed[key]) for key in sorted(owed) if partner_id in key[:2]],
+            "obligations": [_obligation(self.window.window_id, key, owed[key]) for key in sorted(owed) if partner_id in key[:2]],
             "net": [{"currency": key[0], "amount": nets[key]} for key in sorted(nets) if key[1] == partner_id],
             "movements": [_movement(key, points) for key, points in sorted(own.items())],
             "control": dict(control),
@@ -169,9 +170,10 @@ class _Night:
         return {"network_terms": said}
 
 
-def _obligation(key: LineKey, value: tuple[str, int, int, int]) -> dict[str, object]:
+def _obligation(window_id: int, key: LineKey, value: tuple[str, int, int, int]) -> dict[str, object]:
     (payer_id, payee_id, kind, version, reference), (currency, points, amount_micros, amount) = key, value
     return {
+        "line_id": line_id(window_id, payer_id, payee_id, kind, version, reference),
         "payer_id": payer_id,
         "payee_id": payee_id,
         "kind": kind,

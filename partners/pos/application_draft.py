@@ -8,6 +8,7 @@ legal_name = "Acme Groceries B.V."
 address = "Market Street 1, 1234 AB Utrecht, NL"
 vat_id = "NL123456782B12"                # leave the line out if there is none
 iban = "NL91ABNA0417164300"
+# bic = "ABNANL2A"                       # within SEPA the IBAN is enough
 currency = "EUR"                         # in which you settle
 time_zone = "Europe/Amsterdam"           # by which your business dates run
 roles = ["issuer", "redeemer"]

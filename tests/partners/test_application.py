@@ -5,14 +5,12 @@ from dataclasses import replace
 import pytest
 import tomli_w
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.domain.errors import InvalidValue
 from gateway.domain.signing import Algorithm, PrivateKey
 from gateway.key_file import new_key
 from partners.application import Application, application_toml, parse_application
-from partners.company import check_currency, check_iban, check_vat_id
+from partners.company import check_currency, check_vat_id
 from tests.given import AUDIENCE, application, application_table, signed
 
 RATES = {"EUR": "1/2", "acme:STAR": "5/2"}
@@ -174,26 +172,6 @@ def test_no_signature_is_no_proof(key: PrivateKey) -> None:
     unsigned = replace(application("acme", RATES, key), signature=b"")
 
     assert isinstance(parse_application(application_toml(unsigned), audience=AUDIENCE), tuple)
-
-
-@pytest.mark.parametrize(
-    "iban", ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432", "NL91ABNA0417164300", "MT84MALT011000012345MTLCAST001S"]
-)
-def test_a_true_iban_is_taken_without_its_spaces(iban: str) -> None:
-    """Examples of ISO 13616."""
-    assert check_iban(iban) == iban.replace(" ", "")
-
-
-@given(st.integers(0, 21), st.sampled_from("0123456789"))
-def test_one_mistyped_digit_of_an_iban_is_noticed(position: int, digit: str) -> None:
-    """The check digits catch every single wrong digit."""
-    right = "DE89370400440532013000"
-    wrong = right[:position] + digit + right[position + 1 :]
-    if wrong == right:
-        return
-
-    with pytest.raises(InvalidValue):
-        check_iban(wrong)
 
 
 @pytest.mark.parametrize("vat_id", ["DE123456789", "NL123456782B12", "ATU12345678", "NO123456789MVA", ""])

@@ -101,7 +101,7 @@ def test_showing_a_partner_tells_what_it_applied_with(shell: Shell) -> None:
     bring_to(shell, PartnerStatus.ACTIVE)
     ran = shell.run("partners", "show", "acme")
 
-    assert all(part in ran.out for part in ("Acme GmbH", "DE89370400440532013000", "ACTIVE", "no open points"))
+    assert all(part in ran.out for part in ("Acme GmbH", "DE89…3000", "ACTIVE", "no open points"))
 
 
 def test_listing_partners_counts_their_usable_keys(shell: Shell) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.given import GivenNetwork, month
 from tests.settlement.given import book_month
+from tests.settlement.night import two_nights
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,13 @@ def booked_month(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
 def copy_month(booked_month: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Callable[[str], Path]:
     """Makes a copy of the network in a folder of this name."""
     return lambda name: booked_month.copy(tmp_path / name, url=new_network_url()).folder
+
+
+@pytest.fixture(scope="session")
+def closed_nights(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
+    """Two nights on SQLite, as `two_nights` says. Only to be copied."""
+    folder = tmp_path_factory.mktemp("nights")
+    network = booked_month.copy(folder / "net")
+    two_nights(network.engine, folder / "out")
+    network.engine.dispose()
+    return network

@@ -12,9 +12,11 @@ from gateway.domain.window import Window
 from settlement.nightly import Night, run_night
 from tests.given import at
 from tests.patience import patience_s
+from tests.settlement.given import Shop, issue, redeem, reverse
 
 MIDNIGHT = "2026-06-30T23:59:59+02:00"
 MIDNIGHT_MS = at("2026-06-30", "23:59:59")
+NEXT_MIDNIGHT_MS = at("2026-07-01", "23:59:59")
 
 
 def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Night:
@@ -32,6 +34,18 @@ def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Ni
 def run(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Window | None:
     """One run."""
     return run_night(make_night(engine, out_dir, at_ms=at_ms))
+
+
+def two_nights(engine: Engine, out_dir: Path) -> Engine:
+    """The month, netted; then a second window, with an entry of the date of the first cut-off, and debt; the third is open."""
+    run(engine, out_dir)
+    shop = Shop(engine)
+    shop.book(issue("n1", "alpha", "m2", 80_00), now_ms=MIDNIGHT_MS + 500)
+    shop.book(redeem("n2", "bravo", "m2", 160), now_ms=at("2026-07-01", "09:00"))
+    shop.book(reverse("n3", "alpha", "n1"), now_ms=at("2026-07-01", "10:00"))
+    run(engine, out_dir, at_ms=NEXT_MIDNIGHT_MS)
+    shop.book(issue("n4", "alpha", "m1", 50_00), now_ms=at("2026-07-02"))
+    return engine
 
 
 def start(folder: Path, *words: str) -> "subprocess.Popen[str]":

@@ -192,7 +192,7 @@ def test_nothing_is_left_to_do() -> None:
 
 
 INSTALLS = (
-    *("requirements.lock", "pyproject.toml", "Makefile", ".ci/run", "buf.yaml"),
+    *("requirements.lock", ".ci/beancount.txt", "pyproject.toml", "Makefile", ".ci/run", "buf.yaml"),
     *("examples/java/pom.xml", "examples/node/package.json", "examples/node/package-lock.json", "examples/node/.npmrc"),
     "examples/csharp/till.csproj",
 )

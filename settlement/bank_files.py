@@ -1,0 +1,71 @@
+"""The files of a payment run that go to the bank and to who must pay by itself: a folder that appears whole or not at all."""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from gateway.domain.bank import Accounts, BankAccount
+from gateway.domain.canonical import Plain
+from gateway.domain.errors import InvalidValue
+from gateway.domain.ids import OPERATOR
+from gateway.domain.window import Window, WindowState
+from gateway.storage.bank import load_accounts
+from gateway.storage.directory import load_network
+from gateway.storage.rules import load_rules
+from settlement.banking import SEPA_CURRENCY, Plan, payment_date, plan_payments
+from settlement.pain import Order, credit_transfers, direct_debits
+from settlement.payment_request import payment_request
+from settlement.store import load_instructions
+from settlement.whole import write_whole
+
+_NOT_KNOWN = BankAccount(holder="", iban="")  # of who neither pays nor collects in this run
+_PAYABLE = (WindowState.CONFIRMED, WindowState.SETTLED)
+
+
+def payments_folder(out_dir: Path, window_id: int) -> Path:
+    """Where the files of a payment run go; it is named by its last window."""
+    return out_dir / f"payments-{window_id:04}"
+
+
+def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, on: date | None) -> Path | None:
+    """Writes all of them for the payment run of a confirmed window, and answers their folder; None if nobody is to pay.
+
+    `on`: when money is to move; None: when it is due by the window's rules. The same again gives the same bytes. Raises
+    InvalidValue, naming whoever has no account; OSError; then a folder that stood before is as it was.
+    """
+    if window.state not in _PAYABLE:
+        raise InvalidValue(f"window {window.window_id} is {window.state}: a bank is asked only for what two operators confirmed")
+    instructions = load_instructions(connection, window.window_id)
+    if not instructions:
+        return None
+    accounts = load_accounts(connection)
+    plan = plan_payments(instructions, accounts)
+    audience = load_network(connection).audience
+    rules = load_rules(connection)[window.rules_version]
+    order = Order(
+        audience=audience,
+        window_id=window.window_id,
+        closed_at_ms=window.closed_at_ms,
+        on=on or payment_date(cut_off_date=window.cut_off_date, due_days=rules.due_days),
+        account=accounts.get(OPERATOR, _NOT_KNOWN),
+    )
+    head: dict[str, Plain] = {
+        "format": "tallystick-payments-1",
+        "audience": audience,
+        "window_id": window.window_id,
+        "on": order.on.isoformat(),
+    }
+    folder = payments_folder(out_dir, window.window_id)
+    return write_whole(folder, bank_files(order, plan, accounts), manifest=f"{OPERATOR}.payments.json", head=head)
+
+
+def bank_files(order: Order, plan: Plan, accounts: Accounts) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Each file by name. What the operator sends to its bank begins with its id, what a partner is asked with the partner's."""
+    for currency, transfers in sorted(plan.transfers.items()):
+        yield f"{OPERATOR}.pain.001.{currency}.xml", [credit_transfers(order, currency, transfers)]
+    if plan.debits:
+        yield f"{OPERATOR}.pain.008.{SEPA_CURRENCY}.xml", [direct_debits(order, plan.debits)]
+    for debtor_id, requests in sorted(plan.requests.items()):
+        yield f"{debtor_id}.payment-request.html", [payment_request(order, debtor_id, accounts[debtor_id], requests)]
