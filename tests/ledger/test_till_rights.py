@@ -1,14 +1,17 @@
 """What nobody may get out of a till: other people's points, money that was never paid, more than a cap allows."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from gateway.domain.command import BasketLine, Command
 from gateway.domain.entry import EntryKind
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
 from gateway.ledger.audit import audit
+from gateway.storage.tables import entries
 from gateway.storage.tables_till import parked_refunds
 from tests.given import GivenNetwork, at
 from tests.ledger.books import Books, card, refusal_of
@@ -173,7 +176,7 @@ def test_another_members_hold_is_not_found_whether_it_is_open_or_not(books: Book
 
 @pytest.mark.parametrize("is_batch", [False, True])
 def test_refunds_that_waited_are_completed_in_the_order_in_which_they_came(books: Books, *, is_batch: bool) -> None:
-    """In one batch or in many: the last of six finds nothing left."""
+    """In one batch or in many: the last of six finds nothing left, and is over as well."""
     sale = books.checkout("ann", "10.00")
     waiting = [books.refund(sale, amount="2.00", member=card("ann")) for _ in range(6)]
     if is_batch:
@@ -182,9 +185,12 @@ def test_refunds_that_waited_are_completed_in_the_order_in_which_they_came(books
         for command in waiting:
             books.book(command)
     books.book(sale)
-    still_open = {row.entry_id for row in books.rows(parked_refunds.select()) if row.is_open}
+    its_entries = select(entries.c.facts).where(entries.c.original_entry_id == sale.entry_id).order_by(entries.c.sequence)
+    completed = [json.loads(row.facts) for row in books.rows(its_entries)]
 
-    assert still_open == {waiting[-1].entry_id}
+    assert [one["parked"] for one in completed] == [one.entry_id for one in waiting]
+    assert [one["returned"] for one in completed] == [200] * 5 + [0]
+    assert [row.is_open for row in books.rows(parked_refunds.select())] == [0] * 6
 
 
 def test_the_night_ends_a_hold_that_is_over_so_that_no_point_outlives_its_lot(books: Books) -> None:
