@@ -3,14 +3,11 @@
 Deterministic: the same statement gives the same signature, however often and whenever it is made.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from gateway.domain.canonical import canonical
 from gateway.domain.errors import InvalidValue
 from gateway.domain.network import ReceiptKey, key_in_force
 from gateway.domain.signing import PrivateKey, statement_string
@@ -19,14 +16,7 @@ from gateway.domain.window import Window
 from gateway.key_file import load_key, receipt_key_file
 from gateway.storage.directory import load_network, load_receipt_keys
 from gateway.storage.engine import reading
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A signature (Ed25519, 64 bytes) and the receipt key that made it."""
-
-    key_id: str
-    signature: bytes
+from settlement.seal import Seal
 
 
 class Sealer:
@@ -67,18 +57,3 @@ def open_sealer(engine: Engine, keys_dir: Path) -> Sealer:
     with reading(engine) as connection:
         audience, keys = load_network(connection).audience, load_receipt_keys(connection)
     return Sealer(audience=audience, keys=keys, load=lambda key_id: load_key(receipt_key_file(keys_dir, key_id)))
-
-
-def seal_document(*, audience: str, statement: PublishedStatement, seal: Seal) -> bytes:
-    """The signature as a file beside the statement: canonical JSON that says what is signed, and by which key."""
-    return canonical(
-        {
-            "format": "tallystick-statement-signature-1",
-            "audience": audience,
-            "partner_id": statement.partner_id,
-            "window_id": statement.window_id,
-            "sha256": hashlib.sha256(statement.statement).hexdigest(),
-            "key_id": seal.key_id,
-            "signature": seal.signature.hex(),
-        }
-    )

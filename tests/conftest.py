@@ -11,6 +11,7 @@ from hypothesis import settings
 from tests.examples.toolchains import describe as describe_examples
 from tests.given import GivenNetwork, month
 from tests.postgres import ENGINES, MISSING, PostgresServer, describe, find_programs
+from tests.settlement.browser import describe as describe_browser
 from tests.shared import SHARED
 
 # No deadline: a test that waits on a clock fails on a busy machine. The blob in a failure's message replays it.
@@ -29,6 +30,7 @@ def pytest_report_header() -> list[str]:
         f"../shared: {shared}",
         describe(),
         describe_examples(),
+        describe_browser(),
     ]
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from settlement.papers.words import party
+
 Pair = tuple[str, str]
 """Who pays, and who receives."""
 
@@ -29,7 +31,7 @@ class Folded:
 
     def title(self, party_id: str) -> str:
         """What to call a party that is shown."""
-        return party_id if party_id != REST else f"{self.others} others"
+        return party(party_id) if party_id != REST else f"{self.others} others"
 
     def pairs(self, amounts: Mapping[Pair, int]) -> dict[Pair, int]:
         """Amounts by pairs of parties that are shown, in their order."""

@@ -13,7 +13,7 @@ from settlement.papers.folding import REST, fold
 from settlement.papers.rendering import page
 from settlement.papers.words import MODELS, MOVEMENTS, Names, count, exact, money, party, price, reason_to
 from settlement.report import Sheet
-from settlement.sealing import Seal
+from settlement.seal import Seal
 
 _NAMED = 8
 EVENTS_SHOWN = 20
@@ -43,6 +43,7 @@ def statement_html(published: PublishedStatement, *, seal: Seal, names: Names, f
         moneys=[_money(content, currency) for currency in currencies],
         why=MODELS.get(content["model"], ""),
         prices=_prices_sheet(content),
+        terms=_terms_note(content),
         movements=_movements_sheet(content),
         events=_events_sheet(partner_id, first_lines),
         events_note=_events_note(partner_id, shown=len(first_lines), lines=control["lines"]),
@@ -76,6 +77,7 @@ def _headline(net: int, currency: str) -> str:
 def _why_sheet(partner_id: str, lines: Sequence[Mapping[str, Any]], currency: str) -> Sheet:
     rows = []
     sums = [0, 0]
+    told = Counter(_reason(partner_id, line) for line in lines)
     for line in sorted(lines, key=lambda one: _place(partner_id, one)):
         payer, payee = line["payer_id"], line["payee_id"]
         own_side = None if payer == payee else int(payer == partner_id)
@@ -83,7 +85,7 @@ def _why_sheet(partner_id: str, lines: Sequence[Mapping[str, Any]], currency: st
             sums[own_side] += line["amount"]
         rows.append(
             (
-                reason_to(partner_id, kind=line["kind"], payer_id=payer, payee_id=payee),
+                said if told[said := _reason(partner_id, line)] == 1 else f"{said}, rate card {line['rate_card_version']}",
                 f"{line['points']:,}" if line["points"] else "",
                 exact(line["amount_micros"], currency),
                 *(money(line["amount"], currency) if side == own_side else "" for side in (0, 1)),
@@ -93,6 +95,12 @@ def _why_sheet(partner_id: str, lines: Sequence[Mapping[str, Any]], currency: st
         rows.append(("all", "", "", money(sums[0], currency), money(sums[1], currency)))
     columns = ("why", "points", "exactly", "you receive", "you pay")
     return Sheet(f"Lines of this statement, in {currency}", columns, rows, frozenset({1, 2, 3, 4}))
+
+
+def _reason(partner_id: str, line: Mapping[str, Any]) -> str:
+    """What a line is for; of an adjustment also its reference, under which two operators wrote the reason down."""
+    said = reason_to(partner_id, kind=line["kind"], payer_id=line["payer_id"], payee_id=line["payee_id"])
+    return f"{said} ({line['reference']})" if line["reference"] else said
 
 
 def _place(partner_id: str, line: Mapping[str, Any]) -> tuple[bool, bool, int, str, str]:
@@ -117,7 +125,7 @@ def _with_whom(partner_id: str, owed: Sequence[Mapping[str, Any]], currency: str
         )
         for other in folded.shown
     }
-    named = {other: party(folded.title(other)) for other in folded.shown}
+    named = {other: folded.title(other) for other in folded.shown}
     shown = [*((named[other], *both) for other, both in sums.items()), ("all", sum(receives.values()), sum(pays.values()))]
     rows = [(name, *(money(amount, currency) for amount in (into, out, into - out))) for name, into, out in shown]
     picture = bars(
@@ -156,6 +164,21 @@ def _prices_sheet(content: Mapping[str, Any]) -> Sheet:
     ]
     columns = ("rate card of", "version", *(names[name] for name in used))
     return Sheet("For each point", columns, rows, frozenset(range(1, len(columns))))
+
+
+def _terms_note(content: Mapping[str, Any]) -> str:
+    """What the network's own terms say of prices, where the model asks for them; else nothing."""
+    terms = content.get("network_terms")
+    if terms is None:
+        return ""
+    currency = terms["currency"]
+    if content["model"] == "at_par":
+        par_value = price(terms["par_value_micros"], currency)
+        return f"By the network's terms, version {terms['version']}, a point is worth {par_value} {currency}."
+    return (
+        f"By the network's terms, version {terms['version']}, an expired point gives its issuer {terms['breakage_rebate_share']} "
+        f"of {price(terms['redemption_element_micros'], currency)} {currency}."
+    )
 
 
 def _movements_sheet(content: Mapping[str, Any]) -> Sheet:

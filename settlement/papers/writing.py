@@ -14,7 +14,8 @@ from settlement.papers.reading import load_names, report_facts
 from settlement.papers.report_page import report_html
 from settlement.papers.statement_page import EVENTS_SHOWN, statement_html
 from settlement.papers.words import Names
-from settlement.sealing import Sealer, seal_document
+from settlement.seal import seal_document
+from settlement.sealing import Sealer
 
 REPORT = f"{OPERATOR}.report.html"
 
