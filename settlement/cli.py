@@ -17,15 +17,17 @@ from gateway.storage.errors import translate
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
+from settlement.cli_bank import COMMANDS as BANK
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
-from settlement.cli_papers import COMMANDS as PAPERS
+from settlement.cli_papers import report, statements
 from settlement.cli_paying import COMMANDS as PAYING
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
 from settlement.nightly import STEPS, Night, expire_overdue, run_night, window_obligations
 from settlement.report import Sheet, sheets, window_title, windows_sheet
+from settlement.sealing import open_sealer
 from settlement.statement import statement_text
 
 _WINDOW = click.IntRange(1, 2**31 - 1)
@@ -76,6 +78,7 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after
     night = Night(
         engine=context.engine,
         out_dir=out_dir,
+        sealer=open_sealer(context.engine, context.config.keys_dir),
         at_ms=at_ms,
         clock=context.clock,
         progress=lambda text: click.echo(text, err=True),
@@ -170,8 +173,11 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
         audience = load_network(connection).audience
     if window.state not in PUBLISHED:
         raise Refused(f"window {window_id} is {window.state}: 'tallystick settlement run' publishes it")
+    sealer = open_sealer(context.engine, context.config.keys_dir)
     with only_run(context.engine), _faults_named():
-        folder = write_window(context.engine, out_dir or context.config.statements_dir, audience=audience, window=window)
+        folder = write_window(
+            context.engine, out_dir or context.config.statements_dir, audience=audience, window=window, sealer=sealer
+        )
     _print_files(folder)
 
 
@@ -216,5 +222,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, liability, estimates, *PAYING, *PAPERS):
+for command in (nightly, liability, estimates, report, statements, *PAYING, *BANK):
     settlement.add_command(command)

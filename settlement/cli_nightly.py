@@ -23,6 +23,7 @@ from settlement.files import window_folder
 from settlement.guard import NightAtWork, only_run
 from settlement.netting import net_positions
 from settlement.nightly import LAST_STEP, STEPS, Night, make_due_runs, run_night, window_obligations
+from settlement.sealing import open_sealer
 
 AWAITS_CONFIRMATION = 10
 ANOTHER_AT_WORK = 11
@@ -71,6 +72,7 @@ def nightly(
     night = Night(
         engine=context.engine,
         out_dir=out_dir or context.config.statements_dir,
+        sealer=open_sealer(context.engine, context.config.keys_dir),
         at_ms=at_ms,
         clock=context.clock,
         progress=lambda text: click.echo(text, err=True),

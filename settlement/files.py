@@ -12,7 +12,9 @@ from gateway.domain.window import Window
 from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
 from settlement.instruction import instructions_document, instructions_text
+from settlement.papers.writing import Papers, open_papers
 from settlement.report import report_text, sheets
+from settlement.sealing import Sealer
 from settlement.statement import LINES_HEADER, line_text, statement_text
 from settlement.store import load_carries, load_instructions, load_obligations, load_positions
 from settlement.whole import write_whole
@@ -44,32 +46,41 @@ def write_payments(engine: Engine, out_dir: Path, *, audience: str, window: Wind
     return write_whole(target, contents, manifest=_MANIFEST, head=head)
 
 
-def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window) -> Path:
+def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window, sealer: Sealer) -> Path:
     """Writes all files of a published window, and answers their folder; the same again gives the same bytes.
 
     Files of a partner begin with its id, those of the operator with "operator.", which is no partner's id. The manifest
     names all others with their SHA-256 and is written last. Raises OSError; then a folder that stood before is as it was.
     """
     head: dict[str, Plain] = {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id}
+    papers = open_papers(engine, audience=audience, window=window, sealer=sealer)
     target = window_folder(out_dir, window.window_id)
-    return write_whole(target, _contents(engine, audience, window), manifest=_MANIFEST, head=head)
+    return write_whole(target, _contents(papers), manifest=_MANIFEST, head=head)
+
+
+def write_statements(engine: Engine, out_dir: Path, *, audience: str, window: Window, sealer: Sealer) -> Path:
+    """Writes what partners are sent of a published window, and answers its folder; otherwise as `write_window`."""
+    head: dict[str, Plain] = {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id}
+    papers = open_papers(engine, audience=audience, window=window, sealer=sealer)
+    target = out_dir / f"statements-{window.window_id:04}"
+    return write_whole(target, _partners_contents(papers), manifest=_MANIFEST, head=head)
 
 
 _MANIFEST = f"{OPERATOR}.manifest.json"
 
 
-def _contents(engine: Engine, audience: str, window: Window) -> Iterator[tuple[str, Iterable[bytes]]]:
-    with reading(engine) as connection:
-        partners = load_statement_partners(connection, window.window_id)
+def _contents(papers: Papers) -> Iterator[tuple[str, Iterable[bytes]]]:
+    audience, window = papers.audience, papers.window
+    with reading(papers.engine) as connection:
         report = sheets(
             obligations=load_obligations(connection, window.window_id),
             positions=load_positions(connection, window.window_id),
             instructions=load_instructions(connection, window.window_id),
         )
         paying = list(_instruction_files(connection, audience, window))
-    for partner_id in partners:
-        yield from _partner_contents(engine, window, partner_id)
+    yield from _partners_contents(papers)
     yield from paying
+    yield from papers.of_operator()
     yield f"{OPERATOR}.report.txt", [report_text(audience, window, report).encode()]
 
 
@@ -82,13 +93,22 @@ def _instruction_files(connection: Connection, audience: str, window: Window) ->
     yield f"{OPERATOR}.instructions.txt", [instructions_text(audience=audience, window=window, instructions=made).encode()]
 
 
-def _partner_contents(engine: Engine, window: Window, partner_id: str) -> Iterator[tuple[str, Iterable[bytes]]]:
-    with reading(engine) as connection:
-        statement = load_statement(connection, window.window_id, partner_id)
+def _partners_contents(papers: Papers) -> Iterator[tuple[str, Iterable[bytes]]]:
+    with reading(papers.engine) as connection:
+        partners = load_statement_partners(connection, papers.window.window_id)
+    for partner_id in partners:
+        yield from _partner_contents(papers, partner_id)
+
+
+def _partner_contents(papers: Papers, partner_id: str) -> Iterator[tuple[str, Iterable[bytes]]]:
+    window_id = papers.window.window_id
+    with reading(papers.engine) as connection:
+        statement = load_statement(connection, window_id, partner_id)
     assert statement is not None, "the window is published"
     yield f"{partner_id}.json", [statement.statement]
     yield f"{partner_id}.txt", [statement_text(statement.statement, statement.sha256).encode()]
-    yield f"{partner_id}.lines.csv", _lines(engine, window.window_id, partner_id)
+    yield f"{partner_id}.lines.csv", _lines(papers.engine, window_id, partner_id)
+    yield from papers.of_partner(statement)
 
 
 def _lines(engine: Engine, window_id: int, partner_id: str) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ from settlement.files import payments_folder, write_payments, write_window
 from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
 from settlement.payment_run import due_terms
+from settlement.sealing import Sealer
 from settlement.window import is_another_night, is_same_cut_off
 
 _LOTS_PER_READ = 2_000  # a reader holds up nobody; how many are written at once, time decides
@@ -36,13 +37,14 @@ _OBLIGATIONS_PER_WRITE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """What a run works on. `at_ms` is the instant of the cut-off.
+    """What a run works on. `sealer` signs statements, `at_ms` is the instant of the cut-off.
 
     `clock` only dates the log of steps; `after_step` is called when a step is committed.
     """
 
     engine: Engine
     out_dir: Path
+    sealer: Sealer
     at_ms: int
     clock: Callable[[], int]
     progress: Callable[[str], None]
@@ -70,6 +72,7 @@ def run_night(night: Night) -> Window | None:
         unfinished = store.unfinished_windows(connection, last_step=LAST_STEP)
         network = load_network(connection)
     network_date = date_at(night.at_ms, network.time_zone).isoformat()
+    night.sealer.require(night.at_ms)  # asked before anything is cut off that cannot be signed
     completed = None
     for window_id, was_closed_by_night in unfinished:
         why = "was interrupted" if was_closed_by_night else "was cut off when the lanes changed"
@@ -227,7 +230,7 @@ def _publish(night: Night, window_id: int, step: str) -> None:
         window = store.existing_window(connection, window_id)
         move_window(connection, window, WindowState.NETTED, at_ms=night.clock(), made_by="night")
         audience = load_network(connection).audience
-    write_window(night.engine, night.out_dir, audience=audience, window=window)
+    write_window(night.engine, night.out_dir, audience=audience, window=window, sealer=night.sealer)
     _mark(night, window_id, step)
 
 

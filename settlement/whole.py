@@ -32,6 +32,17 @@ def write_whole(
     return target
 
 
+def write_file(target: Path, content: bytes) -> None:
+    """Writes one file, whole or not at all, in place of one that stood there. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+
+
 def _write(path: Path, parts: Iterable[bytes]) -> str:
     """Answers the SHA-256 in hex."""
     digest = hashlib.sha256()

@@ -11,6 +11,7 @@ from hypothesis import settings
 from tests.examples.toolchains import describe as describe_examples
 from tests.given import GivenNetwork, month
 from tests.postgres import ENGINES, MISSING, PostgresServer, describe, find_programs
+from tests.settlement.browser import describe as describe_browser
 from tests.settlement.checkers import describe as describe_checkers
 from tests.shared import SHARED
 
@@ -31,6 +32,7 @@ def pytest_report_header() -> list[str]:
         describe(),
         describe_examples(),
         describe_checkers(),
+        describe_browser(),
     ]
 
 

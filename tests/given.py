@@ -91,6 +91,7 @@ class GivenNetwork:
         copied = replace(self, folder=folder, keys=dict(self.keys), url=url)
         if url is not None:
             _move_books(folder, copied.engine, url)
+            _FOLDERS[copied.engine.url.database] = folder
         return copied
 
     def clock(self) -> int:
@@ -303,6 +304,17 @@ def network_plan(
         database_url=database_url,
         lanes=lanes,
     )
+
+
+def keys_dir(engine: Engine) -> Path:
+    """Where the private receipt keys of a given network lie, whose books these are."""
+    database = engine.url.database
+    folder = Path(database or "").parent if engine.dialect.name == "sqlite" else _FOLDERS[database]
+    return folder / "keys"
+
+
+# Of networks whose books are in a PostgreSQL database, by its name.
+_FOLDERS: dict[str | None, Path] = {}
 
 
 def _file_in(folder: Path) -> str:

@@ -3,6 +3,7 @@
 import enum
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -46,6 +47,11 @@ class ReceiptKey:
     def is_valid_at(self, at_ms: int) -> bool:
         """Whether a receipt that was booked then may carry its signature."""
         return self.valid_from_ms <= at_ms and (self.valid_until_ms is None or at_ms <= self.valid_until_ms)
+
+
+def key_in_force(keys: Sequence[ReceiptKey], at_ms: int) -> ReceiptKey:
+    """The newest key of that time; before the first one there is none older. `keys`: all of them, oldest first."""
+    return next((key for key in reversed(keys) if key.valid_from_ms <= at_ms), keys[0])
 
 
 def check_audience(text: str) -> str:

@@ -76,6 +76,11 @@ def receipt_string(*, audience: str, key_id: str, receipt: bytes) -> bytes:
     return signed_string("TS1-RECEIPT", audience, key_id, hashlib.sha256(receipt).hexdigest())
 
 
+def statement_string(*, audience: str, key_id: str, statement: bytes) -> bytes:
+    """What the network signs of a partner's statement."""
+    return signed_string("TS1-STATEMENT", audience, key_id, hashlib.sha256(statement).hexdigest())
+
+
 def event_string(*, audience: str, key_id: str, counter: int, occurred_at_ms: int, previous_hash: bytes, command: bytes) -> bytes:
     """The eight lines of an event that a till signs when it happens. `previous_hash`: of the event before, else zeros."""
     digest = hashlib.sha256(command).hexdigest()

@@ -27,7 +27,8 @@ from gateway.storage.engine import writing
 from partners.onboarding import onboard
 from partners.proposals import add_operator, change_status, propose_cap, retire_key, revoke_key
 from settlement.nightly import Night, run_night
-from tests.given import GivenNetwork, application, at, month
+from settlement.sealing import open_sealer
+from tests.given import GivenNetwork, application, at, keys_dir, month
 from tests.ledger.books import Books, card, refusal_of
 
 LAST_NOON = at("2026-07-04")
@@ -63,6 +64,7 @@ class BusyBooks(Books):
             Night(
                 engine=self.network.engine,
                 out_dir=self.network.folder / "statements",
+                sealer=open_sealer(self.network.engine, keys_dir(self.network.engine)),
                 at_ms=at(day, "23:59:59"),
                 clock=lambda: at(day, "23:59:59"),
                 progress=lambda _text: None,

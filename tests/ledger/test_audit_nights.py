@@ -15,8 +15,9 @@ from gateway.storage.engine import reading, writing
 from settlement.instruction import Instruction, instruct
 from settlement.netting import Payment, through_operator
 from settlement.nightly import Night, run_night
+from settlement.sealing import open_sealer
 from settlement.store import load_positions, save_instructions
-from tests.given import AUDIENCE, GivenNetwork, at
+from tests.given import AUDIENCE, GivenNetwork, at, keys_dir
 from tests.ledger.books import Books
 from tests.ledger.busy import BusyBooks
 
@@ -48,6 +49,7 @@ def _night(engine: Engine, folder: Path, *, killed_after: str = "") -> None:
     night = Night(
         engine=engine,
         out_dir=folder,
+        sealer=open_sealer(engine, keys_dir(engine)),
         at_ms=NIGHT_MS,
         clock=lambda: NIGHT_MS,
         progress=lambda _text: None,

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from gateway.domain.window import Window
 from settlement.nightly import Night, run_night
-from tests.given import at
+from settlement.sealing import open_sealer
+from tests.given import at, keys_dir
 from tests.patience import patience_s
 from tests.settlement.given import Shop, issue, redeem, reverse
 
@@ -24,6 +25,7 @@ def make_night(engine: Engine, out_dir: Path, *, at_ms: int = MIDNIGHT_MS) -> Ni
     return Night(
         engine=engine,
         out_dir=out_dir,
+        sealer=open_sealer(engine, keys_dir(engine)),
         at_ms=at_ms,
         clock=lambda: at_ms,
         progress=lambda _text: None,

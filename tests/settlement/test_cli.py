@@ -42,7 +42,7 @@ def test_a_run_prints_who_owes_whom_before_and_after_and_names_its_files(command
         "After netting",
         "2.75",
         "-4.16",
-        "16 files in",
+        "25 files in",
         "alpha.json",
         "operator.report.txt",
     ):
