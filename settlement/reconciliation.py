@@ -6,7 +6,7 @@ on a disk, so that a million of them need no memory. In which order lines come c
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Protocol
 
@@ -129,6 +129,8 @@ class Matcher:
                 if not line.is_used:
                     yield self._alone(line)
             return
+        if len(alike) == 1 and alike[0].is_used:
+            return
         used = {line.worth for line in alike if line.is_used}
         ours = [line for line in alike if line.is_ours and not line.is_used]
         theirs = [line for line in alike if not line.is_ours]
@@ -169,9 +171,10 @@ def _of_key(group: Iterator[Line]) -> Iterator[Item | Line]:
             spare.append(line)
         else:
             yield _one(MatchClass.DUPLICATE, line, _TWICE)
-    pairs, ours, spare = _paired(ours, spare)
-    for pair in pairs:
-        yield from _matched(_pair(*pair, by=""))
+    if ours and spare:
+        pairs, ours, spare = _paired(ours, spare)
+        for pair in pairs:
+            yield from _matched(_pair(*pair, by=""))
     yield from ours
     yield from (_one(MatchClass.DUPLICATE, line, _TWICE) for line in spare) if had else spare
 
@@ -183,7 +186,13 @@ def _matched(item: Item) -> Iterator[Item | Line]:
     yield item
     assert item.ours is not None, "a pair has both"
     if item.ours.receipt_number:
-        yield replace(item.ours, is_used=True)
+        yield _used(item.ours)
+
+
+def _used(line: Line) -> Line:
+    # Not dataclasses.replace: this runs for nearly every line.
+    key, number = line.idempotency_key, line.receipt_number
+    return Line(key, line.kind, line.points, line.business_date, number, 0, line.entry_id, line.window_id, is_used=True)
 
 
 def _paired(ours: Sequence[Line], theirs: Sequence[Line]) -> tuple[list[tuple[Line, Line]], list[Line], list[Line]]:
@@ -248,18 +257,8 @@ def _text(group: tuple[str, str], line: Line) -> str:
 
 
 def _line(text: str) -> Line:
-    _, kind, _, points, business_date, key, receipt_number, number, entry_id, window_id, is_used = text.split(_SEPARATOR)
-    return Line(
-        idempotency_key=key,
-        kind=kind,
-        points=int(points),
-        business_date=business_date,
-        receipt_number=receipt_number,
-        number=int(number),
-        entry_id=entry_id,
-        window_id=int(window_id),
-        is_used=bool(is_used),
-    )
+    _, kind, _, points, on, key, receipt, number, entry_id, window_id, is_used = text.split(_SEPARATOR)
+    return Line(key, kind, int(points), on, receipt, int(number), entry_id, int(window_id), is_used=bool(is_used))
 
 
 class Counts:
