@@ -1,25 +1,23 @@
 """`tallystick settlement`: the night, and what came out of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context, Refused, pass_context, print_table
 from gateway.domain.window import PUBLISHED, Window, WindowState
 from gateway.ledger.clock_check import check_clock
 from gateway.storage.directory import load_network
 from gateway.storage.engine import reading
-from gateway.storage.errors import translate
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
+from settlement.cli_reconcile import reconcile, reconciliations
+from settlement.faults import faults_named
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -80,7 +78,7 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after
         progress=lambda text: click.echo(text, err=True),
         after_step=pausing_after(pause_after),
     )
-    with only_run(context.engine), _faults_named():
+    with only_run(context.engine), faults_named():
         with reading(context.engine) as connection:
             check_clock(connection, context.clock())
         window = run_night(night)
@@ -105,7 +103,7 @@ def expire(context: Context, at_text: str | None) -> None:
     redeem an overdue lot before it has run either.
     """
     at_ms = instant(context, at_text)
-    with _faults_named():
+    with faults_named():
         points = expire_overdue(context.engine, at_ms=at_ms, progress=lambda line: click.echo(line, err=True))
     click.echo(f"{points} points expired.")
 
@@ -169,24 +167,13 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
         audience = load_network(connection).audience
     if window.state not in PUBLISHED:
         raise Refused(f"window {window_id} is {window.state}: 'tallystick settlement run' publishes it")
-    with only_run(context.engine), _faults_named():
+    with only_run(context.engine), faults_named():
         folder = write_window(context.engine, out_dir or context.config.statements_dir, audience=audience, window=window)
     _print_files(folder)
 
 
 settlement.add_command(liability)
 settlement.add_command(estimates)
-
-
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    """What a mend and another run can cure: a disk, a folder, a database that does not answer."""
-    try:
-        yield
-    except OSError as error:
-        raise Refused(f"cannot write the files of the window: {error}; mend that and run again, nothing is lost") from error
-    except DBAPIError as error:
-        raise translate(error) from error
 
 
 def _print_window(context: Context, window: Window) -> None:
@@ -219,5 +206,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, *COMMANDS):
+for command in (nightly, reconcile, reconciliations, *COMMANDS):
     settlement.add_command(command)

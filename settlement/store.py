@@ -280,6 +280,14 @@ def existing_window(connection: Connection, window_id: int) -> Window:
     return window
 
 
+def closed_window(connection: Connection, window_id: int | None) -> Window:
+    """The window of this id, or the one that was closed last. Raises InvalidValue for none, and for one that is open."""
+    window = existing_window(connection, window_id) if window_id is not None else latest_closed(connection)
+    if window is None or window.state is WindowState.OPEN:
+        raise InvalidValue("that window is still open: 'tallystick settlement run' closes it; --date names a day instead")
+    return window
+
+
 def short_ranges(lane: LaneRange, length: int) -> Iterator[tuple[int, int]]:
     """The sequences of a lane in pieces of at most `length`, both ends included."""
     for first in range(lane.first, lane.last + 1, length):

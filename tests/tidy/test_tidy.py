@@ -27,7 +27,7 @@ TERMINALS = (
 PURE = (
     "gateway/domain/**",
     *(f"settlement/{name}.py" for name in ("instruction", "netting", "obligation", "report", "statement", "window")),
-    *(f"settlement/{name}.py" for name in ("partner_file", "reconciliation")),
+    *(f"settlement/{name}.py" for name in ("items_file", "partner_file", "reconciliation")),
     *(f"settlement/{name}.py" for name in ("breakage", "liability", "liability_papers", "liability_report")),
 )
 
