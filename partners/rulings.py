@@ -4,6 +4,7 @@ from gateway.adjusting import ADJUSTMENT_RULING, WRITE_OFF_RULING
 from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.confirming import CONFIRM_RULING
 from gateway.domain.decision import DecisionKind
+from gateway.ending_disputes import END_DISPUTE_RULING
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
 from gateway.receipt_keys import RECEIPT_KEY_RULING
@@ -33,4 +34,5 @@ RULINGS: Rulings = {
     DecisionKind.CONFIRM_WINDOW: CONFIRM_RULING,
     DecisionKind.ADJUSTMENT: ADJUSTMENT_RULING,
     DecisionKind.WRITE_OFF: WRITE_OFF_RULING,
+    DecisionKind.END_DISPUTE: END_DISPUTE_RULING,
 }

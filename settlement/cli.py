@@ -13,6 +13,7 @@ from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
+from settlement.cli_disputes import disputes
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
@@ -206,5 +207,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, reconcile, reconciliations, *COMMANDS):
+for command in (nightly, reconcile, reconciliations, disputes, *COMMANDS):
     settlement.add_command(command)

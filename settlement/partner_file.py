@@ -14,22 +14,13 @@ from typing import NoReturn
 
 from gateway.domain.entry import EntryKind
 from gateway.domain.ids import IDEMPOTENCY_KEY
+from gateway.domain.intake import RECORDED_KINDS
 from gateway.domain.units import POINTS_MAX
 
 LINE_BYTES_MAX = 4_096  # a line of the form has 250 at the most; beyond this somebody sent another file
 RECEIPT_NUMBER_MAX = 64
 
-KINDS: Mapping[str, EntryKind] = {
-    kind.name.lower(): kind
-    for kind in (
-        EntryKind.ISSUE,
-        EntryKind.REDEEM,
-        EntryKind.REVERSE_ISSUE,
-        EntryKind.REVERSE_REDEMPTION,
-        EntryKind.TRANSFER_OUT,
-        EntryKind.DONATE,
-    )
-}
+KINDS: Mapping[str, EntryKind] = {kind.name.lower(): kind for kind in RECORDED_KINDS}
 """What a partner may book that moves points, by the word for it in a record."""
 
 REQUIRED = ("idempotency_key", "kind", "points", "business_date")

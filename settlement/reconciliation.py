@@ -86,9 +86,11 @@ class Matcher:
         self._by_key, self._by_receipt = new_sorter(), new_sorter()
         self._elsewhere = elsewhere
         self._first_date = ""
+        self.entries = 0  # of ours that were added
 
     def add(self, line: Line) -> None:
         """Takes a line of either side."""
+        self.entries += line.is_ours
         if not line.is_ours and (not self._first_date or line.business_date < self._first_date):
             self._first_date = line.business_date
         self._by_key.add(_text((line.idempotency_key, line.kind), line))
@@ -262,15 +264,11 @@ def _line(text: str) -> Line:
 
 
 class Counts:
-    """How many items of each class, and how many lines of either side."""
+    """How many items of each class."""
 
     def __init__(self) -> None:
         self.by_class = dict.fromkeys(MatchClass, 0)
-        self.ours = 0
-        self.theirs = 0
 
     def add(self, item: Item) -> None:
         """Takes the next item."""
         self.by_class[item.match_class] += 1
-        self.ours += item.ours is not None
-        self.theirs += item.theirs is not None

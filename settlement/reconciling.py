@@ -25,6 +25,7 @@ from gateway.storage.reconciliations import (
     booked_lines,
     lines_of_entries,
     load_reconciliation,
+    run_id,
     save_reconciliation,
 )
 from gateway.storage.windows import last_sequences, load_windows
@@ -105,7 +106,7 @@ def reconcile(
             for item in matcher.items():
                 counts.add(item)
                 _write(out, digest, item_text(item))
-        run = _run(partner_id, scope, record_id, file, counts, digest.digest(), at_ms)
+        run = _run(partner_id, scope, record_id, file, matcher.entries, counts, digest.digest(), at_ms)
     return _kept(engine, run, path)
 
 
@@ -210,18 +211,17 @@ def _line(booked: BookedLine) -> Line:
 
 
 def _run(
-    partner_id: str, scope: Scope, record_id: str, file: _Read, counts: Counts, result_sha256: bytes, at_ms: int
+    partner_id: str, scope: Scope, record_id: str, file: _Read, entries: int, counts: Counts, result_sha256: bytes, at_ms: int
 ) -> Reconciliation:
-    named = "\n".join(("TS1-RECONCILIATION", partner_id, str(scope), file.sha256.hex(), result_sha256.hex()))
     return Reconciliation(
-        run_id="r" + hashlib.sha256(named.encode()).hexdigest()[:32],
+        run_id=run_id(partner_id, scope.window_id, scope.business_date, file.sha256, result_sha256),
         partner_id=partner_id,
         window_id=scope.window_id,
         business_date=scope.business_date,
         record_id=record_id,
         file_sha256=file.sha256,
         file_lines=file.lines,
-        entries=counts.ours,
+        entries=entries,
         result_sha256=result_sha256,
         made_at_ms=at_ms,
         **{match_class.value: count for match_class, count in counts.by_class.items()},

@@ -34,6 +34,7 @@ class DecisionKind(enum.StrEnum):
     CONFIRM_WINDOW = "confirm-window"
     ADJUSTMENT = "adjustment"
     WRITE_OFF = "write-off"
+    END_DISPUTE = "end-dispute"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -55,6 +56,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.CONFIRM_WINDOW,
         DecisionKind.ADJUSTMENT,
         DecisionKind.WRITE_OFF,
+        DecisionKind.END_DISPUTE,
     }
 )
 

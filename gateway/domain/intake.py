@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.domain.dispute import DisputeReason, DisputeState, dispute_id
+from gateway.domain.entry import EntryKind
 from gateway.domain.signing import RequestHeader, request_string
 
 RECORD_BYTES_MAX = 128 * 1024 * 1024  # a million lines have some 70 MiB
@@ -17,6 +18,16 @@ RECORDS_UNDER_WAY_MAX = 4
 BYTES_A_DAY_MAX = 512 * 1024 * 1024
 DISPUTES_LIVE_MAX = 1_000
 DAY_MS = 86_400_000
+
+RECORDED_KINDS = (
+    EntryKind.ISSUE,
+    EntryKind.REDEEM,
+    EntryKind.REVERSE_ISSUE,
+    EntryKind.REVERSE_REDEMPTION,
+    EntryKind.TRANSFER_OUT,
+    EntryKind.DONATE,
+)
+"""What a partner may book that moves points: the entries that its own record is compared with."""
 
 
 @dataclass(frozen=True, slots=True)

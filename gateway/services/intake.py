@@ -55,7 +55,7 @@ from gateway.storage.intake import (
 )
 from gateway.storage.rules import is_paid_for
 from gateway.storage.statements import load_statement, load_statement_lines
-from gateway.storage.windows import load_window
+from gateway.storage.windows import load_window, load_windows
 
 THREADS_MAX = 2  # each transaction is a few milliseconds, and on SQLite they share one lock with the writer
 
@@ -258,10 +258,12 @@ def _open(
 
 
 def _can_hold_out(connection: Connection, window: Window) -> bool:
-    """Whether what is paid for the window can still be made anew: nobody was told for good to pay it."""
-    if window.state in (WindowState.NETTED, WindowState.DISPUTED):
-        return True
-    return window.state is WindowState.CONFIRMED and not is_paid_for(connection, window.window_id)
+    """Whether what is paid for the window can still be made anew: nobody was told for good to pay it, or what came after it."""
+    if not is_paid_for(connection, window.window_id):
+        return window.state in (WindowState.NETTED, WindowState.DISPUTED, WindowState.CONFIRMED)
+    later = load_windows(connection)
+    fixed = any(one.state in (WindowState.CONFIRMED, WindowState.SETTLED) for one in later if one.window_id > window.window_id)
+    return window.state in (WindowState.NETTED, WindowState.DISPUTED) and not fixed
 
 
 def _dispute(partner_id: str, sent: DisputeOpened, line: StatementLine, now_ms: int) -> Dispute:

@@ -5,8 +5,10 @@ from collections.abc import Collection
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from gateway.domain.dispute import LIVE, Dispute, DisputeReason, DisputeState, DisputeStep, check_step
+from gateway.domain.settlement import CarryReason
 from gateway.storage.tables import windows
 from gateway.storage.tables_intake import dispute_steps, disputes
+from gateway.storage.tables_settlement import carries
 
 _DISPUTE = tuple(disputes.c[name] for name in Dispute.__slots__)
 _STEP = tuple(dispute_steps.c[name] for name in DisputeStep.__slots__)
@@ -50,6 +52,21 @@ def live_count(connection: Connection, opener_id: str) -> int:
     """How many of those that a partner has opened have not ended."""
     query = select(func.count()).select_from(disputes).where(disputes.c.opener_id == opener_id, _IS_LIVE)
     return int(connection.execute(query).scalar_one())
+
+
+def disputed_amounts(connection: Connection, last_window: int) -> dict[tuple[str, str, str], int]:
+    """By currency, debtor and creditor, what is disputed of the windows up to one by disputes that have not ended."""
+    keys = disputes.c.currency, disputes.c.payer_id, disputes.c.payee_id
+    query = select(*keys, func.sum(disputes.c.amount)).where(disputes.c.window_id <= last_window, _IS_LIVE, disputes.c.amount > 0)
+    rows = connection.execute(query.group_by(*keys))
+    return {(currency, debtor, creditor): int(amount) for currency, debtor, creditor, amount in rows}
+
+
+def held_amounts(connection: Connection, run_id: int) -> dict[tuple[str, str, str], int]:
+    """The same, as the payment run of this name has held it out."""
+    columns = carries.c.currency, carries.c.debtor_id, carries.c.creditor_id, carries.c.amount
+    query = select(*columns).where(carries.c.window_id == run_id, carries.c.reason == CarryReason.DISPUTE.value)
+    return {(currency, debtor, creditor): amount for currency, debtor, creditor, amount in connection.execute(query)}
 
 
 def same_event(connection: Connection, dispute: Dispute) -> str | None:

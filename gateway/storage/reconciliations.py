@@ -1,5 +1,6 @@
 """Reconciliations: what the books have of a partner's, line by line, and the runs that were made. Takes a Connection."""
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,12 @@ class Reconciliation:
     late: int
     result_sha256: bytes
     made_at_ms: int
+
+
+def run_id(partner_id: str, window_id: int, business_date: str, file_sha256: bytes, result_sha256: bytes) -> str:
+    """The same record with the same result is the same run."""
+    parts = ("TS1-RECONCILIATION", partner_id, str(window_id), business_date, file_sha256.hex(), result_sha256.hex())
+    return "r" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def booked_lines(
