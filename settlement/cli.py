@@ -17,7 +17,7 @@ from settlement.cli_disputes import disputes
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_paying import COMMANDS
-from settlement.cli_reconcile import reconcile, reconciliations
+from settlement.cli_reconcile import reconcile, reconcile_records, reconciliations
 from settlement.faults import faults_named
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
@@ -207,5 +207,5 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, reconcile, reconciliations, disputes, *COMMANDS):
+for command in (nightly, reconcile, reconcile_records, reconciliations, disputes, *COMMANDS):
     settlement.add_command(command)

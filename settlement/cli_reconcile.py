@@ -15,7 +15,7 @@ from gateway.storage.reconciliations import Reconciliation, load_reconciliations
 from settlement.faults import faults_named
 from settlement.plain import plain
 from settlement.reconciliation import MatchClass
-from settlement.reconciling import BadRecord, Reconciled, Scope, scope_of
+from settlement.reconciling import BadRecord, Reconciled, Scope, scope_of, stored_parts, waiting_records
 from settlement.reconciling import reconcile as compare
 
 _PIECE_BYTES = 1 << 16
@@ -77,6 +77,45 @@ def reconcile(
     if isinstance(found, BadRecord):
         raise Refused(bad_words(file.name, found))
     print_run(found, scope, as_json=as_json)
+
+
+@click.command("reconcile-records")
+@click.option(
+    "--out",
+    "out_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the items [default: settlement.statements_dir].",
+)
+@pass_context
+def reconcile_records(context: Context, out_dir: Path | None) -> None:
+    """Compare the records that partners have sent through the gateway, each that is whole and was not compared yet.
+
+    A record of a window waits until the window is closed. A record with wrong lines is named, and the others go on.
+    """
+    with reading(context.engine) as connection:
+        waiting = waiting_records(connection)
+    bad: list[str] = []
+    for record in waiting:
+        with faults_named():
+            with reading(context.engine) as connection:
+                scope = scope_of(connection, window_id=record.window_id or None, business_date=record.business_date)
+            found = compare(
+                context.engine,
+                partner_id=record.partner_id,
+                scope=scope,
+                parts=stored_parts(context.engine, record),
+                out_dir=out_dir or context.config.statements_dir,
+                at_ms=context.clock(),
+                record_id=record.record_id,
+            )
+        if isinstance(found, BadRecord):
+            bad.append(bad_words(f"record {record.record_id} of {record.partner_id}", found))
+        else:
+            print_run(found, scope, as_json=False)
+    if bad:
+        raise Refused("\n".join(bad))
+    if not waiting:
+        click.echo("No record waits.")
 
 
 @click.command()

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import CarryReason
+from gateway.domain.statement import LINES_HEADER, line_text
 from gateway.domain.window import Window
 from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
 from settlement.instruction import instructions_document, instructions_text
 from settlement.report import report_text, sheets
-from settlement.statement import LINES_HEADER, line_text, statement_text
+from settlement.statement import statement_text
 from settlement.store import load_carries, load_instructions, load_obligations, load_positions
 from settlement.whole import write_whole
 

@@ -17,14 +17,17 @@ from typing import IO
 from sqlalchemy import Connection, Engine
 
 from gateway.domain.ids import entry_id, leg_entry_id
+from gateway.domain.intake import PartnerRecord
 from gateway.domain.window import Window
 from gateway.storage.engine import reading, writing
+from gateway.storage.intake import record_parts, whole_records
 from gateway.storage.reconciliations import (
     BookedLine,
     Reconciliation,
     booked_lines,
     lines_of_entries,
     load_reconciliation,
+    load_reconciliations,
     run_id,
     save_reconciliation,
 )
@@ -241,6 +244,23 @@ def scope_of(connection: Connection, *, window_id: int | None, business_date: st
     if business_date:
         return Scope(business_date=business_date)
     return Scope(window=store.closed_window(connection, window_id))
+
+
+def waiting_records(connection: Connection) -> list[PartnerRecord]:
+    """Records that are whole, whose window is closed, and that were not compared yet; oldest first."""
+    done = {(run.partner_id, run.record_id) for run in load_reconciliations(connection)}
+    closed = {window.window_id for window in load_windows(connection) if window.ranges}
+    return [
+        record
+        for record in whole_records(connection)
+        if (record.partner_id, record.record_id) not in done and (not record.window_id or record.window_id in closed)
+    ]
+
+
+def stored_parts(engine: Engine, record: PartnerRecord) -> Iterator[bytes]:
+    """The content of a record that came through the gateway."""
+    with reading(engine) as connection:
+        yield from record_parts(connection, record)
 
 
 @contextmanager

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from grpc import StatusCode
 from sqlalchemy import select
 
+from gateway.console import Context
 from gateway.domain.intake import RECORDS_UNDER_WAY_MAX, SignedRequest
 from gateway.domain.signing import load_verifier
 from gateway.storage.directory import load_keys
 from gateway.storage.engine import reading
+from gateway.storage.reconciliations import load_reconciliations
 from gateway.storage.tables_intake import intake
 from partners.pos.channel import Signer
 from partners.pos.till import Till
+from settlement.cli import settlement
 from tallystick.v1 import reconciliation_pb2 as pb
 from tests.edge.running import RunningGateway, refusal
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, at
@@ -56,6 +60,23 @@ def test_a_record_is_whole_when_its_last_chunk_has_come_whatever_the_order(alpha
     assert (whole.received_chunks, whole.completed_at_ms > 0) == (2, True)
     assert alpha.chunk(RECORD[:half], 1, RECORD) == whole
     assert list(alpha.records().records) == [whole]
+
+
+def test_settlement_compares_the_records_that_have_come(alpha: Office, gateway: RunningGateway) -> None:
+    """Each once; a record with wrong lines is named, and the others go on."""
+    whole = alpha.upload(RECORD)
+    alpha.upload(b"no,columns\n")
+    alpha.chunk(b"half", 1, b"never whole")
+    context = Context(gateway.network.folder / "tallystick.toml", gateway.network.clock)
+    first = CliRunner().invoke(settlement, ["reconcile-records"], obj=context)
+    again = CliRunner().invoke(settlement, ["reconcile-records"], obj=context)
+
+    assert "alpha: 1 lines against 8 entries, window 1" in first.stdout
+    assert "alpha: 1 lines" not in again.stdout
+    assert [one.exit_code for one in (first, again)] == [1, 1]
+    assert "columns that are missing" in first.output
+    with reading(gateway.network.engine) as connection:
+        assert [run.record_id for run in load_reconciliations(connection)] == [whole.record_id]
 
 
 def test_a_chunk_that_was_sent_otherwise_is_refused(alpha: Office) -> None:
