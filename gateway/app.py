@@ -28,6 +28,7 @@ from gateway.ledger.writer import Writer
 from gateway.metrics import Metrics
 from gateway.services.collected import Collected
 from gateway.services.directory import Directory
+from gateway.services.intake import IntakeService
 from gateway.services.offline import OfflineService
 from gateway.services.points import CommandPath, PointsService
 from gateway.services.reach import StoreReach
@@ -138,6 +139,7 @@ class App:
         await self._writer.stop()
         await self._metrics.stop()
         self._offline.close()
+        self._intake.close()
         self._reading.close()
         self._engine.dispose()
         await asyncio.to_thread(self._log.close)
@@ -169,6 +171,7 @@ class App:
         self._reading = ReadingService(engine, directory)
         points = self._around(PointsService(self._writer, self._witness(directory)), self._reading)
         self._offline = OfflineService(engine, directory, points, note=self._note)
+        self._intake = IntakeService(engine, directory)
         services = Services(
             directory=directory,
             points=points,
@@ -186,7 +189,9 @@ class App:
             clock=self._clock,
             sign_answer=services.signed,
         )
-        self._server = Server(services, self._offline, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port)
+        self._server = Server(
+            services, self._offline, self._intake, self._doorkeeper, reflects=self._reflects, shares_port=self._shares_port
+        )
         self._house = Housekeeping(
             reading=self._reading,
             notes=self._notes,

@@ -92,10 +92,11 @@ def check_proved(report: "AuditReport") -> None:
 def receipt_form() -> "ReceiptForm":
     """How receipts become bytes on the wire, and what events say, for the audit."""
     from gateway.edge.events import entry_of_event
+    from gateway.edge.intake import read_sent
     from gateway.edge.receipts import decode_receipt, encode_receipt
     from gateway.ledger.audit_receipts import ReceiptForm
 
-    return ReceiptForm(encode_receipt, decode_receipt, entry_of_event)
+    return ReceiptForm(encode_receipt, decode_receipt, entry_of_event, read_sent)
 
 
 def _check_form(paths: "Sequence[Path]") -> None:

@@ -17,7 +17,9 @@ from gateway.domain.window import Window, WindowState
 from gateway.governance import Hand, Ruling, Rulings, approve, propose
 from gateway.storage.bank import load_accounts
 from gateway.storage.decisions import load_decision, load_decisions
+from gateway.storage.disputes import disputed_amounts, held_amounts, lock_window
 from gateway.storage.payments import settle
+from gateway.storage.rules import is_paid_for
 from gateway.storage.tables_settlement import instructions, net_positions, statements
 from gateway.storage.windows import load_window, move_window
 
@@ -30,8 +32,8 @@ def confirmed_sha256(connection: Connection, window: Window) -> bytes:
 def confirm(connection: Connection, window_id: int, *, hand: Hand, now_ms: int) -> Decision:
     """Signs a window: the first operator proposes that it is CONFIRMED, the second makes it so. Confirmed already: as it is.
 
-    Raises DecisionRefused with UNKNOWN_WINDOW, NOT_POSSIBLE, IBAN_MISSING, UNKNOWN_OPERATOR, OPERATOR_KEY_MISMATCH or
-    DUAL_CONTROL_REQUIRED.
+    Raises DecisionRefused with UNKNOWN_WINDOW, NOT_POSSIBLE, DISPUTES_WAIT, IBAN_MISSING, UNKNOWN_OPERATOR,
+    OPERATOR_KEY_MISMATCH or DUAL_CONTROL_REQUIRED.
     """
     window = _existing(connection, window_id)
     document: dict[str, Plain] = {
@@ -82,10 +84,18 @@ def _existing(connection: Connection, window_id: int) -> Window:
 
 
 def _stale_because(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    lock_window(connection, document["window_id"])  # a dispute comes before, or is told that it is too late
     window = _existing(connection, document["window_id"])
     if window.state is not WindowState.NETTED:
         raise DecisionRefused(
             "NOT_POSSIBLE", f"window {window.window_id} is {window.state}; only one that is NETTED is confirmed"
+        )
+    if is_paid_for(connection, window.window_id) and (
+        held_amounts(connection, window.window_id) != disputed_amounts(connection, window.window_id)
+    ):
+        raise DecisionRefused(
+            "DISPUTES_WAIT",
+            f"window {window.window_id} has disputes that are not held out yet: run 'tallystick settlement disputes take'",
         )
     nameless = without_account(connection, window.window_id)
     if nameless:

@@ -5,6 +5,7 @@ from gateway.bank_details import BANK_DETAILS_RULING
 from gateway.breakage_estimates import BREAKAGE_ESTIMATE_RULING
 from gateway.confirming import CONFIRM_RULING
 from gateway.domain.decision import DecisionKind
+from gateway.ending_disputes import END_DISPUTE_RULING
 from gateway.governance import Ruling, Rulings
 from gateway.network_terms import NETWORK_TERMS_RULING
 from gateway.receipt_keys import RECEIPT_KEY_RULING
@@ -35,4 +36,5 @@ RULINGS: Rulings = {
     DecisionKind.ADJUSTMENT: ADJUSTMENT_RULING,
     DecisionKind.WRITE_OFF: WRITE_OFF_RULING,
     DecisionKind.BANK_DETAILS: BANK_DETAILS_RULING,
+    DecisionKind.END_DISPUTE: END_DISPUTE_RULING,
 }

@@ -176,6 +176,15 @@ def _adjustment(document: Document) -> str:
     return f"{document['payer_id']} owes {document['payee_id']} {amount}: {document['reason']}"
 
 
+def _end_dispute(document: Document) -> str:
+    amount = format_amount(document["amount"], document["currency"])
+    back = f"; {amount} {document['currency']} go back to {document['payer_id']}" if document["amount"] else ""
+    return (
+        f"end dispute {document['dispute_id']} of {document['opener_id']} about window {document['window_id']}: "
+        f"{document['state']}{back}: {document['reason']}"
+    )
+
+
 def _write_off(document: Document) -> str:
     amount = f"{format_amount(document['amount'], document['currency'])} {document['currency']}"
     return (
@@ -219,6 +228,7 @@ _WORDS: Mapping[DecisionKind, Callable[[Document], str]] = {
     DecisionKind.ADJUSTMENT: _adjustment,
     DecisionKind.WRITE_OFF: _write_off,
     DecisionKind.BANK_DETAILS: _bank_details,
+    DecisionKind.END_DISPUTE: _end_dispute,
     DecisionKind.RELEASE_TERMINAL: lambda document: (
         f"release terminal {document['terminal_id']} in spite of {document['conflicts']} conflicts"
     ),

@@ -1,27 +1,26 @@
 """`tallystick settlement`: the night, and what came out of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from gateway.console import Context, Refused, pass_context, print_table
 from gateway.domain.window import PUBLISHED, Window, WindowState
 from gateway.ledger.clock_check import check_clock
 from gateway.storage.directory import load_network
 from gateway.storage.engine import reading
-from gateway.storage.errors import translate
 from gateway.storage.statements import load_statement, load_statement_partners
 from gateway.storage.windows import load_windows
 from settlement import store
 from settlement.cli_bank import COMMANDS as BANK
+from settlement.cli_disputes import disputes
 from settlement.cli_liability import estimates, liability
 from settlement.cli_nightly import instant, nightly, pausing_after
 from settlement.cli_papers import report, statements
 from settlement.cli_paying import COMMANDS as PAYING
+from settlement.cli_reconcile import reconcile, reconcile_records, reconciliations
+from settlement.faults import faults_named
 from settlement.files import window_folder, write_window
 from settlement.guard import only_run
 from settlement.netting import net_positions
@@ -84,7 +83,7 @@ def run(context: Context, at_text: str | None, out_dir: Path | None, pause_after
         progress=lambda text: click.echo(text, err=True),
         after_step=pausing_after(pause_after),
     )
-    with only_run(context.engine), _faults_named():
+    with only_run(context.engine), faults_named():
         with reading(context.engine) as connection:
             check_clock(connection, context.clock())
         window = run_night(night)
@@ -109,7 +108,7 @@ def expire(context: Context, at_text: str | None) -> None:
     redeem an overdue lot before it has run either.
     """
     at_ms = instant(context, at_text)
-    with _faults_named():
+    with faults_named():
         points = expire_overdue(context.engine, at_ms=at_ms, progress=lambda line: click.echo(line, err=True))
     click.echo(f"{points} points expired.")
 
@@ -174,22 +173,11 @@ def publish(context: Context, window_id: int, out_dir: Path | None) -> None:
     if window.state not in PUBLISHED:
         raise Refused(f"window {window_id} is {window.state}: 'tallystick settlement run' publishes it")
     sealer = open_sealer(context.engine, context.config.keys_dir)
-    with only_run(context.engine), _faults_named():
+    with only_run(context.engine), faults_named():
         folder = write_window(
             context.engine, out_dir or context.config.statements_dir, audience=audience, window=window, sealer=sealer
         )
     _print_files(folder)
-
-
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    """What a mend and another run can cure: a disk, a folder, a database that does not answer."""
-    try:
-        yield
-    except OSError as error:
-        raise Refused(f"cannot write the files of the window: {error}; mend that and run again, nothing is lost") from error
-    except DBAPIError as error:
-        raise translate(error) from error
 
 
 def _print_window(context: Context, window: Window) -> None:
@@ -222,5 +210,6 @@ def _print_files(folder: Path) -> None:
         click.echo(f"  {name}")
 
 
-for command in (nightly, liability, estimates, report, statements, *PAYING, *BANK):
+_SINGLE = (nightly, liability, estimates, report, statements, reconcile, reconcile_records, reconciliations, disputes)
+for command in (*_SINGLE, *PAYING, *BANK):
     settlement.add_command(command)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import CarryReason
+from gateway.domain.statement import LINES_HEADER, line_text
 from gateway.domain.window import Window
 from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
@@ -15,7 +16,7 @@ from settlement.instruction import instructions_document, instructions_text
 from settlement.papers.writing import Papers, open_papers
 from settlement.report import report_text, sheets
 from settlement.sealing import Sealer
-from settlement.statement import LINES_HEADER, line_text, statement_text
+from settlement.statement import statement_text
 from settlement.store import load_carries, load_instructions, load_obligations, load_positions
 from settlement.whole import write_whole
 

@@ -22,6 +22,7 @@ from gateway.storage.rules import load_adjustments, load_rules
 from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
+from settlement.disputing import take_disputes
 from settlement.files import payments_folder, write_payments, write_window
 from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
@@ -173,6 +174,16 @@ def _expire(night: Night, window_id: int, step: str) -> None:
     _mark(night, window_id, step)
 
 
+def _disputes(night: Night, window_id: int, step: str) -> None:
+    with writing(night.engine) as connection:
+        network = load_network(connection)
+        today = date_at(night.at_ms, network.time_zone).isoformat()
+        taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=night.clock())
+        store.mark_step(connection, window_id, step, at_ms=night.clock())
+    if taken.windows:
+        night.progress(f"  payments made anew: windows {', '.join(map(str, taken.windows))}")
+
+
 def _close(night: Night, window_id: int, step: str) -> None:
     with reading(night.engine) as connection:
         network = load_network(connection)
@@ -247,6 +258,7 @@ def _window(night: Night, window_id: int) -> Window:
 BEFORE_CLOSE = (
     Step("prove-before", "The audit proves the books as they are.", _prove),
     Step("expire", "Lots that are overdue by the network's date expire.", _expire),
+    Step("disputes", "What nobody answered is accepted, what ended is owed anew, disputed amounts are held out.", _disputes),
     Step(store.CLOSE, "The open window is cut off by sequence, and the next one opens.", _close),
 )
 AFTER_CLOSE = (

@@ -33,12 +33,25 @@ class Plan:
     carried: Sequence[Carry]
 
 
-def plan_run(window_id: int, debts: Iterable[Payment], brought: Iterable[Carry], rules: SettlementRules) -> Plan:
+def plan_run(
+    window_id: int,
+    debts: Iterable[Payment],
+    brought: Iterable[Carry],
+    rules: SettlementRules,
+    disputed: Iterable[Payment] = (),
+) -> Plan:
     """Nets the debts of a run's windows with what earlier runs left, and leaves payments below the minimum for a later one.
 
-    Payments and what is carried together move the net positions exactly. `window_id` names the run.
+    What is `disputed` of these windows and of those before is held out, and left as well: the debt against it, set off with the
+    others, and the same amount carried. Payments and what is carried together move the net positions exactly. `window_id` names
+    the run.
     """
-    owed = [*debts, *(Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in brought)]
+    held = list(disputed)
+    owed = [
+        *debts,
+        *(Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in brought),
+        *(Payment(one.currency, one.creditor_id, one.debtor_id, one.amount) for one in held),
+    ]
     payments = payments_of(owed, rules.netting, rules.form)
     return Plan(
         [payment for payment in payments if payment.amount >= rules.minimum_amount],
@@ -46,7 +59,8 @@ def plan_run(window_id: int, debts: Iterable[Payment], brought: Iterable[Carry],
             Carry(window_id, small.currency, small.debtor_id, small.creditor_id, CarryReason.MINIMUM, small.amount)
             for small in payments
             if small.amount < rules.minimum_amount
-        ],
+        ]
+        + [Carry(window_id, one.currency, one.debtor_id, one.creditor_id, CarryReason.DISPUTE, one.amount) for one in held],
     )
 
 

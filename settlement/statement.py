@@ -12,7 +12,7 @@ from typing import Any
 from gateway.domain.canonical import Plain, canonical
 from gateway.domain.entry import PostingKind
 from gateway.domain.network import SettlementModel
-from gateway.domain.statement import PublishedStatement, StatementLine, event_id, line_id
+from gateway.domain.statement import LINES_HEADER, PublishedStatement, StatementLine, event_id, line_id, line_text
 from gateway.domain.terms import RateCard
 from gateway.domain.units import format_amount, format_micros
 from gateway.domain.window import Window
@@ -21,21 +21,6 @@ from settlement.obligation import Obligation, Total, line_key
 from settlement.plain import plain
 from settlement.pricing import TARIFFS, Prices, card_of, parties
 from settlement.text import table
-
-LINE_COLUMNS = (
-    "line_number",
-    "kind",
-    "payer_id",
-    "payee_id",
-    "points",
-    "amount_micros",
-    "currency",
-    "business_date",
-    "rate_card_version",
-    "own_entry_id",
-    "receipt_sha256",
-)
-LINES_HEADER = ",".join(LINE_COLUMNS) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +76,6 @@ def make_line(
         rate_card_version=event.rate_card_version,
         own_entry_id=own_entry_id,
         receipt_sha256=receipt_sha256,
-    )
-
-
-def line_text(line: StatementLine) -> str:
-    """One line of the file of events. No value can need quotes, so any language writes the same bytes."""
-    return (
-        f"{line.line_number},{line.kind},{line.payer_id},{line.payee_id},{line.points},{line.amount_micros},{line.currency},"
-        f"{line.business_date},{line.rate_card_version},{line.own_entry_id},{line.receipt_sha256.hex()}\n"
     )
 
 

@@ -19,13 +19,14 @@ from gateway.domain.terms import Terms, parse_date
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_terms
+from gateway.storage.disputes import disputed_amounts
 from gateway.storage.engine import upsert
 from gateway.storage.rules import load_rules
 from gateway.storage.tables import entries, head_of, lots, outcomes, postings, totals, windows
 from gateway.storage.tables_settlement import carries, instructions, net_positions, obligations, payment_runs, settlement_steps
 from gateway.storage.windows import load_window, load_windows
 from settlement.instruction import Instruction, instruct
-from settlement.netting import NetPosition, debts_of
+from settlement.netting import NetPosition, Payment, debts_of
 from settlement.obligation import Obligation, Total
 from settlement.payment_run import Carry, plan_run
 from settlement.plain import plain
@@ -232,7 +233,7 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
     connection.execute(delete(payment_runs).where(payment_runs.c.window_id == run_id))
     brought = [one for one in load_carries(connection) if one.window_id < run_id]
     debts = [debt for window in windows for debt in debts_of(load_obligations(connection, window.window_id))]
-    plan = plan_run(run_id, debts, brought, rules)
+    plan = plan_run(run_id, debts, brought, rules, disputed_debts(connection, run_id))
     made = instruct(audience=audience, window_id=run_id, form=rules.form, payments=plan.payments)
     run = {"window_id": run_id, "first_window_id": windows[0].window_id, "rules_version": rules.version}
     connection.execute(insert(payment_runs).values(run))
@@ -242,6 +243,11 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
         connection.execute(insert(carries), [plain(carry) for carry in plan.carried])
     save_instructions(connection, run_id, made)
     return made
+
+
+def disputed_debts(connection: Connection, last_window: int) -> list[Payment]:
+    """What is disputed of the windows up to one and so is not to be paid, by currency, debtor and creditor."""
+    return [Payment(*key, amount) for key, amount in sorted(disputed_amounts(connection, last_window).items())]
 
 
 def mark_step(connection: Connection, window_id: int, step: str, *, at_ms: int) -> None:
@@ -277,6 +283,14 @@ def existing_window(connection: Connection, window_id: int) -> Window:
     window = load_window(connection, window_id)
     if window is None:
         raise InvalidValue(f"there is no window {window_id}: 'tallystick settlement list' names them all")
+    return window
+
+
+def closed_window(connection: Connection, window_id: int | None) -> Window:
+    """The window of this id, or the one that was closed last. Raises InvalidValue for none, and for one that is open."""
+    window = existing_window(connection, window_id) if window_id is not None else latest_closed(connection)
+    if window is None or window.state is WindowState.OPEN:
+        raise InvalidValue("that window is still open: 'tallystick settlement run' closes it; --date names a day instead")
     return window
 
 

@@ -35,6 +35,7 @@ class DecisionKind(enum.StrEnum):
     ADJUSTMENT = "adjustment"
     WRITE_OFF = "write-off"
     BANK_DETAILS = "bank-details"
+    END_DISPUTE = "end-dispute"
 
 
 # What can cost somebody money or cannot be undone takes two; what protects, and can be undone, takes one.
@@ -57,6 +58,7 @@ NEEDS_APPROVAL = frozenset(
         DecisionKind.ADJUSTMENT,
         DecisionKind.WRITE_OFF,
         DecisionKind.BANK_DETAILS,
+        DecisionKind.END_DISPUTE,
     }
 )
 

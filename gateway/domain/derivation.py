@@ -48,6 +48,7 @@ _CHANGES_NO_TERMS = frozenset(
         DecisionKind.CONFIRM_WINDOW,
         DecisionKind.ADJUSTMENT,
         DecisionKind.WRITE_OFF,
+        DecisionKind.END_DISPUTE,
     }
 )
 

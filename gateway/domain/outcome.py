@@ -76,6 +76,14 @@ class Reason(enum.IntEnum):
     OFFLINE_NOT_ALLOWED = 65
     MORE_THAN_TOTAL = 69
     MEMBER_HAS_HOLDS = 70
+    RECORD_CHUNK_DIFFERS = 71
+    RECORD_HASH_DIFFERS = 72
+    INTAKE_QUOTA_EXCEEDED = 73
+    STATEMENT_HASH_DIFFERS = 74
+    DISPUTE_NOT_FOUND = 75
+    DISPUTE_NOT_OPEN = 76
+    DISPUTE_EXISTS = 77
+    NOT_DISPUTABLE = 78
 
 
 # Final refusals (FAILED_PRECONDITION): remembered for the same fingerprint, so that a delayed duplicate cannot book what

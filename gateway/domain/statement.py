@@ -40,6 +40,23 @@ NO_RECEIPT_SHA256 = bytes(32)
 """In place of a receipt's hash in the line of an expiry, which nobody asked for."""
 
 
+LINE_COLUMNS = (
+    "line_number",
+    "kind",
+    "payer_id",
+    "payee_id",
+    "points",
+    "amount_micros",
+    "currency",
+    "business_date",
+    "rate_card_version",
+    "own_entry_id",
+    "receipt_sha256",
+)
+LINES_HEADER = ",".join(LINE_COLUMNS) + "\n"
+"""The file of events behind a statement, which a partner hashes to check it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatementLine:
     """Points of one lot at one redeemer. Exact amount in micros of a minor unit; rounded once, in the summary line.
@@ -69,3 +86,11 @@ class PublishedStatement:
     statement: bytes
     sha256: bytes
     lines: int
+
+
+def line_text(line: StatementLine) -> str:
+    """One line of the file of events. No value can need quotes, so any language writes the same bytes."""
+    return (
+        f"{line.line_number},{line.kind},{line.payer_id},{line.payee_id},{line.points},{line.amount_micros},{line.currency},"
+        f"{line.business_date},{line.rate_card_version},{line.own_entry_id},{line.receipt_sha256.hex()}\n"
+    )

@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from gateway.domain.intake import SignedRequest
 from gateway.domain.partner import KeyScope
 
 TILL, OFFICE = frozenset({KeyScope.TILL}), frozenset({KeyScope.OFFICE})
@@ -12,10 +13,14 @@ TILL, OFFICE = frozenset({KeyScope.TILL}), frozenset({KeyScope.OFFICE})
 
 @dataclass(frozen=True, slots=True)
 class MethodRule:
-    """Which keys may call a method, and whether it may book something. No scopes: it needs no signature."""
+    """Which keys may call a method, and whether it may book something. No scopes: it needs no signature.
+
+    `keeps`: the signed request itself is kept, so its handler is given it as it came.
+    """
 
     scopes: frozenset[KeyScope]
     books: bool = False
+    keeps: bool = False
 
 
 METHOD_RULES: dict[str, MethodRule] = {
@@ -52,6 +57,13 @@ METHOD_RULES: dict[str, MethodRule] = {
     "/tallystick.v1.StatementService/ListWindows": MethodRule(OFFICE),
     "/tallystick.v1.StatementService/GetStatement": MethodRule(OFFICE),
     "/tallystick.v1.StatementService/ListStatementLines": MethodRule(OFFICE),
+    "/tallystick.v1.ReconciliationService/UploadPartnerRecord": MethodRule(OFFICE, books=True, keeps=True),
+    "/tallystick.v1.ReconciliationService/ListPartnerRecords": MethodRule(OFFICE),
+    "/tallystick.v1.ReconciliationService/AcknowledgeStatement": MethodRule(OFFICE, books=True, keeps=True),
+    "/tallystick.v1.ReconciliationService/ListAcknowledgements": MethodRule(OFFICE),
+    "/tallystick.v1.ReconciliationService/OpenDispute": MethodRule(OFFICE, books=True, keeps=True),
+    "/tallystick.v1.ReconciliationService/AnswerDispute": MethodRule(OFFICE, books=True, keeps=True),
+    "/tallystick.v1.ReconciliationService/ListDisputes": MethodRule(OFFICE),
 }
 
 
@@ -66,6 +78,9 @@ class Caller:
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller")
 """Set by the doorkeeper in the call's own task, read by the servicer."""
+
+current_request: ContextVar[SignedRequest] = ContextVar("current_request")
+"""As it was received and proven; set by the doorkeeper for the methods that keep it."""
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 

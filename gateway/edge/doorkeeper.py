@@ -18,7 +18,7 @@ from grpc import aio
 
 from gateway.domain.outcome import Reason
 from gateway.domain.receipt import Answer
-from gateway.edge.caller import METHOD_RULES, Caller, MethodRule, call_metadata, current_caller
+from gateway.edge.caller import METHOD_RULES, Caller, MethodRule, call_metadata, current_caller, current_request
 from gateway.edge.limits import RateLimit
 from gateway.edge.refused import CallRejected, Rejected, Violation, reject
 from gateway.edge.requestlog import RequestLine, RequestLog
@@ -116,6 +116,8 @@ class Doorkeeper:
                 raise reject(Reason.RATE_LIMITED, {"scope": "partner"})
             deadline = now_s + self._seconds_left(context, rule)
             current_caller.set(Caller(key.partner_id, key.key_id, deadline))
+            if rule.keeps:
+                current_request.set(signed.request(line.method, body))
         return _parsed(body, deserialize)
 
     async def _first_message(self, context: Context) -> bytes:

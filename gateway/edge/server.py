@@ -15,10 +15,12 @@ from gateway.edge.doorkeeper import Doorkeeper, Handler
 from gateway.edge.member_servicer import MemberServicer
 from gateway.edge.offline import OfflineServicer
 from gateway.edge.pages import PageTokens
+from gateway.edge.reconciliation import ReconciliationServicer
 from gateway.edge.servicers import NetworkServicer, PartnerServicer, PointsServicer, Services, StatementServicer
 from gateway.edge.servicers_till import TillServicer
 from gateway.edge.tls import ServerCertificate
 from gateway.listen import host_and_port, is_loopback
+from gateway.services.intake import IntakeService
 from gateway.services.offline import OfflineService
 from tallystick.v1 import (
     member_pb2_grpc,
@@ -26,6 +28,7 @@ from tallystick.v1 import (
     offline_pb2_grpc,
     partner_pb2_grpc,
     points_pb2_grpc,
+    reconciliation_pb2_grpc,
     statement_pb2_grpc,
     till_pb2_grpc,
 )
@@ -56,6 +59,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 
 _NAMES = (
     "NetworkService", "PointsService", "TillService", "MemberService", "OfflineService", "PartnerService", "StatementService",
+    "ReconciliationService",
 )  # fmt: skip
 SERVICES = tuple(f"tallystick.v1.{name}" for name in _NAMES)
 
@@ -67,6 +71,7 @@ class Server:
         self,
         services: Services,
         offline: OfflineService,
+        intake: IntakeService,
         doorkeeper: Doorkeeper,
         *,
         reflects: bool,
@@ -86,6 +91,8 @@ class Server:
         offline_pb2_grpc.add_OfflineServiceServicer_to_server(OfflineServicer(services, offline), registry)
         partner_pb2_grpc.add_PartnerServiceServicer_to_server(PartnerServicer(services), registry)
         statement_pb2_grpc.add_StatementServiceServicer_to_server(StatementServicer(services, pages), registry)
+        reconciliation = ReconciliationServicer(services, intake, pages)
+        reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(reconciliation, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         if reflects:
             reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), registry)

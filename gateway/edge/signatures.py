@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.domain.errors import SignatureError
 from gateway.domain.ids import KEY_ID
+from gateway.domain.intake import SignedRequest
 from gateway.domain.outcome import Reason
 from gateway.domain.partner import PartnerKey
 from gateway.domain.signing import CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, RequestHeader, check_fresh, request_string
@@ -27,6 +28,10 @@ class SignedHeader:
 
     header: RequestHeader
     signature: bytes
+
+    def request(self, method: str, message: bytes) -> SignedRequest:
+        """The request that was signed, with all that its proof needs."""
+        return SignedRequest(method, self.header.key_id, self.header.created, self.header.nonce, message, self.signature)
 
 
 @dataclass(frozen=True, slots=True)

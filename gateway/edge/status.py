@@ -134,6 +134,16 @@ ANSWERS: dict[Reason, Answered] = {
     Reason.MEMBER_ERASED: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the member's identity was erased"),
     Reason.MEMBER_PROVISIONAL: Answered(grpc.StatusCode.PERMISSION_DENIED, "the member is not confirmed yet"),
     Reason.MEMBER_HAS_HOLDS: Answered(grpc.StatusCode.PERMISSION_DENIED, "points of the member are set aside by open holds"),
+    Reason.RECORD_CHUNK_DIFFERS: Answered(grpc.StatusCode.ALREADY_EXISTS, "the chunk was sent otherwise before"),
+    Reason.RECORD_HASH_DIFFERS: Answered(
+        grpc.StatusCode.FAILED_PRECONDITION, "the chunks together have not the record's size and hash; send all of them again"
+    ),
+    Reason.INTAKE_QUOTA_EXCEEDED: Answered(grpc.StatusCode.RESOURCE_EXHAUSTED, "more than a partner may send about settlement"),
+    Reason.STATEMENT_HASH_DIFFERS: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the statement has another hash"),
+    Reason.DISPUTE_NOT_FOUND: Answered(grpc.StatusCode.NOT_FOUND, "no such dispute"),
+    Reason.DISPUTE_NOT_OPEN: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the dispute takes no such answer any more"),
+    Reason.DISPUTE_EXISTS: Answered(grpc.StatusCode.ALREADY_EXISTS, "the line is disputed already"),
+    Reason.NOT_DISPUTABLE: Answered(grpc.StatusCode.FAILED_PRECONDITION, "the line cannot be disputed, or not any more"),
 }
 
 
@@ -141,6 +151,7 @@ QUOTAS = {
     Reason.NET_DEBIT_CAP_EXCEEDED: "net debit cap",
     Reason.MEMBER_DAILY_LIMIT: "member's day",
     Reason.TERMINAL_DAILY_LIMIT: "terminal's day",
+    Reason.INTAKE_QUOTA_EXCEEDED: "partner's intake",
 }
 
 

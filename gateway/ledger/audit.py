@@ -18,6 +18,7 @@ from gateway.ledger.audit_directory import prove_directory
 from gateway.ledger.audit_entries import Walk
 from gateway.ledger.audit_facts import Facts, load_facts
 from gateway.ledger.audit_failures import FAILURES_MAX, Enough, Failure, Failures
+from gateway.ledger.audit_intake import prove_intake
 from gateway.ledger.audit_lots import prove_lots, prove_members, prove_running
 from gateway.ledger.audit_members import prove_standings
 from gateway.ledger.audit_receipts import ReceiptForm
@@ -179,6 +180,9 @@ class _Run:
             with self.failures.reading("terminals"):
                 entry_of_event = self.receipts.entry_of_event if self.receipts is not None else None
                 self.report.events = prove_terminals(self.connection, self.failures, self.facts, entry_of_event=entry_of_event)
+            self.progress("what partners sent about settlement")
+            read_sent = self.receipts.read_sent if self.receipts is not None else None
+            prove_intake(self.connection, self.failures, self.facts, read_sent=read_sent)
         self.report.entries = sum(head.last_sequence for head in self.facts.heads)
         self.report.windows = len(self.facts.windows)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.domain.entry import Entry, EntryKind, PostingKind
+from gateway.domain.intake import ReadSent
 from gateway.domain.outcome import CURABLE
 from gateway.domain.receipt import EncodeReceipt, Leg, LotMovement, Receipt
 from gateway.domain.units import MICROS
@@ -23,11 +24,13 @@ class ReceiptForm:
 
     What the books say is encoded and compared with what is stored; only where the bytes differ are they read.
     `entry_of_event(partner, command)`: the id of the entry that an event's command books; empty if there can be none.
+    `read_sent(method, message)`: what a partner said about settlement.
     """
 
     encode: EncodeReceipt
     decode: Callable[[bytes], Receipt]
     entry_of_event: Callable[[str, bytes], str] | None = None
+    read_sent: ReadSent | None = None
 
 
 def booked(entries: Sequence[tuple[Entry, bytes]], near: Near, facts: Facts, *, balance: int, debt: int) -> Receipt:

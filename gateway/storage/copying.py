@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from gateway.domain.errors import BooksBroken, InvalidValue
-from gateway.storage import tables_directory, tables_settlement, tables_terminals, tables_till
+from gateway.storage import tables_directory, tables_intake, tables_settlement, tables_terminals, tables_till
 from gateway.storage.bulk import BulkWrite
 from gateway.storage.engine import on_driver
 from gateway.storage.tables import heads, metadata, windows
@@ -42,6 +42,10 @@ _TELLING = (
     tables_settlement.settlement_steps,
     tables_settlement.window_transitions,
     tables_settlement.payments,
+    tables_intake.acknowledgements,
+    tables_intake.dispute_steps,
+    tables_intake.partner_records,
+    tables_intake.reconciliations,
     tables_terminals.terminals,
 )
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Select, String, Table, func, literal, literal_column, select
 
-from gateway.storage import tables, tables_directory, tables_settlement, tables_terminals, tables_till
+from gateway.storage import tables, tables_directory, tables_intake, tables_settlement, tables_terminals, tables_till
 
 _OF_MEMBERS = (
     tables.entries,
@@ -31,7 +31,16 @@ _BY_OWN_KEY = {
     "sales": "sale_id",
     "terminal_days": "terminal_day",
 }
-_BY_PARTNER = {"statements": "partner_id", "statement_lines": "partner_id"}
+_BY_PARTNER = {
+    table.name: "partner_id"
+    for table in (
+        tables_settlement.statements,
+        tables_settlement.statement_lines,
+        tables_intake.acknowledgements,
+        tables_intake.intake,
+        tables_intake.partner_records,
+    )
+}
 _BY_TERMINAL = {
     table.name: "terminal_id"
     for table in (
@@ -79,6 +88,9 @@ REFERENCE: frozenset[str] = frozenset(
         tables_directory.rate_cards,
         tables_directory.receipt_keys,
         tables_directory.signature_failures,
+        tables_intake.dispute_steps,
+        tables_intake.disputes,
+        tables_intake.reconciliations,
         tables_settlement.adjustments,
         tables_settlement.carries,
         tables_settlement.instructions,

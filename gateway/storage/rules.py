@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 from gateway.domain.network import SettlementModel
 from gateway.domain.settlement import Adjustment, AdjustmentKind, Form, Netting, Schedule, SettlementRules, founding_rules
 from gateway.storage.tables_directory import networks
-from gateway.storage.tables_settlement import adjustments, settlement_rules
+from gateway.storage.tables_settlement import adjustments, payment_runs, settlement_rules
 
 
 def load_rules(connection: Connection) -> tuple[SettlementRules, ...]:
@@ -53,6 +53,12 @@ def adjustment_exists(connection: Connection, adjustment_id: str) -> bool:
 def take_adjustments(connection: Connection, window_id: int) -> None:
     """All that waits goes into a window: to be called in the transaction of its cut-off."""
     connection.execute(update(adjustments).where(adjustments.c.window_id == 0).values(window_id=window_id))
+
+
+def is_paid_for(connection: Connection, window_id: int) -> bool:
+    """Whether a payment run has gathered a window."""
+    covers = payment_runs.c.first_window_id <= window_id, payment_runs.c.window_id >= window_id
+    return connection.execute(select(payment_runs.c.window_id).where(*covers)).first() is not None
 
 
 _COLUMNS = tuple(settlement_rules.c[name] for name in SettlementRules.__slots__)

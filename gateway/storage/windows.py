@@ -61,6 +61,12 @@ def entries_since_cut_off(connection: Connection) -> int:
     return int(booked) - int(closed)
 
 
+def last_sequences(connection: Connection) -> list[tuple[int, int]]:
+    """How far each lane has come, by lane."""
+    query = select(heads.c.lane, heads.c.last_sequence).order_by(heads.c.lane)
+    return [(lane, last) for lane, last in connection.execute(query)]
+
+
 def close_window(
     connection: Connection,
     *,

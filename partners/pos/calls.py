@@ -5,6 +5,7 @@ performs a step and blocks, `AsyncTill` awaits it; what to repeat, to learn and 
 """
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from google.protobuf.message import Message
 
-from partners.pos import requests, requests_members
+from partners.pos import requests, requests_members, requests_office
 from partners.pos.answers import Booked, Desk, Happened, receipts_in
 from partners.pos.errors import ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
-from tallystick.v1 import network_pb2, offline_pb2, types_pb2
+from tallystick.v1 import network_pb2, offline_pb2, reconciliation_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,24 @@ def export(desk: Desk, who: types_pb2.MemberRef) -> Steps[list[bytes]]:
         token = page.next_page_token
         if not token:
             return found
+
+
+def upload_record(
+    desk: Desk, content: bytes, *, window_id: int = 0, business_date: str = ""
+) -> Steps[reconciliation_pb2.PartnerRecord]:
+    """Sends the partner's own record of a window or of a business date, chunk by chunk; needs a key of the scope `office`.
+
+    Safe to repeat, also where it stopped half-way: chunks that the gateway has are not kept twice.
+    """
+    digest, record = hashlib.sha256(content).digest(), reconciliation_pb2.PartnerRecord()
+    of: dict[str, Any] = {"sha256": digest, "total_bytes": len(content), "window_id": window_id, "business_date": business_date}
+    requests_office.chunks_of(len(content))
+    for number, part in enumerate(requests_office.parts_of(content), 1):
+        sent = requests_office.chunk(part, number=number, **of)
+        record = (yield from call(desk, requests.UPLOAD_RECORD, sent)).record
+    if record.sha256 != digest or not record.completed_at_ms:
+        raise ReceiptError(f"the gateway has {record.received_chunks} of {record.chunks} chunks: send the record again")
+    return record
 
 
 def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Receipt]:

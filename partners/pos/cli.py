@@ -20,11 +20,21 @@ from partners.pos.cli_members import (
     remove_identifier,
     resume_member,
 )
+from partners.pos.cli_office import (
+    acknowledge,
+    acknowledgements,
+    answer_dispute,
+    disputes,
+    open_dispute,
+    records,
+    upload_record,
+)
 from partners.pos.cli_queue import queue
 from partners.pos.cli_read import balance, entries, entry, network, partner, statement
 from partners.pos.cli_replay import replay
 from partners.pos.cli_sign import sign
 from partners.pos.cli_till import checkout, claim_receipt, place_hold, quote, refund, void_hold
+from partners.pos.cli_verify import verify_statement
 from partners.pos.errors import NoAnswer, PosError
 
 
@@ -72,6 +82,6 @@ for _command in (
     issue, redeem, reverse, transfer, enrol, batch,
     confirm_member, add_identifier, remove_identifier, donate, pause_member, resume_member, merge_members, erase_member,
     look_up_member, lots, export_member, balance, entry, entries, statement, partner, network, replay,
-    queue,
+    queue, verify_statement, upload_record, records, acknowledge, acknowledgements, open_dispute, answer_dispute, disputes,
 ):  # fmt: skip
     pos.add_command(_command)

@@ -10,7 +10,17 @@ from gateway.domain.identifiers import LANGUAGE
 from gateway.domain.ids import CARD_NUMBER, MEMBER_ID
 from gateway.domain.units import check_unit, parse_amount
 from partners.pos.errors import PosError
-from tallystick.v1 import member_pb2, network_pb2, offline_pb2, partner_pb2, points_pb2, statement_pb2, till_pb2, types_pb2
+from tallystick.v1 import (
+    member_pb2,
+    network_pb2,
+    offline_pb2,
+    partner_pb2,
+    points_pb2,
+    reconciliation_pb2,
+    statement_pb2,
+    till_pb2,
+    types_pb2,
+)
 
 Booking = (
     points_pb2.IssuePointsRequest
@@ -114,12 +124,43 @@ LIST_STATEMENT_LINES = Method(
     statement_pb2.ListStatementLinesRequest,
     statement_pb2.ListStatementLinesResponse,
 )
+_RECONCILIATION = "/tallystick.v1.ReconciliationService"
+UPLOAD_RECORD = Method(
+    f"{_RECONCILIATION}/UploadPartnerRecord",
+    reconciliation_pb2.UploadPartnerRecordRequest,
+    reconciliation_pb2.UploadPartnerRecordResponse,
+)
+LIST_RECORDS = Method(
+    f"{_RECONCILIATION}/ListPartnerRecords",
+    reconciliation_pb2.ListPartnerRecordsRequest,
+    reconciliation_pb2.ListPartnerRecordsResponse,
+)
+ACKNOWLEDGE = Method(
+    f"{_RECONCILIATION}/AcknowledgeStatement",
+    reconciliation_pb2.AcknowledgeStatementRequest,
+    reconciliation_pb2.AcknowledgeStatementResponse,
+)
+LIST_ACKNOWLEDGEMENTS = Method(
+    f"{_RECONCILIATION}/ListAcknowledgements",
+    reconciliation_pb2.ListAcknowledgementsRequest,
+    reconciliation_pb2.ListAcknowledgementsResponse,
+)
+OPEN_DISPUTE = Method(
+    f"{_RECONCILIATION}/OpenDispute", reconciliation_pb2.OpenDisputeRequest, reconciliation_pb2.OpenDisputeResponse
+)
+ANSWER_DISPUTE = Method(
+    f"{_RECONCILIATION}/AnswerDispute", reconciliation_pb2.AnswerDisputeRequest, reconciliation_pb2.AnswerDisputeResponse
+)
+LIST_DISPUTES = Method(
+    f"{_RECONCILIATION}/ListDisputes", reconciliation_pb2.ListDisputesRequest, reconciliation_pb2.ListDisputesResponse
+)
 
 METHODS: tuple[Method[Any, Any], ...] = (
     GET_NETWORK, ISSUE, REDEEM, REVERSE, GET_ENTRY, SUBMIT_BATCH, ENROL, TRANSFER, GET_BALANCE, LIST_ENTRIES, GET_PARTNER,
     LIST_WINDOWS, GET_STATEMENT, LIST_STATEMENT_LINES, QUOTE, PLACE_HOLD, VOID_HOLD, CHECKOUT, REFUND, CLAIM_RECEIPT,
     CONFIRM, ADD_IDENTIFIER, REMOVE_IDENTIFIER, DONATE, PAUSE, RESUME, MERGE, ERASE, LOOK_UP, LIST_LOTS, EXPORT,
-    SUBMIT_OFFLINE, GET_TERMINAL,
+    SUBMIT_OFFLINE, GET_TERMINAL, UPLOAD_RECORD, LIST_RECORDS, ACKNOWLEDGE, LIST_ACKNOWLEDGEMENTS, OPEN_DISPUTE,
+    ANSWER_DISPUTE, LIST_DISPUTES,
 )  # fmt: skip
 
 # The method of each booking, and the field of `Command` that carries it in a batch; None: it goes by itself.

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from partners.pos import calls, requests, requests_members, requests_till
+from partners.pos import calls, requests, requests_members, requests_office, requests_till
 from partners.pos.answers import Desk
 from partners.pos.attempts import Clock, RetryPolicy, Spread, system_clock
 from partners.pos.calls import Send, Steps
@@ -107,6 +107,13 @@ class Till:
     submit_offline = _does(calls.submit_offline)
     get_entry = _does(calls.get_entry)
     balance = _does(calls.asking(requests.balance, requests.GET_BALANCE))
+    upload_record = _does(calls.upload_record)
+    records = _does(calls.listing(requests_office.records, requests.LIST_RECORDS))
+    acknowledge = _does(calls.asking(requests_office.acknowledge, requests.ACKNOWLEDGE))
+    acknowledgements = _does(calls.listing(requests_office.acknowledgements, requests.LIST_ACKNOWLEDGEMENTS))
+    open_dispute = _does(calls.asking(requests_office.open_dispute, requests.OPEN_DISPUTE))
+    answer_dispute = _does(calls.asking(requests_office.answer_dispute, requests.ANSWER_DISPUTE))
+    disputes = _does(calls.listing(requests_office.disputes, requests.LIST_DISPUTES))
     verify = _does(calls.verify)
     learn = _does(calls.learn)
 
@@ -206,6 +213,13 @@ class AsyncTill:
     submit_offline = _awaits(calls.submit_offline)
     get_entry = _awaits(calls.get_entry)
     balance = _awaits(calls.asking(requests.balance, requests.GET_BALANCE))
+    upload_record = _awaits(calls.upload_record)
+    records = _awaits(calls.listing(requests_office.records, requests.LIST_RECORDS))
+    acknowledge = _awaits(calls.asking(requests_office.acknowledge, requests.ACKNOWLEDGE))
+    acknowledgements = _awaits(calls.listing(requests_office.acknowledgements, requests.LIST_ACKNOWLEDGEMENTS))
+    open_dispute = _awaits(calls.asking(requests_office.open_dispute, requests.OPEN_DISPUTE))
+    answer_dispute = _awaits(calls.asking(requests_office.answer_dispute, requests.ANSWER_DISPUTE))
+    disputes = _awaits(calls.listing(requests_office.disputes, requests.LIST_DISPUTES))
     verify = _awaits(calls.verify)
     learn = _awaits(calls.learn)
 

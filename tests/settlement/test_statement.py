@@ -6,7 +6,7 @@ from datetime import date
 
 from gateway.domain.entry import PostingKind
 from gateway.domain.network import SettlementModel
-from gateway.domain.statement import StatementLine
+from gateway.domain.statement import LINES_HEADER, StatementLine, line_text
 from gateway.domain.terms import RateCard
 from gateway.domain.units import MICROS
 from gateway.domain.window import LaneRange, Window, WindowState
@@ -15,11 +15,9 @@ from settlement.netting import NetPosition
 from settlement.obligation import Obligation, Total
 from settlement.pricing import Prices
 from settlement.statement import (
-    LINES_HEADER,
     ControlTotals,
     Event,
     StatementParts,
-    line_text,
     make_line,
     make_statement,
     readers,

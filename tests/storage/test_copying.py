@@ -270,6 +270,8 @@ def _any_row(table: Table) -> dict[str, object]:
         "payments": {"event": "paid"},
         "adjustments": {"kind": "adjustment"},
         "window_transitions": {"state": "OPEN"},
+        "disputes": {"state": "OPEN", "reason": "OTHER", "respondent_id": "other"},
+        "dispute_steps": {"state": "OPEN"},
     }
     fitting |= own.get(table.name, {})
     if table.name == "members":

@@ -101,7 +101,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 37
     """ABORTED with RetryInfo. The same key is being booked by another process."""
     ERROR_REASON_STATEMENT_NOT_FOUND: _ErrorReason.ValueType  # 38
-    """NOT_FOUND. No such window or statement of this partner."""
+    """NOT_FOUND. No such window or statement of this partner, or no such line in it."""
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 39
     """DEADLINE_EXCEEDED. The deadline passed before the command was booked; nothing was written."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 40
@@ -168,6 +168,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
     ERROR_REASON_MEMBER_HAS_HOLDS: _ErrorReason.ValueType  # 70
     """PERMISSION_DENIED. A member that goes into another one has points set aside by open holds. Not remembered."""
+    ERROR_REASON_RECORD_CHUNK_DIFFERS: _ErrorReason.ValueType  # 71
+    """ALREADY_EXISTS. The chunk of `number`, or the record's size or number of chunks, was sent otherwise before. A record that
+    differs has another hash, and so is another one.
+    """
+    ERROR_REASON_RECORD_HASH_DIFFERS: _ErrorReason.ValueType  # 72
+    """FAILED_PRECONDITION. All chunks have come, and together they have not the record's size and hash. They are dropped: send all again."""
+    ERROR_REASON_INTAKE_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 73
+    """RESOURCE_EXHAUSTED with QuotaFailure. More records under way, more bytes of records in 24 hours, or more disputes that are not
+    ended than a partner may have; `limit` says how many.
+    """
+    ERROR_REASON_STATEMENT_HASH_DIFFERS: _ErrorReason.ValueType  # 74
+    """FAILED_PRECONDITION. The statement has another hash; `sha256` is the one that was published."""
+    ERROR_REASON_DISPUTE_NOT_FOUND: _ErrorReason.ValueType  # 75
+    """NOT_FOUND. No such dispute of this partner's, neither opened nor to be answered by it."""
+    ERROR_REASON_DISPUTE_NOT_OPEN: _ErrorReason.ValueType  # 76
+    """FAILED_PRECONDITION. The dispute takes no such answer any more; `state` says where it stands, `deadline` until when it waited."""
+    ERROR_REASON_DISPUTE_EXISTS: _ErrorReason.ValueType  # 77
+    """ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already; `dispute_id` names it."""
+    ERROR_REASON_NOT_DISPUTABLE: _ErrorReason.ValueType  # 78
+    """FAILED_PRECONDITION. A line by which a partner owes itself, or of a window whose payments are instructed for good; `state` is
+    the window's.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a command was not carried out. The name without its prefix is ErrorInfo.reason (domain "tallystick")."""
@@ -251,7 +273,7 @@ ERROR_REASON_NET_DEBIT_CAP_EXCEEDED: ErrorReason.ValueType  # 36
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 37
 """ABORTED with RetryInfo. The same key is being booked by another process."""
 ERROR_REASON_STATEMENT_NOT_FOUND: ErrorReason.ValueType  # 38
-"""NOT_FOUND. No such window or statement of this partner."""
+"""NOT_FOUND. No such window or statement of this partner, or no such line in it."""
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 39
 """DEADLINE_EXCEEDED. The deadline passed before the command was booked; nothing was written."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 40
@@ -318,4 +340,26 @@ ERROR_REASON_MORE_THAN_TOTAL: ErrorReason.ValueType  # 69
 """FAILED_PRECONDITION. More points than the basket takes; `points_max` says how many it does."""
 ERROR_REASON_MEMBER_HAS_HOLDS: ErrorReason.ValueType  # 70
 """PERMISSION_DENIED. A member that goes into another one has points set aside by open holds. Not remembered."""
+ERROR_REASON_RECORD_CHUNK_DIFFERS: ErrorReason.ValueType  # 71
+"""ALREADY_EXISTS. The chunk of `number`, or the record's size or number of chunks, was sent otherwise before. A record that
+differs has another hash, and so is another one.
+"""
+ERROR_REASON_RECORD_HASH_DIFFERS: ErrorReason.ValueType  # 72
+"""FAILED_PRECONDITION. All chunks have come, and together they have not the record's size and hash. They are dropped: send all again."""
+ERROR_REASON_INTAKE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 73
+"""RESOURCE_EXHAUSTED with QuotaFailure. More records under way, more bytes of records in 24 hours, or more disputes that are not
+ended than a partner may have; `limit` says how many.
+"""
+ERROR_REASON_STATEMENT_HASH_DIFFERS: ErrorReason.ValueType  # 74
+"""FAILED_PRECONDITION. The statement has another hash; `sha256` is the one that was published."""
+ERROR_REASON_DISPUTE_NOT_FOUND: ErrorReason.ValueType  # 75
+"""NOT_FOUND. No such dispute of this partner's, neither opened nor to be answered by it."""
+ERROR_REASON_DISPUTE_NOT_OPEN: ErrorReason.ValueType  # 76
+"""FAILED_PRECONDITION. The dispute takes no such answer any more; `state` says where it stands, `deadline` until when it waited."""
+ERROR_REASON_DISPUTE_EXISTS: ErrorReason.ValueType  # 77
+"""ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already; `dispute_id` names it."""
+ERROR_REASON_NOT_DISPUTABLE: ErrorReason.ValueType  # 78
+"""FAILED_PRECONDITION. A line by which a partner owes itself, or of a window whose payments are instructed for good; `state` is
+the window's.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
