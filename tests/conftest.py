@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from tests.compiled import share_what_is_compiled
 from tests.examples.toolchains import describe as describe_examples
 from tests.given import GivenNetwork, month
 from tests.postgres import ENGINES, MISSING, PostgresServer, describe, find_programs
@@ -20,6 +21,8 @@ settings.register_profile("suite", deadline=None, print_blob=True, derandomize=T
 settings.register_profile("search", deadline=None, print_blob=True, max_examples=2_000)
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "suite")
 settings.load_profile(PROFILE)
+
+share_what_is_compiled()
 
 
 def pytest_report_header() -> list[str]:

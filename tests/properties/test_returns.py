@@ -128,13 +128,13 @@ def test_holding_capturing_and_returning_dodges_no_expiry(
         books.now_ms = at("2026-06-05")
         books.book(books.issue("ann", "100.00", partner="bravo"))
         books.now_ms = at("2026-06-10")
-        hold = books.place("ann", held, ttl_s=604_800)
+        hold = books.place("ann", held, partner="charlie", ttl_s=604_800)
         books.book(hold)
         if is_late:
             books.expire("2026-06-11")
         books.now_ms = at("2026-06-11")
         assert books.refused(books.redeem("ann", 1)) is Reason.INSUFFICIENT_POINTS
-        sale = books.checkout("ann", "1.00", partner="bravo", hold=hold, points=taken)
+        sale = books.checkout("ann", "1.00", partner="charlie", hold=hold, points=taken)
         books.book(sale)
         for part in cut(100, cuts):
             books.book(books.refund(sale, amount=euros(part)))
