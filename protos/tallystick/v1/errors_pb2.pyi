@@ -173,10 +173,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     differs has another hash, and so is another one.
     """
     ERROR_REASON_RECORD_HASH_DIFFERS: _ErrorReason.ValueType  # 72
-    """FAILED_PRECONDITION. All chunks have come, and together they have not the record's size and hash. They are dropped: send all again."""
+    """FAILED_PRECONDITION. The chunks that came have not the record's size and hash together: `bytes` and `sha256` are those of
+    what came, or `bytes` alone the size that it would exceed. They are dropped: send all again.
+    """
     ERROR_REASON_INTAKE_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 73
     """RESOURCE_EXHAUSTED with QuotaFailure. More records under way, more bytes of records in 24 hours, or more disputes that are not
-    ended than a partner may have; `limit` says how many.
+    ended than a partner may have; `of` says what, `limit` how many.
     """
     ERROR_REASON_STATEMENT_HASH_DIFFERS: _ErrorReason.ValueType  # 74
     """FAILED_PRECONDITION. The statement has another hash; `sha256` is the one that was published."""
@@ -345,10 +347,12 @@ ERROR_REASON_RECORD_CHUNK_DIFFERS: ErrorReason.ValueType  # 71
 differs has another hash, and so is another one.
 """
 ERROR_REASON_RECORD_HASH_DIFFERS: ErrorReason.ValueType  # 72
-"""FAILED_PRECONDITION. All chunks have come, and together they have not the record's size and hash. They are dropped: send all again."""
+"""FAILED_PRECONDITION. The chunks that came have not the record's size and hash together: `bytes` and `sha256` are those of
+what came, or `bytes` alone the size that it would exceed. They are dropped: send all again.
+"""
 ERROR_REASON_INTAKE_QUOTA_EXCEEDED: ErrorReason.ValueType  # 73
 """RESOURCE_EXHAUSTED with QuotaFailure. More records under way, more bytes of records in 24 hours, or more disputes that are not
-ended than a partner may have; `limit` says how many.
+ended than a partner may have; `of` says what, `limit` how many.
 """
 ERROR_REASON_STATEMENT_HASH_DIFFERS: ErrorReason.ValueType  # 74
 """FAILED_PRECONDITION. The statement has another hash; `sha256` is the one that was published."""
