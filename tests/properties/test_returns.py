@@ -133,7 +133,7 @@ def test_holding_capturing_and_returning_dodges_no_expiry(
         if is_late:
             books.expire("2026-06-11")
         books.now_ms = at("2026-06-11")
-        assert books.refused(books.redeem("ann", 1)) is Reason.INSUFFICIENT_POINTS
+        assert books.refused(books.redeem("ann", 1, partner="charlie")) is Reason.INSUFFICIENT_POINTS
         sale = books.checkout("ann", "1.00", partner="charlie", hold=hold, points=taken)
         books.book(sale)
         for part in cut(100, cuts):
