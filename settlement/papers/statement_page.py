@@ -62,7 +62,7 @@ def _money(content: Mapping[str, Any], currency: str) -> Money:
     return Money(
         headline=_headline(net, currency),
         why=_why_sheet(partner_id, lines, currency),
-        sums=f"You are owed {money(receives, currency)} and owe {money(pays, currency)} {currency}; "
+        sums=f"You are owed {money(receives, currency)} {currency} and owe {money(pays, currency)} {currency}; "
         f"the difference is {money(abs(receives - pays), currency)} {currency}.",
         figure=_with_whom(partner_id, owed, currency) if owed else None,
     )
@@ -186,12 +186,15 @@ def _movements_sheet(content: Mapping[str, Any]) -> Sheet:
     for moved in content["movements"]:
         sums[moved["kind"], moved["issuer_id"], moved["counterparty_id"]] += moved["points"]
     largest = sorted(sums, key=lambda key: (-sums[key], key))
-    rows = [
-        (MOVEMENTS.get(key[0], key[0].replace("_", " ")), key[1], party(key[2]), f"{sums[key]:,}")
-        for key in largest[:MOVEMENTS_SHOWN]
-    ]
+    rows = [(_moved(*key), f"{sums[key]:,}") for key in largest[:MOVEMENTS_SHOWN]]
     title = f"The {MOVEMENTS_SHOWN} largest of {len(largest)} sums" if len(largest) > MOVEMENTS_SHOWN else "The largest first"
-    return Sheet(title, ("what happened", "points of", "at", "points"), rows, frozenset({3}))
+    return Sheet(title, ("what happened", "points"), rows, frozenset({1}))
+
+
+def _moved(kind: str, issuer_id: str, counterparty_id: str) -> str:
+    """What happened to whose points, and where, if not at their issuer's."""
+    what = MOVEMENTS.get(kind, kind.replace("_", " "))
+    return f"points of {issuer_id}" + (f" at {party(counterparty_id)}" if counterparty_id != issuer_id else "") + f": {what}"
 
 
 def _events_sheet(partner_id: str, lines: Sequence[StatementLine]) -> Sheet:

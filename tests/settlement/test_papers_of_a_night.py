@@ -166,7 +166,7 @@ def test_the_statement_says_what_the_partner_pays_and_why(engine: Engine, tmp_pa
     shutil.rmtree(tmp_path / "out")
 
     assert "<h1>You pay 4.16 EUR</h1>" in page
-    assert "You are owed 1.44 and owe 5.60 EUR; the difference is 4.16 EUR." in page
+    assert "You are owed 1.44 EUR and owe 5.60 EUR; the difference is 4.16 EUR." in page
     assert "bravo took in points that you had issued" in page
 
 

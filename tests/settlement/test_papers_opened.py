@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, FloatRect
 
 from settlement.papers.report_page import report_html
 from tests.given import GivenNetwork
@@ -16,7 +16,6 @@ from tests.settlement.night import run
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_chromium() is None, reason=MISSING),
-    pytest.mark.xdist_group("browser"),
 ]
 
 PAGES = ("operator.report.html", "alpha.html", "report-of-300.html")
@@ -123,8 +122,8 @@ def test_pictures_are_made_for_whoever_looks_at_a_change(browser: Browser, paper
         with opened(browser, papers / name, width=width, scheme=scheme) as seen:
             # A browser cannot draw more at once; what is below is tables.
             height = min(8_000, int(seen.page.evaluate("document.documentElement.scrollHeight")))
-            clip = {"x": 0, "y": 0, "width": width, "height": height}
-            seen.page.screenshot(path=folder / f"{name}.{kind}.png", full_page=True, clip=clip)  # type: ignore[arg-type]
+            clip = FloatRect(x=0, y=0, width=width, height=height)
+            seen.page.screenshot(path=folder / f"{name}.{kind}.png", full_page=True, clip=clip)
     with opened(browser, papers / name, width=DESKTOP) as seen:
         seen.page.pdf(path=folder / f"{name}.pdf", format="A4", print_background=True)
 
