@@ -19,7 +19,7 @@ from gateway.domain.intake import (
     Sent,
     StatementAcknowledged,
 )
-from gateway.edge.validate import INVALID_FORMAT, OUT_OF_RANGE, REQUIRED, Fields
+from gateway.edge.validate import INVALID_FORMAT, OUT_OF_RANGE, REQUIRED, UNSUPPORTED, Fields
 from tallystick.v1 import reconciliation_pb2 as pb
 
 _HASH_BYTES = 32
@@ -69,7 +69,7 @@ def dispute_opened(message: pb.OpenDisputeRequest, _body: bytes, fields: Fields)
     _within(message.line_number, 1, 2**63 - 1, "line_number", fields)
     reason = _REASONS.get(message.reason)
     if reason is None:
-        fields.wrong("reason", "UNKNOWN_ENUM" if message.reason else REQUIRED, "a reason of this version")
+        fields.wrong("reason", UNSUPPORTED if message.reason else REQUIRED, "a reason of this version")
     if not message.evidence.strip():
         fields.wrong("evidence", REQUIRED, f"1 to {EVIDENCE_MAX} printable characters")
     _text(message.evidence, EVIDENCE_MAX, "evidence", fields)
@@ -85,7 +85,7 @@ def dispute_answered(message: pb.AnswerDisputeRequest, _body: bytes, fields: Fie
         fields.wrong("dispute_id", INVALID_FORMAT if message.dispute_id else REQUIRED, "as OpenDispute answered it")
     state = _ANSWERS.get(message.answer)
     if state is None:
-        fields.wrong("answer", "UNKNOWN_ENUM" if message.answer else REQUIRED, "an answer of this version")
+        fields.wrong("answer", UNSUPPORTED if message.answer else REQUIRED, "an answer of this version")
     _text(message.note, NOTE_MAX, "note", fields)
     return DisputeAnswered(message.dispute_id, state or DisputeState.CONTESTED, message.note)
 

@@ -9,18 +9,21 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from partners.pos.requests import (
+    ANSWER_DISPUTE,
     ENROL,
     GET_BALANCE,
     GET_ENTRY,
     ISSUE,
     LIST_ENTRIES,
     METHODS,
+    OPEN_DISPUTE,
     REDEEM,
     REVERSE,
     SUBMIT_BATCH,
     TRANSFER,
     Method,
 )
+from partners.pos.requests_office import answer_dispute, open_dispute
 from tallystick.v1 import errors_pb2, member_pb2, points_pb2, types_pb2
 from tests.edge.running import Caller, Seen, issue_request, receipt_of, refusal
 
@@ -144,9 +147,14 @@ def test_a_card_number_of_another_form_is_refused(acme: Caller, card: str) -> No
 
 
 def test_an_unknown_value_of_an_enum_is_refused(acme: Caller) -> None:
-    """By its field, in each of the two places in which requests have one."""
+    """By its field, in each of the places in which requests have one."""
     enums = {field.full_name for method in METHODS for field in fields_within(method.request.DESCRIPTOR)}
-    assert enums == {"tallystick.v1.Identifier.kind", "tallystick.v1.ListEntriesRequest.kinds"}
+    assert enums == {
+        "tallystick.v1.Identifier.kind",
+        "tallystick.v1.ListEntriesRequest.kinds",
+        "tallystick.v1.OpenDisputeRequest.reason",
+        "tallystick.v1.AnswerDisputeRequest.answer",
+    }
     identifier = types_pb2.Identifier(value="x")
     setattr(identifier, "kind", 99)  # noqa: B010 - a number that the type checker knows to be none
     asked = member_pb2.ListEntriesRequest(member=MEMBER)
@@ -155,6 +163,12 @@ def test_an_unknown_value_of_an_enum_is_refused(acme: Caller) -> None:
     named = invalid(acme, GET_BALANCE, member_pb2.GetBalanceRequest(member=types_pb2.MemberRef(identifier=identifier)))
     assert named == {"member.identifier.kind": "UNSUPPORTED: card, phone, email, QR or token"}
     assert invalid(acme, LIST_ENTRIES, asked) == {"kinds[0]": "UNSUPPORTED: a kind of entry"}
+    dispute = open_dispute(1, 1, reason="other", evidence="x", deadline="2026-07-15")
+    setattr(dispute, "reason", 99)  # noqa: B010 - as above
+    answer = answer_dispute("d1", "accept")
+    setattr(answer, "answer", 99)  # noqa: B010 - as above
+    assert invalid(acme, OPEN_DISPUTE, dispute) == {"reason": "UNSUPPORTED: a reason of this version"}
+    assert invalid(acme, ANSWER_DISPUTE, answer) == {"answer": "UNSUPPORTED: an answer of this version"}
 
 
 def fields_within(descriptor: Descriptor) -> Iterable[FieldDescriptor]:

@@ -13,6 +13,8 @@ from tests.shared import published_methods
 
 # Before the books see them: of a gap, nothing is kept; that a kind of command is not allowed is kept with its event.
 OF_CHAINS = {Reason.EVENT_GAP, Reason.OFFLINE_NOT_ALLOWED}
+# What is sent about settlement is kept by its own id, and never goes to the books: a refusal leaves nothing behind.
+OF_INTAKE = {Reason.RECORD_HASH_DIFFERS, Reason.STATEMENT_HASH_DIFFERS, Reason.DISPUTE_NOT_OPEN, Reason.NOT_DISPUTABLE}
 
 
 def test_every_reason_has_an_answer() -> None:
@@ -29,7 +31,9 @@ def test_reasons_are_those_of_the_protos() -> None:
 
 def test_a_reason_is_remembered_if_and_only_if_it_is_final() -> None:
     """FAILED_PRECONDITION is the one class that time does not cure."""
-    assert {reason for reason in Reason if ANSWERS[reason].code is StatusCode.FAILED_PRECONDITION} == REMEMBERED | OF_CHAINS
+    final = {reason for reason in Reason if ANSWERS[reason].code is StatusCode.FAILED_PRECONDITION}
+
+    assert final == REMEMBERED | OF_CHAINS | OF_INTAKE
 
 
 def test_a_caller_is_told_when_to_come_again_only_where_time_helps() -> None:

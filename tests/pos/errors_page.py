@@ -61,7 +61,7 @@ class Comment:
     @property
     def details(self) -> list[str]:
         """Names of the facts that come with it."""
-        return re.findall(r"`([a-z_]+)`", self.meaning)
+        return re.findall(r"`([a-z][a-z0-9_]*)`", self.meaning)
 
 
 def comments() -> dict[str, Comment]:
