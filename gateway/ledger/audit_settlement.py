@@ -18,6 +18,7 @@ from gateway.domain.network import SettlementModel
 from gateway.domain.statement import line_id
 from gateway.domain.terms import RateCard
 from gateway.domain.window import PUBLISHED
+from gateway.ledger.audit_adjustments import prove_adjustments
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.ledger.audit_payments import prove_runs
@@ -44,6 +45,8 @@ def prove_settlement(
             progress(f"  window {row.window_id}: settlement")
     with failures.reading("payment runs"):
         prove_runs(connection, failures, facts, from_window=from_window)
+    with failures.reading("adjustments"):
+        prove_adjustments(connection, failures, facts)
 
 
 class _Night:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR
+from gateway.domain.settlement import AdjustmentKind
 from gateway.domain.window import LaneRange
 from gateway.storage.audit_reads import Rows
 from gateway.storage.tables import (
@@ -201,6 +202,13 @@ def entries_by_partner(connection: Connection, ranges: Sequence[LaneRange]) -> d
 def adjustment_rows(connection: Connection, window_id: int) -> Rows:
     """What a window took in beside traffic."""
     return connection.execute(select(adjustments).where(adjustments.c.window_id == window_id)).all()
+
+
+def decided_adjustment_rows(connection: Connection) -> Rows:
+    """What decisions about money left: neither fees, nor the ends of disputes, whose ids a number follows."""
+    of_dispute = adjustments.c.adjustment_id.like("d%-_")
+    is_fee = adjustments.c.kind == AdjustmentKind.LATE_FEE.value
+    return connection.execute(select(adjustments).where(~of_dispute, ~is_fee)).all()
 
 
 def stray_count(connection: Connection, table: Table, *, after_window: int) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.adjusting import propose_adjustment, propose_write_off
 from gateway.confirming import confirm
-from gateway.domain.decision import DecisionState
+from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.errors import DecisionRefused, InvalidValue
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import CarryReason, Netting
@@ -220,8 +220,8 @@ def test_windows_settle_in_order(network: GivenNetwork, tmp_path: Path) -> None:
     prove(network)
 
 
-def test_an_adjustment_is_a_line_with_its_reason_and_windows_sum_to_zero(network: GivenNetwork, tmp_path: Path) -> None:
-    """Of the next window that is cut off; two operators decide it."""
+def adjusted(network: GivenNetwork) -> Decision:
+    """Delta owes bravo 7.50: two operators have decided it."""
     with writing(network.engine) as connection:
         decision = propose_adjustment(
             connection,
@@ -233,7 +233,12 @@ def test_an_adjustment_is_a_line_with_its_reason_and_windows_sum_to_zero(network
             hand=network.hands[0],
             now_ms=network.now_ms,
         )
-    network.approve(decision)
+    return network.approve(decision)
+
+
+def test_an_adjustment_is_a_line_with_its_reason_and_windows_sum_to_zero(network: GivenNetwork, tmp_path: Path) -> None:
+    """Of the next window that is cut off; two operators decide it."""
+    decision = adjusted(network)
     run(network.engine, tmp_path / "out", at_ms=MIDNIGHT_MS + DAY_MS)
     with reading(network.engine) as connection:
         (line,) = store.load_obligations(connection, 2)
@@ -249,6 +254,19 @@ def test_an_adjustment_is_a_line_with_its_reason_and_windows_sum_to_zero(network
     assert sum(position.amount for position in positions_) == 0
     network.now_ms += DAY_MS
     prove(network)
+
+
+@pytest.mark.parametrize("change", ["UPDATE adjustments SET amount = 751", "DELETE FROM adjustments"])
+def test_an_adjustment_that_is_not_what_the_operators_signed_is_named_by_the_audit(network: GivenNetwork, change: str) -> None:
+    """Before any window has taken it in: the night then stops before the cut-off."""
+    decision = adjusted(network)
+    prove(network)
+    with writing(network.engine) as connection:
+        connection.execute(text(change))
+
+    report = audit(network.engine, full=True, now_ms=network.now_ms)
+
+    assert [failure.where for failure in report.failures] == [f"adjustments {decision.decision_id}"]
 
 
 def test_fees_are_lines_to_the_operator_and_small_payments_wait(tmp_path: Path) -> None:
