@@ -179,7 +179,7 @@ def test_lines_that_a_killed_night_left_half_written_come_out_the_same(
     run(engine, tmp_path / "whole")
     other = network_engine(copy_month("other"))
     night = make_night(other, tmp_path / "killed")
-    for step in STEPS[:6]:
+    for step in STEPS[:7]:
         step.run(night, 1, step.name)
     with writing(other) as connection:
         connection.execute(delete(statement_lines).where(statement_lines.c.line_number > 2))
@@ -193,7 +193,7 @@ def test_lines_that_a_killed_night_left_half_written_come_out_the_same(
 def test_a_killed_night_is_completed_before_the_next_ones_window_closes(engine: Engine, tmp_path: Path) -> None:
     """A run on a later date does both."""
     night = make_night(engine, tmp_path / "out")
-    for step in STEPS[:4]:
+    for step in STEPS[:5]:
         step.run(night, 1, step.name)
 
     window = run(engine, tmp_path / "out", at_ms=NEXT_MIDNIGHT_MS)
@@ -220,7 +220,7 @@ def test_totals_that_disagree_with_the_entries_are_not_published(engine: Engine,
     with writing(engine) as connection:
         connection.execute(update(totals).where(totals.c.kind == 2).values(points=totals.c.points + 1))
     night = make_night(engine, tmp_path / "out")
-    *before, statements = STEPS[1:6]
+    *before, statements = STEPS[1:7]
     for step in before:
         step.run(night, 1, step.name)
 
