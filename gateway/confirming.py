@@ -5,7 +5,7 @@ Confirmed is what was seen: if any of it is made anew between the two signatures
 
 import hashlib
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, select
 
 from gateway.domain.bank import parties_without_account
 from gateway.domain.canonical import Plain, canonical
@@ -21,7 +21,7 @@ from gateway.storage.disputes import disputed_amounts, held_amounts, lock_window
 from gateway.storage.payments import settle
 from gateway.storage.rules import is_paid_for
 from gateway.storage.tables_settlement import instructions, net_positions, statements
-from gateway.storage.windows import load_window, move_window
+from gateway.storage.windows import first_unconfirmed, is_night_complete, load_window, move_window
 
 
 def confirmed_sha256(connection: Connection, window: Window) -> bytes:
@@ -51,8 +51,14 @@ def confirm(connection: Connection, window_id: int, *, hand: Hand, now_ms: int) 
 
 
 def without_account(connection: Connection, window_id: int) -> list[str]:
-    """Which partners are to pay or to be paid for a window, and have named no account, by id."""
+    """Which partners are to pay or to be paid for a window, and have named no account, by id.
+
+    While no payment run has gathered it, whoever has a net position in it may have to.
+    """
     parties = select(instructions.c.debtor_id, instructions.c.creditor_id).where(instructions.c.window_id == window_id)
+    if not is_paid_for(connection, window_id):
+        nets = net_positions.c
+        parties = select(nets.party_id, literal(OPERATOR)).where(nets.window_id == window_id, nets.amount != 0)
     payments = [(debtor_id, creditor_id) for debtor_id, creditor_id in connection.execute(parties)]
     return [party for party in parties_without_account(payments, load_accounts(connection)) if party != OPERATOR]
 
@@ -90,6 +96,15 @@ def _stale_because(connection: Connection, document: Document, _decision_id: str
         raise DecisionRefused(
             "NOT_POSSIBLE", f"window {window.window_id} is {window.state}; only one that is NETTED is confirmed"
         )
+    if not is_night_complete(connection, window.window_id):
+        raise DecisionRefused(
+            "NOT_POSSIBLE",
+            f"the night of window {window.window_id} did not come to its end: 'tallystick settlement nightly' completes it",
+        )
+    earlier = first_unconfirmed(connection)
+    if earlier < window.window_id:
+        # What waits of the earlier one was taken in by this one: making its payments anew would pay that twice.
+        raise DecisionRefused("NOT_POSSIBLE", f"window {earlier} comes first: windows are confirmed in their order")
     if is_paid_for(connection, window.window_id) and (
         held_amounts(connection, window.window_id) != disputed_amounts(connection, window.window_id)
     ):

@@ -1,6 +1,7 @@
 """The files of a payment run that go to the bank and to who must pay by itself: a folder that appears whole or not at all."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window, WindowState
 from gateway.storage.bank import load_accounts
 from gateway.storage.directory import load_network
+from gateway.storage.payments import load_payables
 from gateway.storage.rules import load_rules
 from settlement.banking import SEPA_CURRENCY, Plan, payment_date, plan_payments
+from settlement.instruction import Instruction
 from settlement.pain import Order, credit_transfers, direct_debits
 from settlement.payment_request import payment_request
 from settlement.store import load_instructions
@@ -32,12 +35,13 @@ def payments_folder(out_dir: Path, window_id: int) -> Path:
 def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, on: date | None) -> Path | None:
     """Writes all of them for the payment run of a confirmed window, and answers their folder; None if nobody is to pay.
 
-    `on`: when money is to move; None: when it is due by the window's rules. The same again gives the same bytes. Raises
-    InvalidValue, naming whoever has no account; OSError; then a folder that stood before is as it was.
+    `on`: when money is to move; None: when it is due by the window's rules. Asked for is what is left to be paid; while
+    nothing more is recorded, the same again gives the same bytes. Raises InvalidValue, naming whoever has no account; OSError;
+    then a folder that stood before is as it was.
     """
     if window.state not in _PAYABLE:
         raise InvalidValue(f"window {window.window_id} is {window.state}: a bank is asked only for what two operators confirmed")
-    instructions = load_instructions(connection, window.window_id)
+    instructions = _still_to_be_paid(connection, window.window_id)
     if not instructions:
         return None
     accounts = load_accounts(connection)
@@ -59,6 +63,13 @@ def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, o
     }
     folder = payments_folder(out_dir, window.window_id)
     return write_whole(folder, bank_files(order, plan, accounts), manifest=f"{OPERATOR}.payments.json", head=head)
+
+
+def _still_to_be_paid(connection: Connection, run_id: int) -> list[Instruction]:
+    """What is left of a run's instructions: not what was paid, is carried to another run, or was written off."""
+    left = {one.instruction_id: one.outstanding for one in load_payables(connection, run_id) if one.outstanding}
+    made = load_instructions(connection, run_id)
+    return [replace(one, amount=left[one.instruction_id]) for one in made if one.instruction_id in left]
 
 
 def bank_files(order: Order, plan: Plan, accounts: Accounts) -> Iterator[tuple[str, Iterable[bytes]]]:

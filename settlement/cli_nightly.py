@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.console import Context, pass_context
 from gateway.domain.errors import BooksBroken, InvalidValue
+from gateway.domain.settlement import LAST_STEP
 from gateway.domain.window import WindowState
 from gateway.ledger.clock_check import check_clock
 from gateway.storage.engine import reading
@@ -22,7 +23,7 @@ from settlement import store
 from settlement.files import window_folder
 from settlement.guard import NightAtWork, only_run
 from settlement.netting import net_positions
-from settlement.nightly import LAST_STEP, STEPS, Night, make_due_runs, run_night, window_obligations
+from settlement.nightly import STEPS, Night, make_due_runs, run_night, window_obligations
 from settlement.sealing import open_sealer
 
 AWAITS_CONFIRMATION = 10

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from gateway.domain.errors import BooksBroken
-from gateway.domain.settlement import Schedule
+from gateway.domain.settlement import LAST_STEP, Schedule
 from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
 from gateway.ledger.audit import audit
@@ -18,6 +18,7 @@ from gateway.ledger.batch import expire_lots
 from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
+from gateway.storage.payments import settle
 from gateway.storage.rules import load_adjustments, load_rules
 from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
@@ -84,7 +85,7 @@ def run_night(night: Night) -> Window | None:
         return completed
     with reading(night.engine) as connection:
         entries = entries_since_cut_off(connection)
-        if is_same_cut_off(latest=store.latest_closed(connection), at_ms=night.at_ms, open_entries=entries):
+        if is_same_cut_off(latest=store.latest_closed(connection), network_date=network_date, open_entries=entries):
             return completed
         window_id = open_window(connection).window_id
     # Up to the cut-off the steps are always run: what fell due since an interrupted night belongs to this one.
@@ -127,6 +128,7 @@ def make_due_runs(engine: Engine, out_dir: Path, *, at_ms: int) -> list[Path]:
         network = load_network(connection)
         for windows in due_terms(store.load_unpaid(connection), date_at(at_ms, network.time_zone).isoformat()):
             store.make_run(connection, audience=network.audience, windows=windows)
+        settle(connection, at_ms=at_ms)  # of a term in which nobody has to pay anything
     with reading(engine) as connection:
         rules = load_rules(connection)
         ends = [store.existing_window(connection, last) for _, last in store.load_runs(connection)]
@@ -180,8 +182,11 @@ def _disputes(night: Night, window_id: int, step: str) -> None:
         today = date_at(night.at_ms, network.time_zone).isoformat()
         taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=night.clock())
         store.mark_step(connection, window_id, step, at_ms=night.clock())
-    if taken.windows:
-        night.progress(f"  payments made anew: windows {', '.join(map(str, taken.windows))}")
+    for made_anew in taken.windows:
+        night.progress(f"  window {made_anew}: payments made anew")
+        write_window(
+            night.engine, night.out_dir, audience=network.audience, window=_window(night, made_anew), sealer=night.sealer
+        )
 
 
 def _close(night: Night, window_id: int, step: str) -> None:
@@ -239,7 +244,8 @@ def _publish(night: Night, window_id: int, step: str) -> None:
     """The store first: whoever sees a file can ask the gateway for the same statement."""
     with writing(night.engine) as connection:
         window = store.existing_window(connection, window_id)
-        move_window(connection, window, WindowState.NETTED, at_ms=night.clock(), made_by="night")
+        if window.state is WindowState.CLOSED:  # else a run that could not write its files has come so far before
+            move_window(connection, window, WindowState.NETTED, at_ms=night.clock(), made_by="night")
         audience = load_network(connection).audience
     write_window(night.engine, night.out_dir, audience=audience, window=window, sealer=night.sealer)
     _mark(night, window_id, step)
@@ -267,7 +273,6 @@ AFTER_CLOSE = (
     Step("statements", "The events behind the lines, read from the entries, and each partner's statement.", _statements),
     Step("instructions", "Who pays whom, where each window is paid for by itself.", _instructions),
     Step("publish", "The window is netted: partners see their statements, and the files are written.", _publish),
-    Step("prove-after", "The audit proves the books with the closed window and what was made of it.", _prove),
+    Step(LAST_STEP, "The audit proves the books with the closed window and what was made of it.", _prove),
 )
 STEPS = BEFORE_CLOSE + AFTER_CLOSE
-LAST_STEP = STEPS[-1].name

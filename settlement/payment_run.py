@@ -1,5 +1,6 @@
 """Payment runs: which windows are paid for together, and what of their debts is paid now. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,17 +43,13 @@ def plan_run(
 ) -> Plan:
     """Nets the debts of a run's windows with what earlier runs left, and leaves payments below the minimum for a later one.
 
-    What is `disputed` of these windows and of those before is held out, and left as well: the debt against it, set off with the
-    others, and the same amount carried. Payments and what is carried together move the net positions exactly. `window_id` names
+    What is `disputed` of these windows and of those before is held out of the same debtor's debts to the same creditor, and
+    carried. Payments and what is carried together move the net positions exactly. `window_id` names
     the run.
     """
     held = list(disputed)
-    owed = [
-        *debts,
-        *(Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in brought),
-        *(Payment(one.currency, one.creditor_id, one.debtor_id, one.amount) for one in held),
-    ]
-    payments = payments_of(owed, rules.netting, rules.form)
+    owed = [*debts, *(Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in brought)]
+    payments = payments_of(_without(held, owed), rules.netting, rules.form)
     return Plan(
         [payment for payment in payments if payment.amount >= rules.minimum_amount],
         [
@@ -62,6 +59,19 @@ def plan_run(
         ]
         + [Carry(window_id, one.currency, one.debtor_id, one.creditor_id, CarryReason.DISPUTE, one.amount) for one in held],
     )
+
+
+def _without(held: Iterable[Payment], debts: Iterable[Payment]) -> list[Payment]:
+    """Debts less what is held out of them; more than there is, since returns were set off in the same line, turns one round."""
+    left: Counter[tuple[str, str, str]] = Counter()
+    for sign, some in ((1, debts), (-1, held)):
+        for one in some:
+            left[one.currency, one.debtor_id, one.creditor_id] += sign * one.amount
+    return [
+        Payment(currency, debtor, creditor, amount) if amount > 0 else Payment(currency, creditor, debtor, -amount)
+        for (currency, debtor, creditor), amount in left.items()
+        if amount
+    ]
 
 
 def due_terms(unpaid: Sequence[tuple[Window, Schedule]], network_date: str) -> list[list[Window]]:

@@ -233,10 +233,10 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
     connection.execute(delete(payment_runs).where(payment_runs.c.window_id == run_id))
     brought = [one for one in load_carries(connection) if one.window_id < run_id]
     debts = [debt for window in windows for debt in debts_of(load_obligations(connection, window.window_id))]
-    plan = plan_run(run_id, debts, brought, rules, disputed_debts(connection, run_id))
-    made = instruct(audience=audience, window_id=run_id, form=rules.form, payments=plan.payments)
     run = {"window_id": run_id, "first_window_id": windows[0].window_id, "rules_version": rules.version}
     connection.execute(insert(payment_runs).values(run))
+    plan = plan_run(run_id, debts, brought, rules, disputed_debts(connection, run_id))
+    made = instruct(audience=audience, window_id=run_id, form=rules.form, payments=plan.payments)
     taken = carries.c.brought_window_id == 0, carries.c.window_id < run_id
     connection.execute(update(carries).where(*taken).values(brought_window_id=run_id))
     if plan.carried:
@@ -245,9 +245,9 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
     return made
 
 
-def disputed_debts(connection: Connection, last_window: int) -> list[Payment]:
-    """What is disputed of the windows up to one and so is not to be paid, by currency, debtor and creditor."""
-    return [Payment(*key, amount) for key, amount in sorted(disputed_amounts(connection, last_window).items())]
+def disputed_debts(connection: Connection, run_id: int) -> list[Payment]:
+    """What is disputed of the windows of a run and of those before, and so is not to be paid, by currency, debtor, creditor."""
+    return [Payment(*key, amount) for key, amount in sorted(disputed_amounts(connection, run_id).items())]
 
 
 def mark_step(connection: Connection, window_id: int, step: str, *, at_ms: int) -> None:

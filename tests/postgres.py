@@ -88,7 +88,8 @@ _CATALOGUES = (
     "extension",
     "db_role_setting",
 )
-_SHAPE = " UNION ALL ".join(f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM pg_{name}" for name in _CATALOGUES)
+_OBJECTS = (*(f"pg_{name}" for name in _CATALOGUES), "alembic_version")
+_SHAPE = " UNION ALL ".join(f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM {name}" for name in _OBJECTS)
 _UNPRIVILEGED = ("postgres", "nobody")
 _sessions: "defaultdict[str, list[psycopg.Connection[object]]]" = defaultdict(list)
 

@@ -34,6 +34,10 @@ class Schedule(enum.StrEnum):
     MONTHLY = "monthly"
 
 
+LAST_STEP = "prove-after"
+"""Of a night: a window of which it is done may be confirmed."""
+
+
 class AdjustmentKind(enum.StrEnum):
     """What is owed beside traffic: what two operators decided, who bears an unpaid debt, and the fee for paying late."""
 

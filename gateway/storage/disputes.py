@@ -5,10 +5,11 @@ from collections.abc import Collection
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from gateway.domain.dispute import LIVE, Dispute, DisputeReason, DisputeState, DisputeStep, check_step
+from gateway.domain.errors import InvalidValue
 from gateway.domain.settlement import CarryReason
 from gateway.storage.tables import windows
 from gateway.storage.tables_intake import dispute_steps, disputes
-from gateway.storage.tables_settlement import carries
+from gateway.storage.tables_settlement import carries, payment_runs
 
 _DISPUTE = tuple(disputes.c[name] for name in Dispute.__slots__)
 _STEP = tuple(dispute_steps.c[name] for name in DisputeStep.__slots__)
@@ -54,10 +55,15 @@ def live_count(connection: Connection, opener_id: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def disputed_amounts(connection: Connection, last_window: int) -> dict[tuple[str, str, str], int]:
-    """By currency, debtor and creditor, what is disputed of the windows up to one by disputes that have not ended."""
+def disputed_amounts(connection: Connection, run_id: int) -> dict[tuple[str, str, str], int]:
+    """By currency, debtor and creditor, what a payment run must hold out.
+
+    By disputes that have not ended, of windows that it or an earlier run has gathered: of others nothing is to be paid yet.
+    """
     keys = disputes.c.currency, disputes.c.payer_id, disputes.c.payee_id
-    query = select(*keys, func.sum(disputes.c.amount)).where(disputes.c.window_id <= last_window, _IS_LIVE, disputes.c.amount > 0)
+    covers = payment_runs.c.first_window_id <= disputes.c.window_id, payment_runs.c.window_id >= disputes.c.window_id
+    gathered = select(payment_runs.c.window_id).where(*covers, payment_runs.c.window_id <= run_id).exists()
+    query = select(*keys, func.sum(disputes.c.amount)).where(gathered, _IS_LIVE, disputes.c.amount > 0)
     rows = connection.execute(query.group_by(*keys))
     return {(currency, debtor, creditor): int(amount) for currency, debtor, creditor, amount in rows}
 
@@ -107,7 +113,8 @@ def move_dispute(
     number = len(load_steps(connection, [dispute.dispute_id])) + 1
     step = DisputeStep(dispute.dispute_id, number, dispute.state.value, state, at_ms, made_by, note, amount, decision_id)
     moved = update(disputes).where(disputes.c.dispute_id == dispute.dispute_id, disputes.c.state == dispute.state.value)
-    connection.execute(moved.values(previous_state=dispute.state.value, state=state.value))
+    if connection.execute(moved.values(previous_state=dispute.state.value, state=state.value)).rowcount != 1:
+        raise InvalidValue(f"dispute {dispute.dispute_id} is {dispute.state} no more: look at it again")
     _keep_step(connection, step)
 
 

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.domain.chain import genesis_hash, window_hash
 from gateway.domain.errors import BooksBroken
-from gateway.domain.settlement import rules_of_window
+from gateway.domain.settlement import LAST_STEP, rules_of_window
 from gateway.domain.window import LaneRange, Transition, Window, WindowState, changes_state
 from gateway.storage.rules import load_rules, take_adjustments
 from gateway.storage.tables import heads, window_ranges, windows
-from gateway.storage.tables_settlement import window_transitions
+from gateway.storage.tables_settlement import settlement_steps, window_transitions
 
 
 def load_windows(connection: Connection, *, before: int | None = None, limit: int | None = None) -> list[Window]:
@@ -50,6 +50,18 @@ def open_window(connection: Connection) -> Window:
     if not found or found[0].state is not WindowState.OPEN:
         raise BooksBroken("no settlement window is open")
     return found[0]
+
+
+def first_unconfirmed(connection: Connection) -> int:
+    """The earliest window that operators have not confirmed: the open one, if all others are."""
+    beyond = WindowState.CONFIRMED.value, WindowState.SETTLED.value
+    return int(connection.execute(select(func.min(windows.c.window_id)).where(windows.c.state.not_in(beyond))).scalar_one())
+
+
+def is_night_complete(connection: Connection, window_id: int) -> bool:
+    """Whether the last step of a window's night is done: its files are written, and the books are proved with it."""
+    last = settlement_steps.c.window_id == window_id, settlement_steps.c.step == LAST_STEP
+    return connection.execute(select(settlement_steps.c.step).where(*last)).first() is not None
 
 
 def entries_since_cut_off(connection: Connection) -> int:

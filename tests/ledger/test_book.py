@@ -61,10 +61,10 @@ def test_a_cap_is_held_to_the_point(books: Books, amount: str, passes: bool) -> 
 def test_a_member_may_redeem_whatever_the_cap_of_the_issuer(books: Books) -> None:
     """The cap binds issues only."""
     books.book(books.issue("ann", "100.00", partner="bravo"))
-    books.network.cap("bravo", 0)
+    books.network.cap("bravo", 1_20)  # all of it used
 
     assert books.book(books.redeem("ann", 100, partner="delta")).points == -100
-    assert books.refused(books.issue("ann", "1.00", partner="bravo")) is Reason.NET_DEBIT_CAP_EXCEEDED
+    assert books.refused(books.issue("ann", "100.00", partner="bravo")) is Reason.NET_DEBIT_CAP_EXCEEDED
 
 
 def test_the_same_key_gets_the_same_receipt_in_one_batch_and_later(books: Books) -> None:
@@ -125,7 +125,7 @@ def test_an_answer_given_before_outlives_whatever_changed_since(books: Books) ->
     """The look-up precedes suspension, terms and caps."""
     command = books.issue("ann", "10.00")
     (first,) = books.run(command)
-    books.network.cap("alpha", 0)
+    books.network.cap("alpha", 6)  # all of it used
     books.now_ms = at("2026-08-01")
     (again,) = books.run(command)
 

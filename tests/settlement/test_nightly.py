@@ -234,6 +234,22 @@ def test_totals_that_disagree_with_the_entries_are_not_published(engine: Engine,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_night_that_could_not_write_its_files_is_completed_later(engine: Engine, tmp_path: Path) -> None:
+    """Partners see the window already: the store comes first."""
+    night = make_night(engine, tmp_path / "out")
+    run_through(night, "instructions")
+    (tmp_path / "out").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="out"):
+        run_through(night, "publish", leaving_out=[step.name for step in STEPS if step.name != "publish"])
+    (tmp_path / "out").unlink()
+
+    completed = run(engine, tmp_path / "out")
+
+    assert completed is not None
+    assert (completed.window_id, completed.state) == (1, WindowState.NETTED)
+    assert (tmp_path / "out" / "window-0001").is_dir()
+
+
 def test_what_a_night_that_was_killed_while_writing_files_left_is_swept_away(engine: Engine, tmp_path: Path) -> None:
     """A folder appears whole."""
     partial = tmp_path / "out" / ".window-0001.partial"

@@ -121,6 +121,21 @@ def test_the_files_appear_whole_and_are_the_same_again(network: GivenNetwork, co
     assert not any(iban in result.output for iban in IBANS)
 
 
+def test_a_bank_is_asked_for_what_is_left_to_be_paid(network: GivenNetwork, command: Command, tmp_path: Path) -> None:
+    """What has been paid already, nobody is asked for again."""
+    decide_account(network, OPERATOR, COALITION)
+    confirmed(network)
+    with writing(network.engine) as connection:
+        (collected,) = (one for one in load_payables(connection, 1) if one.debtor_id == "alpha")
+        record_paid(connection, collected.instruction_id, bank_ref="REF-1", amount=None, now_ms=NOW_MS)
+    command("bank", "1", "--to", str(tmp_path / "bank"))
+
+    assert sorted(files_of(tmp_path / "bank")) == [
+        "payments-0001/operator.pain.001.EUR.xml",
+        "payments-0001/operator.payments.json",
+    ]
+
+
 def test_money_moves_on_the_day_that_is_said(network: GivenNetwork, command: Command, tmp_path: Path) -> None:
     """Else on the due day."""
     decide_account(network, OPERATOR, COALITION)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, delete, select, text
 from sqlalchemy.exc import IntegrityError
 
 from gateway.adjusting import propose_adjustment, propose_write_off
@@ -20,6 +20,7 @@ from gateway.storage.engine import reading, writing
 from gateway.storage.payments import load_payables
 from gateway.storage.rules import load_adjustments
 from gateway.storage.tables import positions
+from gateway.storage.tables_settlement import settlement_steps
 from gateway.storage.windows import load_transitions, load_window, load_windows
 from settlement import store
 from settlement.paying import carry_on, record_failed, record_paid
@@ -114,6 +115,15 @@ def test_what_was_made_anew_between_two_signatures_is_not_confirmed(network: Giv
     assert state_of(network) is WindowState.NETTED
 
 
+def test_a_window_whose_night_did_not_come_to_its_end_is_not_confirmed(network: GivenNetwork) -> None:
+    """Its files may be missing, or its books not proved."""
+    with writing(network.engine) as connection:
+        connection.execute(delete(settlement_steps).where(settlement_steps.c.step == "prove-after"))
+
+    with pytest.raises(DecisionRefused, match=r"NOT_POSSIBLE.*settlement nightly"):
+        confirmed(network)
+
+
 @pytest.mark.parametrize("state", ["SETTLED", "CONFIRMED", "DISPUTED", "OPEN"])
 def test_the_database_itself_skips_no_state(tmp_path: Path, network_url: str | None, state: str) -> None:
     """A hand that writes the state alone is refused by a CHECK, on both engines."""
@@ -206,13 +216,15 @@ def test_a_write_off_takes_two_operators_and_the_operator_owes_the_creditor_inst
     prove(network)
 
 
-def test_windows_settle_in_order(network: GivenNetwork, tmp_path: Path) -> None:
-    """The second is paid first, and waits."""
+def test_windows_are_confirmed_and_settle_in_order(network: GivenNetwork, tmp_path: Path) -> None:
+    """Nobody has to pay anything for the second, and it waits."""
     run(network.engine, tmp_path / "out", at_ms=MIDNIGHT_MS + DAY_MS)
     network.now_ms += DAY_MS
+    with pytest.raises(DecisionRefused, match="window 1 comes first"):
+        confirmed(network, 2)
+    confirmed(network, 1)
     confirmed(network, 2)
     assert state_of(network, 2) is WindowState.CONFIRMED
-    confirmed(network, 1)
     for creditor_id in PAYMENTS:
         pay(network, creditor_id)
 

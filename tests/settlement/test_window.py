@@ -34,15 +34,16 @@ def test_no_state_is_left_but_as_the_table_says(state: WindowState) -> None:
 
 def test_the_first_window_always_closes() -> None:
     """Also when it is empty."""
-    assert not is_same_cut_off(latest=None, at_ms=0, open_entries=0)
+    assert not is_same_cut_off(latest=None, network_date="2026-06-30", open_entries=0)
 
 
 @pytest.mark.parametrize(
-    ("at_ms", "open_entries", "expected"), [(999, 0, True), (1_000, 0, True), (1_001, 0, False), (1_000, 1, False)]
+    ("network_date", "open_entries", "expected"),
+    [("2026-06-29", 0, True), ("2026-06-30", 0, True), ("2026-07-01", 0, False), ("2026-06-30", 1, False)],
 )
-def test_the_same_cut_off_again_closes_nothing(at_ms: int, open_entries: int, *, expected: bool) -> None:
-    """Unless entries came since, or time passed: then even an empty window closes."""
-    assert is_same_cut_off(latest=CLOSED, at_ms=at_ms, open_entries=open_entries) is expected
+def test_the_same_cut_off_again_closes_nothing(network_date: str, open_entries: int, *, expected: bool) -> None:
+    """Unless entries came since, or on a later date: then even an empty window closes."""
+    assert is_same_cut_off(latest=CLOSED, network_date=network_date, open_entries=open_entries) is expected
 
 
 def test_a_completed_night_goes_on_only_on_a_later_date() -> None:
