@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from gateway.cli import tallystick
+from gateway.domain.command import Enrol
 from gateway.domain.settlement import Schedule
 from gateway.settlement_rules import RulesChange
 from gateway.storage.engine import reading, writing
@@ -16,7 +17,7 @@ from settlement import store
 from settlement.cli_nightly import AWAITS_CONFIRMATION, BOOKS_NOT_PROVED, FILES_NOT_WRITTEN, HOOK_FAILED
 from settlement.payment_run import term_of
 from tests.given import GivenNetwork, at, month
-from tests.settlement.given import book_month
+from tests.settlement.given import Shop, book_month, card_hash
 from tests.settlement.night import MIDNIGHT, MIDNIGHT_MS, files_of, run
 
 Command = Callable[..., Result]
@@ -128,7 +129,9 @@ def test_by_month_a_payment_run_gathers_the_confirmed_windows_of_its_term(networ
     network.now_ms = MIDNIGHT_MS - 3_600_000
     run(network.engine, network.folder / "statements", at_ms=MIDNIGHT_MS - 3_600_000)
     network.settlement_rules(RulesChange(schedule=Schedule.MONTHLY, fixed_fee=1_00))
-    for at_ms in (MIDNIGHT_MS - 60_000, MIDNIGHT_MS):
+    for name, at_ms in (("new-1", MIDNIGHT_MS - 60_000), ("new-2", MIDNIGHT_MS)):
+        newcomer = Enrol(partner_id="alpha", key_id="alpha/till-1/1", idempotency_key=name, card_hash=card_hash(name))
+        Shop(network.engine).book_all([newcomer], now_ms=at_ms - 1)
         run(network.engine, network.folder / "statements", at_ms=at_ms)
     early = command("pay").stdout
     for window_id in ("1", "2", "3"):
