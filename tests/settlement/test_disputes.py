@@ -1,5 +1,6 @@
 """Disputes in the settlement: only the disputed amount waits, every end is a new line, and the books are proved all the while."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -105,6 +106,10 @@ def test_only_the_disputed_amount_is_held_out_and_carried(gateway: RunningGatewa
         ("alpha", "bravo", CarryReason.DISPUTE, opened.amount)
     ]
     assert states[-3:] == [WindowState.NETTED, WindowState.DISPUTED, WindowState.NETTED]
+    with reading(network.engine) as connection:
+        signed = {one.instruction_id: one.amount for one in store.load_instructions(connection, 1)}
+    written = json.loads((network.folder / "statements" / "window-0001" / "operator.instructions.json").read_bytes())
+    assert {one["instruction_id"]: one["amount"] for one in written["instructions"]} == signed
     assert "Nothing to do." in take(network).output
 
 

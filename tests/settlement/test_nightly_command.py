@@ -124,6 +124,28 @@ def test_payments_are_recorded_until_the_window_is_settled(command: Command, net
     assert "Window 1 is SETTLED." in carried.stdout
 
 
+def test_a_term_in_which_nobody_has_to_pay_anything_settles_with_its_run(network: GivenNetwork, command: Command) -> None:
+    """No payment will ever be recorded that could settle it."""
+    network.now_ms = MIDNIGHT_MS - 3_600_000
+    run(network.engine, network.folder / "statements", at_ms=network.now_ms)
+    network.settlement_rules(RulesChange(schedule=Schedule.MONTHLY))
+    newcomer = Enrol(partner_id="alpha", key_id="alpha/till-1/1", idempotency_key="new", card_hash=card_hash("new"))
+    Shop(network.engine).book_all([newcomer], now_ms=MIDNIGHT_MS - 1)
+    run(network.engine, network.folder / "statements", at_ms=MIDNIGHT_MS)
+    for window_id in ("1", "2"):
+        for name in ("ada", "bob"):
+            assert command("confirm", window_id, *signed_by(network, name)).exit_code == 0
+    with reading(network.engine) as connection:
+        ids = [one.instruction_id for one in store.load_instructions(connection, 1)]
+    for instruction_id in ids:
+        command("paid", instruction_id, "--bank-ref", instruction_id)
+    before = command("history", "2").stdout
+    command("pay")
+
+    assert "SETTLED" not in before
+    assert "SETTLED" in command("history", "2").stdout
+
+
 def test_by_month_a_payment_run_gathers_the_confirmed_windows_of_its_term(network: GivenNetwork, command: Command) -> None:
     """One payment for both windows; nothing before all of them are confirmed."""
     network.now_ms = MIDNIGHT_MS - 3_600_000
