@@ -27,9 +27,9 @@ _NOT_KNOWN = BankAccount(holder="", iban="")  # of who neither pays nor collects
 _PAYABLE = (WindowState.CONFIRMED, WindowState.SETTLED)
 
 
-def payments_folder(out_dir: Path, window_id: int) -> Path:
-    """Where the files of a payment run go; it is named by its last window."""
-    return out_dir / f"payments-{window_id:04}"
+def bank_folder(out_dir: Path, run_id: int) -> Path:
+    """Where they go. Not the folder of the run's own files: each of the two is replaced as a whole."""
+    return out_dir / f"bank-{run_id:04}"
 
 
 def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, on: date | None) -> Path | None:
@@ -61,7 +61,7 @@ def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, o
         "window_id": window.window_id,
         "on": order.on.isoformat(),
     }
-    folder = payments_folder(out_dir, window.window_id)
+    folder = bank_folder(out_dir, window.window_id)
     return write_whole(folder, bank_files(order, plan, accounts), manifest=f"{OPERATOR}.payments.json", head=head)
 
 

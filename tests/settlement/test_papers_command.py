@@ -113,9 +113,9 @@ def test_the_files_appear_whole_and_are_the_same_again(network: GivenNetwork, co
 
     assert (result.exit_code, again.exit_code) == (0, 0), result.output
     assert sorted(first) == [
-        "payments-0001/alpha.payment-request.html",
-        "payments-0001/operator.pain.001.EUR.xml",
-        "payments-0001/operator.payments.json",
+        "bank-0001/alpha.payment-request.html",
+        "bank-0001/operator.pain.001.EUR.xml",
+        "bank-0001/operator.payments.json",
     ]
     assert files_of(tmp_path / "bank") == first
     assert not any(iban in result.output for iban in IBANS)
@@ -131,8 +131,8 @@ def test_a_bank_is_asked_for_what_is_left_to_be_paid(network: GivenNetwork, comm
     command("bank", "1", "--to", str(tmp_path / "bank"))
 
     assert sorted(files_of(tmp_path / "bank")) == [
-        "payments-0001/operator.pain.001.EUR.xml",
-        "payments-0001/operator.payments.json",
+        "bank-0001/operator.pain.001.EUR.xml",
+        "bank-0001/operator.payments.json",
     ]
 
 
@@ -143,7 +143,7 @@ def test_money_moves_on_the_day_that_is_said(network: GivenNetwork, command: Com
     command("bank", "1", "--to", str(tmp_path / "due"))
     command("bank", "1", "--to", str(tmp_path / "said"), "--on", "2026-07-02")
 
-    due, said = (files_of(tmp_path / name)["payments-0001/operator.pain.001.EUR.xml"] for name in ("due", "said"))
+    due, said = (files_of(tmp_path / name)["bank-0001/operator.pain.001.EUR.xml"] for name in ("due", "said"))
     assert b"<Dt>2026-07-30</Dt>" in due
     assert b"<Dt>2026-07-02</Dt>" in said
 
