@@ -3,14 +3,10 @@
 Settlement works on what is kept here. Each call is one short transaction, or two, and safe to repeat.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.dispute import (
     Dispute,
@@ -37,9 +33,8 @@ from gateway.domain.statement import StatementLine
 from gateway.domain.units import MICROS, div_half_even
 from gateway.domain.window import Window, WindowState
 from gateway.services.directory import Directory
+from gateway.services.store_threads import StoreThreads
 from gateway.storage import disputes as kept
-from gateway.storage.engine import reading, writing
-from gateway.storage.errors import translate
 from gateway.storage.intake import (
     begin_record,
     change_record,
@@ -62,56 +57,55 @@ THREADS_MAX = 2  # each transaction is a few milliseconds, and on SQLite they sh
 Standing = tuple[Dispute, Sequence[DisputeStep]]
 """A dispute, and how it came to where it stands."""
 
-_T = TypeVar("_T")
-
 
 class IntakeService:
     """Belongs to one event loop. Raises StoreError; another partner's object is as if it did not exist."""
 
     def __init__(self, engine: Engine, directory: Directory) -> None:
         """Takes turns with the writer on the engine; the directory knows the network's date."""
-        self._engine = engine
         self._directory = directory
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="tallystick-intake")
+        self._store = StoreThreads(engine, THREADS_MAX, name="intake")
 
     async def take_chunk(
         self, partner_id: str, chunk: ChunkSent, signed: SignedRequest, *, now_ms: int
     ) -> PartnerRecord | Refusal:
         """Keeps a chunk. RECORD_CHUNK_DIFFERS, INTAKE_QUOTA_EXCEEDED; of the last one to come RECORD_HASH_DIFFERS."""
-        record = await self._write(lambda connection: _keep_chunk(connection, partner_id, chunk, signed, now_ms))
+        record = await self._store.write(lambda connection: _keep_chunk(connection, partner_id, chunk, signed, now_ms))
         if isinstance(record, Refusal) or record.completed_at_ms or record.received < record.chunks:
             return record
         # Hashing takes a second for the largest: not while others wait for the database.
-        digest = await self._read(lambda connection: _sha256(connection, record))
-        return await self._write(lambda connection: _complete(connection, record, digest, now_ms))
+        digest = await self._store.read(lambda connection: _sha256(connection, record))
+        return await self._store.write(lambda connection: _complete(connection, record, digest, now_ms))
 
     async def records(self, partner_id: str, *, before: tuple[int, int] | None, limit: int) -> list[PartnerRecord]:
         """A partner's records, newest first."""
-        return await self._read(lambda connection: load_records(connection, partner_id, before=before, limit=limit))
+        return await self._store.read(lambda connection: load_records(connection, partner_id, before=before, limit=limit))
 
     async def acknowledge(
         self, partner_id: str, sent: StatementAcknowledged, signed: SignedRequest, *, now_ms: int
     ) -> Acknowledgement | Refusal:
         """Keeps that a statement is right. STATEMENT_NOT_FOUND, STATEMENT_HASH_DIFFERS."""
-        return await self._write(lambda connection: _acknowledge(connection, partner_id, sent, signed, now_ms))
+        return await self._store.write(lambda connection: _acknowledge(connection, partner_id, sent, signed, now_ms))
 
     async def acknowledgements(self, partner_id: str, *, before: int | None, limit: int) -> list[Acknowledgement]:
         """A partner's acknowledgements, newest window first."""
-        return await self._read(lambda connection: load_acknowledgements(connection, partner_id, before=before, limit=limit))
+        return await self._store.read(
+            lambda connection: load_acknowledgements(connection, partner_id, before=before, limit=limit)
+        )
 
     async def open_dispute(
         self, partner_id: str, sent: DisputeOpened, signed: SignedRequest, *, now_ms: int
     ) -> Standing | Refusal:
         """Opens a dispute. STATEMENT_NOT_FOUND, INVALID_FIELDS, DISPUTE_EXISTS, NOT_DISPUTABLE, INTAKE_QUOTA_EXCEEDED."""
         today = self._directory.terms.network_date(now_ms).isoformat()
-        return await self._write(lambda connection: _open(connection, partner_id, sent, signed, now_ms, today))
+        return await self._store.write(lambda connection: _open(connection, partner_id, sent, signed, now_ms, today))
 
     async def answer_dispute(
         self, partner_id: str, sent: DisputeAnswered, signed: SignedRequest, *, now_ms: int
     ) -> Standing | Refusal:
         """Answers a dispute. DISPUTE_NOT_FOUND, INVALID_FIELDS, DISPUTE_NOT_OPEN."""
         today = self._directory.terms.network_date(now_ms).isoformat()
-        return await self._write(lambda connection: _answer(connection, partner_id, sent, signed, now_ms, today))
+        return await self._store.write(lambda connection: _answer(connection, partner_id, sent, signed, now_ms, today))
 
     async def disputes(self, partner_id: str, *, before: tuple[int, int] | None, limit: int) -> list[Standing]:
         """Those that a partner has opened or must answer, newest first."""
@@ -121,24 +115,11 @@ class IntakeService:
             steps = kept.load_steps(connection, [one.dispute_id for one in found])
             return [(one, [step for step in steps if step.dispute_id == one.dispute_id]) for one in found]
 
-        return await self._read(read)
+        return await self._store.read(read)
 
     def close(self) -> None:
         """Waits for what runs, and ends the threads."""
-        self._threads.shutdown()
-
-    async def _read(self, question: Callable[[Connection], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, question, False)
-
-    async def _write(self, work: Callable[[Connection], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, work, True)
-
-    def _transact(self, work: Callable[[Connection], _T], writes: bool) -> _T:  # noqa: FBT001 - an executor hands over no names
-        try:
-            with writing(self._engine) if writes else reading(self._engine) as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise translate(error) from error
+        self._store.close()
 
 
 def _keep_chunk(

@@ -7,12 +7,9 @@ commands, of which each has an idempotency key; then it is noted how far the ter
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
 from gateway.domain.errors import SignatureError
@@ -22,8 +19,7 @@ from gateway.domain.partner import KeyScope
 from gateway.domain.receipt import Result
 from gateway.services.directory import Directory
 from gateway.services.points import CommandPath
-from gateway.storage.engine import reading, writing
-from gateway.storage.errors import translate
+from gateway.services.store_threads import StoreThreads
 from gateway.storage.terminals import (
     KeptEvent,
     KeptWarning,
@@ -47,8 +43,6 @@ Reached = Callable[[str], None]
 """Told of each step that is done: KEPT, CARRIED_OUT, NOTED."""
 
 KEPT, CARRIED_OUT, NOTED = "kept", "carried out", "noted"
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +75,11 @@ class OfflineService:
         reached: Reached = lambda _step: None,
     ) -> None:
         """Takes turns with the writer on the engine."""
-        self._engine = engine
         self._directory = directory
         self._points = points
         self._note = note
         self._reached = reached
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="tallystick-offline")
+        self._store = StoreThreads(engine, THREADS_MAX, name="offline")
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self._waiting = 0
 
@@ -96,7 +89,7 @@ class OfflineService:
         def read(connection: Connection) -> Terminal | None:
             return load_terminal(connection, terminal_id)
 
-        return await self._run(read, writes=False) or Terminal(terminal_id=terminal_id)
+        return await self._store.read(read) or Terminal(terminal_id=terminal_id)
 
     async def submit(
         self, terminal_id: str, presented: Sequence[Presented], *, deadline: float, now_ms: int
@@ -122,13 +115,13 @@ class OfflineService:
 
     def close(self) -> None:
         """Waits for what runs, and ends the threads."""
-        self._threads.shutdown()
+        self._store.close()
 
     async def _take(
         self, terminal_id: str, presented: Sequence[Presented], hashes: Sequence[bytes], deadline: float, now_ms: int
     ) -> Sequence[Carried] | Refusal:
         events = [one.event for one in presented]
-        known = await self._run(lambda connection: self._keep(connection, terminal_id, presented, hashes, now_ms), writes=True)
+        known = await self._store.write(lambda connection: self._keep(connection, terminal_id, presented, hashes, now_ms))
         if isinstance(known, Refusal):
             return known
         self._reached(KEPT)
@@ -136,7 +129,7 @@ class OfflineService:
         if isinstance(results, Refusal):
             return results
         self._reached(CARRIED_OUT)
-        warnings = await self._run(lambda connection: _note(connection, terminal_id, events), writes=True)
+        warnings = await self._store.write(lambda connection: _note(connection, terminal_id, events))
         self._reached(NOTED)
         self._tell(terminal_id, results, warnings)
         by_counter: dict[int, list[KeptWarning]] = {}
@@ -220,16 +213,6 @@ class OfflineService:
                 f"terminal {terminal_id}: {len(warnings)} events that had happened were booked in spite of {', '.join(why)}; "
                 f"see 'tallystick partners terminal show {terminal_id.replace('/', ' ')}'"
             )
-
-    async def _run(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, work, writes)
-
-    def _transact(self, work: Callable[[Connection], _T], writes: bool) -> _T:  # noqa: FBT001 - an executor hands over no names
-        try:
-            with writing(self._engine) if writes else reading(self._engine) as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise translate(error) from error
 
 
 def _refused(one: Presented, known: KeptEvent | None) -> Refusal | None:

@@ -3,14 +3,11 @@
 Reads run in a few threads, each on its own connection; they see committed entries only and hold up no writer.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import AmountAsked, MemberRef
 from gateway.domain.lot import MemberAccount
@@ -23,10 +20,9 @@ from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.window import Window
 from gateway.domain.working import WorkingSet
 from gateway.services.directory import Directory
+from gateway.services.store_threads import StoreThreads
 from gateway.storage.books import load_member
 from gateway.storage.days import load_day
-from gateway.storage.engine import reading
-from gateway.storage.errors import translate
 from gateway.storage.journal import EntryFilter, Place, PlacedAnswer, load_answer, load_own_answers
 from gateway.storage.member_reads import MemberRecord, find_member, former_ids, load_record
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_windows
@@ -50,13 +46,12 @@ class ReadingService:
 
     def __init__(self, engine: Engine, directory: Directory) -> None:
         """Reads from the engine; the directory knows the network's date."""
-        self._engine = engine
         self._directory = directory
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="tallystick-reader")
+        self._store = StoreThreads(engine, THREADS_MAX, name="reader")
 
     async def answer(self, partner_id: str, entry_id: str) -> Answer | Refusal:
         """The booking of an entry, else its latest remembered refusal. ENTRY_NOT_FOUND."""
-        found = await self._read(lambda connection: load_answer(connection, entry_id, partner_id))
+        found = await self._store.read(lambda connection: load_answer(connection, entry_id, partner_id))
         return found if found is not None else Refusal(Reason.ENTRY_NOT_FOUND)
 
     async def standing(self, partner_id: str, member: MemberRef, *, now_ms: int) -> Standing | Refusal:
@@ -65,7 +60,7 @@ class ReadingService:
         def read(connection: Connection) -> Standing | Refusal:
             return self._standing(connection, partner_id, member, now_ms)
 
-        return await self._read(read)
+        return await self._store.read(read)
 
     async def look_up(self, partner_id: str, member: MemberRef, *, now_ms: int) -> tuple[MemberRecord, Standing] | Refusal:
         """Who a member is, and how it stands. MEMBER_NOT_FOUND, TOKEN_USED_OR_EXPIRED."""
@@ -74,7 +69,7 @@ class ReadingService:
             standing = self._standing(connection, partner_id, member, now_ms)
             return standing if isinstance(standing, Refusal) else (load_record(connection, standing.member_id), standing)
 
-        return await self._read(read)
+        return await self._store.read(read)
 
     async def quote(
         self,
@@ -95,7 +90,7 @@ class ReadingService:
                 load_day(connection, work, account, partner_id, key_id)
             return quote_basket(work, partner_id, key_id, account, total, eligible=eligible, offer_id=offer_id)
 
-        return await self._read(read)
+        return await self._store.read(read)
 
     async def entries(
         self, partner_id: str, member: MemberRef, *, wanted: EntryFilter, after: Place, limit: int, now_ms: int
@@ -115,11 +110,13 @@ class ReadingService:
             found = find_member(connection, member, at_ms=now_ms)
             return found if isinstance(found, Refusal) else question(connection, found)
 
-        return await self._read(read)
+        return await self._store.read(read)
 
     async def windows(self, partner_id: str, *, before: int | None, limit: int) -> Sequence[Window]:
         """Windows in which the partner has a published statement, newest first, with an id below `before`."""
-        return await self._read(lambda connection: load_statement_windows(connection, partner_id, before=before, limit=limit))
+        return await self._store.read(
+            lambda connection: load_statement_windows(connection, partner_id, before=before, limit=limit)
+        )
 
     async def statement(self, partner_id: str, window_id: int) -> StatementOfWindow | Refusal:
         """The partner's own statement. STATEMENT_NOT_FOUND."""
@@ -129,7 +126,7 @@ class ReadingService:
             window = load_window(connection, window_id)
             return StatementOfWindow(window, statement) if statement is not None and window is not None else None
 
-        found = await self._read(read)
+        found = await self._store.read(read)
         return found if found is not None else Refusal(Reason.STATEMENT_NOT_FOUND)
 
     async def statement_lines(
@@ -142,20 +139,20 @@ class ReadingService:
                 return None
             return load_statement_lines(connection, window_id, partner_id, after=after, limit=limit)
 
-        found = await self._read(read)
+        found = await self._store.read(read)
         return found if found is not None else Refusal(Reason.STATEMENT_NOT_FOUND)
 
     async def refresh_directory(self) -> None:
         """Looks whether partners, keys or terms have changed."""
-        await self._read(self._directory.refresh)
+        await self._store.read(self._directory.refresh)
 
     async def look(self, question: Callable[[Connection], _T]) -> _T:
         """Asks a question of the operator's own: how the network stands."""
-        return await self._read(question)
+        return await self._store.read(question)
 
     def close(self) -> None:
         """Waits for the reads that run, and ends the threads."""
-        self._threads.shutdown()
+        self._store.close()
 
     def _standing(self, connection: Connection, partner_id: str, member: MemberRef, now_ms: int) -> Standing | Refusal:
         work, account = self._member(connection, member, now_ms)
@@ -169,13 +166,3 @@ class ReadingService:
         for hold in account.lapsed_holds(work.at_ms) if isinstance(account, MemberAccount) else ():
             lapse(work, hold)
         return work, account
-
-    async def _read(self, question: Callable[[Connection], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
-
-    def _ask(self, question: Callable[[Connection], _T]) -> _T:
-        try:
-            with reading(self._engine) as connection:
-                return question(connection)
-        except DBAPIError as error:
-            raise translate(error) from error
