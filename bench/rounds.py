@@ -75,9 +75,9 @@ class Bench:
         plan = self._plan(echo, self.network.issues(WARM_UP + calls), warm_up=WARM_UP, concurrency=concurrency)
         return self._timed(plan, echo)[1]
 
-    def unary_rate(self, traffic: Traffic, concurrency: int) -> Rate:
-        """Of single calls; the first 200 are for warming up. Raises Void."""
-        return self._rate(traffic, warm_up=WARM_UP, concurrency=concurrency)
+    def unary_rate(self, traffic: Traffic, concurrency: int, *, warm_up: int = WARM_UP) -> Rate:
+        """Of single calls; the first are for warming up. Raises Void."""
+        return self._rate(traffic, warm_up=warm_up, concurrency=concurrency)
 
     def batch_rate(self, traffic: Traffic) -> Rate:
         """Commands a second through SubmitBatch; the first batch is for warming up. Raises Void."""
