@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from bench import scenarios
+from bench.expiry import expiry
 from bench.machine import describe
 from bench.offline import offline
 from bench.parts import Parts
@@ -30,6 +31,7 @@ SCENARIOS: dict[str, Callable[[Setting, Bench], Iterator[Measurement]]] = {
     "skew": scenarios.skew,
     "workers": scenarios.workers,
     "offline": offline,
+    "expiry": expiry,
     "disk": scenarios.disk,
     "memory": scenarios.memory,
 }

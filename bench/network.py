@@ -24,6 +24,7 @@ PARTNERS = ("meadow", "torque", "quire", "lantern")
 MEMBERS = 2_000
 BATCH = 500  # commands of a SubmitBatch
 LANES = 4  # as a network on PostgreSQL begins with
+EXPIRY = "end of month after 24 months"
 _SQLITE_FULL = 2
 
 Pick = Callable[[int], str]
@@ -75,9 +76,9 @@ class BenchNetwork:
     runs: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @classmethod
-    def create(cls, folder: Path, *, url: str | None = None) -> "BenchNetwork":
-        """Founds it, on SQLite unless there is a URL, and takes its partners in. Nobody has a cap, points last for two years."""
-        given = create_network(folder, expiry="end of month after 24 months", lanes=1 if url is None else LANES, url=url)
+    def create(cls, folder: Path, *, expiry: str = EXPIRY, url: str | None = None) -> "BenchNetwork":
+        """Founds it, on SQLite unless there is a URL, and takes its partners in. Nobody has a cap."""
+        given = create_network(folder, expiry=expiry, lanes=1 if url is None else LANES, url=url)
         given.now_ms = now_ms()
         for partner_id in PARTNERS:
             given.onboard(partner_id, {"EUR": "1"}, effective_from="2026-01-01")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
-from bench.network import BATCH, MEMBERS, PARTNERS, BenchNetwork, Pick, Traffic, any_member, card, in_turn
+from bench.network import BATCH, EXPIRY, MEMBERS, PARTNERS, BenchNetwork, Pick, Traffic, any_member, card, in_turn
 from bench.postgres import pgbench_tps
 from bench.processes import Running
 from bench.proof import Proof
@@ -56,10 +56,14 @@ class Setting:
         return "SQLite" if self.server is None else "PostgreSQL"
 
     @contextmanager
-    def bench(self, name: str, *, workers: int = 1) -> Iterator[Bench]:
-        """A gateway on a new network, with members."""
+    def bench(
+        self, name: str, *, workers: int = 1, expiry: str = EXPIRY, before: Callable[[BenchNetwork], None] | None = None
+    ) -> Iterator[Bench]:
+        """A gateway on a new network, with members. `before`: what is done to the network before the gateway starts."""
         url = self.server.new_database() if self.server is not None else None
-        network = BenchNetwork.create(self.folder / name, url=url)
+        network = BenchNetwork.create(self.folder / name, expiry=expiry, url=url)
+        if before is not None:
+            before(network)
         tls = self.folder / name / "tls" if self.has_tls else None
         certificate = (tls / "ca.pem").read_bytes() if tls else None
         with processes.gateway(network.given.folder, is_plaintext=not self.has_tls, workers=workers) as gateway:

@@ -10,11 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from gateway.domain.errors import BooksBroken
+from gateway.domain.lot import EXPIRED_TOGETHER_MAX, together
 from gateway.domain.settlement import LAST_STEP, Schedule
 from gateway.domain.terms import date_at
 from gateway.domain.window import Window, WindowState
 from gateway.ledger.audit import audit
-from gateway.ledger.batch import expire_lots
+from gateway.ledger.expiry import expire_lots
 from gateway.ledger.pace import Pace
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, refresh_statistics, writing
@@ -105,17 +106,20 @@ def expire_overdue(
         network_date = date_at(at_ms, load_network(connection).time_zone).isoformat()
         terms = load_terms(connection)  # of which only what never changes is asked: the network's time zone
     pace = pace or Pace()
-    after, expired_points, lots = ("", ""), 0, 0
+    after, expired_points, lots = ("", "", ""), 0, 0
     with engine.connect() as ledger:
         while True:
             with reading(engine) as connection:
                 overdue = store.load_overdue_lots(connection, network_date, after=after, limit=_LOTS_PER_READ)
             if not overdue:
                 return expired_points
-            named = [(member_id, lot_id) for _, lot_id, member_id in overdue]
-            expired_points += expire_lots(ledger, named, now_ms=at_ms, load_terms=lambda _connection: terms, pace=pace)
-            after, lots = overdue[-1][:2], lots + len(named)
-            if lots % _LOTS_PER_PROGRESS < len(named):
+            groups = together(overdue)
+            if len(overdue) == _LOTS_PER_READ and len(groups[-1].lot_ids) < EXPIRED_TOGETHER_MAX:
+                del groups[-1]  # more of it may follow: what expires together must not depend on where a run began
+            expired_points += expire_lots(ledger, groups, now_ms=at_ms, load_terms=lambda _connection: terms, pace=pace)
+            met = sum(len(group.lot_ids) for group in groups)
+            after, lots = overdue[met - 1], lots + met
+            if lots % _LOTS_PER_PROGRESS < met:
                 progress(f"  {lots} lots expired")
 
 

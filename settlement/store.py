@@ -126,21 +126,21 @@ def load_events(connection: Connection, lane: int, first: int, last: int, kinds:
 
 
 def load_overdue_lots(
-    connection: Connection, network_date: str, *, after: tuple[str, str], limit: int
+    connection: Connection, network_date: str, *, after: tuple[str, str, str] = ("", "", ""), limit: int
 ) -> list[tuple[str, str, str]]:
-    """Open lots that are overdue on a date, as (expiry date, lot, member), in that order, beyond the first two of `after`."""
+    """Open lots that are overdue on a date, as (last day, member, lot), in that order, beyond `after`."""
     query = (
-        select(lots.c.expires_on, lots.c.lot_id, lots.c.member_id)
+        select(lots.c.expires_on, lots.c.member_id, lots.c.lot_id)
         .where(
             lots.c.open_points > 0,
             lots.c.open_points > lots.c.held_points,
             lots.c.expires_on < network_date,
-            tuple_(lots.c.expires_on, lots.c.lot_id) > tuple_(*after),
+            tuple_(lots.c.expires_on, lots.c.member_id, lots.c.lot_id) > tuple_(*after),
         )
-        .order_by(lots.c.expires_on, lots.c.lot_id)
+        .order_by(lots.c.expires_on, lots.c.member_id, lots.c.lot_id)
         .limit(limit)
     )
-    return [(expires_on, lot_id, member_id) for expires_on, lot_id, member_id in connection.execute(query)]
+    return [(expires_on, member_id, lot_id) for expires_on, member_id, lot_id in connection.execute(query)]
 
 
 def load_obligations(connection: Connection, window_id: int) -> list[Obligation]:

@@ -41,7 +41,7 @@ from gateway.domain.entry import Entry, EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, entry_id, member_id
 from gateway.domain.lanes import Deferred, Misrouted, lane_of
 from gateway.domain.limiting import count_day
-from gateway.domain.lot import MemberAccount
+from gateway.domain.lot import MemberAccount, OverdueLots, in_order
 from gateway.domain.outcome import CURABLE, Reason, Refusal
 from gateway.domain.partner import PartnerStatus
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt, Result
@@ -176,37 +176,37 @@ class Book:
         self._given_back |= dict.fromkeys(self._names(command), decided)
         return decided
 
-    def expire_overdue(self, overdue: Sequence[tuple[str, str]]) -> int:
-        """Ends what is over for the members of overdue lots, given as (member id, lot id), then expires the lots.
+    def expire_overdue(self, overdue: Sequence[OverdueLots]) -> int:
+        """Ends what is over for the members of overdue lots, then expires the lots: one entry for those that are together.
 
         Returns the points that expired either way. Safe to repeat.
         """
         before = len(self.new_entries)
-        for whose in dict.fromkeys(whose for whose, _ in overdue):
+        for whose in dict.fromkeys(group.member_id for group in overdue):
             self.lapse(member_id=whose)
-        for whose, lot_id in overdue:
-            self.expire(member_id=whose, lot_id=lot_id)
+        for group in overdue:
+            self._expire(group)
         booked = (posting for entry, _ in self.new_entries[before:] for posting in entry.postings)
         return sum(posting.points for posting in booked if posting.kind is PostingKind.EXPIRE)
 
-    def expire(self, *, member_id: str, lot_id: str) -> int:
-        """Expires what is left of an overdue lot, as an entry of the operator's; returns the points. Safe to repeat."""
-        account = self.work.accounts[member_id]
-        lot = account.lots.get(lot_id)
-        if lot is None or not lot.free_points or not lot.is_overdue(self.work.network_date):
-            return 0
-        points = lot.free_points
+    def _expire(self, overdue: OverdueLots) -> None:
+        """As an entry of the operator's; nothing, where nothing is left."""
+        account, today = self.work.accounts[overdue.member_id], self.work.network_date
+        named = [account.lots[lot_id] for lot_id in overdue.lot_ids if lot_id in account.lots]
+        lots = in_order(lot for lot in named if lot.free_points and lot.is_overdue(today))
+        if not lots:
+            return
         draft = Draft(
             work=self.work,
             account=account,
-            entry_id=entry_id(OPERATOR, f"expire/{lot.lot_id}/{lot.expired_points}"),
+            entry_id=entry_id(OPERATOR, f"expire/{lots[0].lot_id}/{lots[0].expired_points}"),
             kind=EntryKind.EXPIRE,
-            business_date=self.work.network_date,
+            business_date=today,
             occurred_at_ms=self.work.at_ms,
         )
-        draft.move(PostingKind.EXPIRE, lot, points)
+        for lot in lots:
+            draft.move(PostingKind.EXPIRE, lot, lot.free_points)
         self.enter(draft)
-        return points
 
     def lapse(self, *, member_id: str) -> int:
         """Ends the member's holds whose time is over, as entries of the operator's; returns how many. Safe to repeat."""

@@ -3,8 +3,12 @@
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from gateway.domain.member import MemberStatus
+
+EXPIRED_TOGETHER_MAX = 50  # lots of an entry: one account with thousands of them must not make one long write
 
 
 @dataclass(slots=True)
@@ -96,6 +100,25 @@ class Hold:
     def is_open(self) -> bool:
         """Whether nothing has ended it yet."""
         return self.state == HoldState.OPEN.value
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueLots:
+    """Lots of one member and one last day, few enough to expire in one entry."""
+
+    expires_on: str
+    member_id: str
+    lot_ids: tuple[str, ...]
+
+
+def together(overdue: Iterable[tuple[str, str, str]]) -> list[OverdueLots]:
+    """Overdue lots, given as (last day, member, lot) in that order, as they expire together."""
+    by_owner = ((owner, [row[2] for row in rows]) for owner, rows in groupby(overdue, key=itemgetter(0, 1)))
+    return [
+        OverdueLots(expires_on, member_id, tuple(lot_ids[start : start + EXPIRED_TOGETHER_MAX]))
+        for (expires_on, member_id), lot_ids in by_owner
+        for start in range(0, len(lot_ids), EXPIRED_TOGETHER_MAX)
+    ]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.ids import OPERATOR, bucket_of, counter_entry_id, member_id
+from gateway.domain.lot import EXPIRED_TOGETHER_MAX
 from gateway.domain.terms import DebtPolicy, NetworkTerms, Offer, RateCard
 from gateway.domain.units import CURRENCY_EXPONENTS, Rate
 from gateway.ledger.audit_facts import Facts, last_day, local_date
@@ -295,7 +296,7 @@ def _transfer_in(entry: Entry, near: Near, _facts: Facts) -> Iterator[Difference
 
 
 def _expire(entry: Entry, near: Near, facts: Facts) -> Iterator[Difference]:
-    yield "postings", 1, len(entry.postings)
+    yield "has postings, and few", True, 1 <= len(entry.postings) <= EXPIRED_TOGETHER_MAX
     yield "business date", local_date(facts.network.time_zone, entry.booked_at_ms), entry.business_date
     yield from overdue(entry, near, facts)
 

@@ -8,17 +8,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.command import Command
-from gateway.domain.ids import bucket_of
-from gateway.domain.lanes import Deferred, Misrouted, lane_of
+from gateway.domain.lanes import Deferred, Misrouted
 from gateway.domain.receipt import Answer, EncodeReceipt, Result
 from gateway.domain.terms import Terms
 from gateway.ledger.figures import BatchTimes, WatchTimes
-from gateway.ledger.pace import Pace
 from gateway.storage.booking import save_book
-from gateway.storage.books import load_book, load_book_for_expiry, lock_heads
+from gateway.storage.books import load_book, lock_heads
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import translate
-from gateway.storage.log_copier import copied_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,58 +51,6 @@ def run_batch(
         for number, result in zip(deferred, decided, strict=True):
             results[number] = result
     return [_signed(result, settings.sign) for result in results]
-
-
-def expire_lots(
-    connection: Connection,
-    overdue: Sequence[tuple[str, str]],
-    *,
-    now_ms: int,
-    load_terms: Callable[[Connection], Terms],
-    pace: Pace | None = None,
-) -> int:
-    """Expires overdue lots, given as (member id, lot id), lane by lane, in writes of the pace's size; returns the points.
-
-    Holds of their members whose time is over are ended first, so that no point outlives its lot in one.
-    Safe to repeat. Raises StoreError; then what came before may have been written.
-    """
-    pace = pace or Pace()
-    points, lanes = 0, 1
-    waiting = _by_lane(overdue, lanes)
-    with copied_beside(connection) as wrote:
-        while waiting:
-            lane, its_lots = next(iter(waiting.items()))
-            here = its_lots[: pace.rows]
-            began_ns = 0
-            try:
-                with writing_on(connection):
-                    locked = lock_heads(connection, (lane,))
-                    began_ns = time.perf_counter_ns()
-                    if locked.lanes == lanes:
-                        book = load_book_for_expiry(connection, here, locked=locked, now_ms=now_ms, terms=load_terms(connection))
-                        points += book.expire_overdue(here)
-                        save_book(connection, book)
-            except DBAPIError as error:
-                raise translate(error) from error
-            if locked.lanes != lanes:
-                lanes = locked.lanes
-                waiting = _by_lane([lot for lots in waiting.values() for lot in lots], lanes)
-                continue
-            waiting[lane] = its_lots[len(here) :]
-            if not waiting[lane]:
-                del waiting[lane]
-            pace.took(len(here), time.perf_counter_ns() - began_ns)
-            wrote(len(here))
-            pace.rest(connection)
-    return points
-
-
-def _by_lane(lots: Sequence[tuple[str, str]], lanes: int) -> dict[int, list[tuple[str, str]]]:
-    """In their order within each lane."""
-    parts: dict[int, list[tuple[str, str]]] = {}
-    for lot in lots:
-        parts.setdefault(lane_of(bucket_of(lot[0]), lanes), []).append(lot)
-    return parts
 
 
 def _run(

@@ -29,7 +29,7 @@ from gateway.domain.command import (
 from gateway.domain.entry import Entry, EntryKind, Posting, PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.identifiers import IdentifierKind
-from gateway.domain.lot import Debt, Lot, MemberAccount
+from gateway.domain.lot import Debt, Lot, MemberAccount, OverdueLots
 from gateway.domain.member import KnownIdentifier
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, EncodeReceipt, Receipt
@@ -186,14 +186,14 @@ def load_member(
 
 
 def load_book_for_expiry(
-    connection: Connection, overdue: Sequence[tuple[str, str]], *, locked: LockedHeads, now_ms: int, terms: Terms
+    connection: Connection, overdue: Sequence[OverdueLots], *, locked: LockedHeads, now_ms: int, terms: Terms
 ) -> Book:
-    """The same for overdue lots, as (member id, lot id). Expiry gives no receipts."""
+    """The same for overdue lots. Expiry gives no receipts."""
     work = _working_set(locked, now_ms, terms)
-    _load_accounts(connection, work, {member_id for member_id, _ in overdue}, set(), is_shared=False)
+    _load_accounts(connection, work, {group.member_id for group in overdue}, set(), is_shared=False)
     _load_lots_and_debts(connection, work, _members_spending(work, ()))
     held = {lot_id for account in work.accounts.values() for lot_id in account.lots}
-    _hold_lots(work, _LOTS(connection, {lot_id for _, lot_id in overdue} - held))
+    _hold_lots(work, _LOTS(connection, {lot_id for group in overdue for lot_id in group.lot_ids} - held))
     return Book(heads=locked.heads, work=work, encode=_no_receipt, receipt_key_id="")
 
 

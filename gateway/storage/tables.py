@@ -166,8 +166,13 @@ lots = Table(
     CheckConstraint("open_points >= 0 AND expired_points >= 0 AND open_points + expired_points <= points", name="within_issue"),
     CheckConstraint("held_points BETWEEN 0 AND open_points", name="held"),
     Index("ix_lots_open", "member_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")),
-    Index(
-        "ix_lots_expiry", "expires_on", "lot_id", sqlite_where=text("open_points > 0"), postgresql_where=text("open_points > 0")
+    Index(  # in which overdue lots are met: those of a member side by side
+        "ix_lots_expiry",
+        "expires_on",
+        "member_id",
+        "lot_id",
+        sqlite_where=text("open_points > 0"),
+        postgresql_where=text("open_points > 0"),
     ),
     sqlite_with_rowid=False,
     info=LEDGER,

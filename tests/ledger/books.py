@@ -38,12 +38,14 @@ from gateway.domain.command import (
 from gateway.domain.identifiers import Identifier, IdentifierKind
 from gateway.domain.ids import member_id
 from gateway.domain.lanes import Misrouted
+from gateway.domain.lot import together
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Answer, Receipt, Result
 from gateway.domain.units import parse_amount
 from gateway.ledger.audit import audit
 from gateway.ledger.audit_receipts import ReceiptForm
-from gateway.ledger.batch import BatchSettings, expire_lots, run_batch
+from gateway.ledger.batch import BatchSettings, run_batch
+from gateway.ledger.expiry import expire_lots
 from gateway.storage.directory import load_terms
 from gateway.storage.engine import reading
 from gateway.storage.tables import lots, member_identifiers, members, metadata
@@ -189,9 +191,14 @@ class Books:
     def expire(self, day: str) -> int:
         """The night's expiry at noon of a day."""
         self.now_ms = at(day)
-        overdue = select(lots.c.member_id, lots.c.lot_id).where(lots.c.expires_on < day, lots.c.open_points > 0)
-        rows = [(row.member_id, row.lot_id) for row in self.rows(overdue)]
-        return expire_lots(self.connection, rows, now_ms=self.now_ms, load_terms=load_terms)
+        return self.expire_before(day)
+
+    def expire_before(self, day: str) -> int:
+        """Lets what a day finds overdue expire, now."""
+        columns = (lots.c.expires_on, lots.c.member_id, lots.c.lot_id)
+        overdue = select(*columns).where(lots.c.expires_on < day, lots.c.open_points > 0).order_by(*columns)
+        groups = together((row.expires_on, row.member_id, row.lot_id) for row in self.rows(overdue))
+        return expire_lots(self.connection, groups, now_ms=self.now_ms, load_terms=load_terms)
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """What a query finds."""

@@ -11,13 +11,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from sqlalchemy import select
 
 from gateway.domain.command import AmountAsked, BasketLine, Checkout, Command, LineReturned, MemberRef, Redeem
 from gateway.domain.receipt import Receipt
-from gateway.ledger.batch import expire_lots
-from gateway.storage.directory import load_terms
-from gateway.storage.tables import lots
 from tests.properties.copies import MEMBERS
 from tests.properties.desk import HOUR_MS, Desk, who
 from tests.properties.purses import RATES
@@ -197,10 +193,7 @@ class Tills(Desk):
         self.books.now_ms += hours * HOUR_MS + 1
         self._learn_the_time()
         if is_night:
-            is_overdue = lots.c.expires_on < self.model.purses.today.isoformat()
-            overdue = select(lots.c.member_id, lots.c.lot_id).where(is_overdue, lots.c.open_points > 0)
-            rows = [(row.member_id, row.lot_id) for row in self.books.rows(overdue)]
-            expire_lots(self.books.connection, rows, now_ms=self.books.now_ms, load_terms=load_terms)
+            self.books.expire_before(self.model.purses.today.isoformat())
             self.model.expire()
 
     def _basket(

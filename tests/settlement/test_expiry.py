@@ -1,6 +1,7 @@
 """Expiry as a job of its own: killed and run again, twice at once, beside traffic; each lot expires once, on both engines."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
@@ -8,11 +9,11 @@ import pytest
 from sqlalchemy import Connection, Engine, func, select
 
 from gateway.domain.command import Enrol
-from gateway.domain.entry import EntryKind
+from gateway.domain.entry import EntryKind, PostingKind
 from gateway.ledger.audit import audit
 from gateway.ledger.pace import Pace
 from gateway.storage.engine import reading
-from gateway.storage.tables import entries, lots
+from gateway.storage.tables import entries, lots, postings
 from settlement.nightly import expire_overdue
 from tests.given import at, month
 from tests.patience import patience_s
@@ -42,7 +43,12 @@ class EndsAfter(Pace):
 @pytest.fixture
 def folder(tmp_path: Path, network_url: str | None) -> Path:
     """A network with many lots, all of which are overdue after the same day."""
-    network = month(tmp_path / "net", url=network_url)
+    return with_lots(tmp_path / "net", network_url)
+
+
+def with_lots(folder: Path, url: str | None) -> Path:
+    """Makes such a network."""
+    network = month(folder, url=url)
     shop = Shop(network.engine)
     enrolments = [
         Enrol(partner_id="alpha", key_id="alpha/till-1/1", idempotency_key=name, card_hash=card_hash(name)) for name in MEMBERS
@@ -56,12 +62,23 @@ def folder(tmp_path: Path, network_url: str | None) -> Path:
 
 
 def expired(engine: Engine) -> tuple[int, int, int]:
-    """Entries that let points expire, how many different lots that were, and how many overdue lots are left."""
+    """Postings that let points expire, how many different lots that were, and how many overdue lots are left."""
     overdue = select(func.count()).where(lots.c.open_points > 0, lots.c.expires_on < OVERDUE)
-    booked = select(entries.c.entry_id, entries.c.points).where(entries.c.kind == EntryKind.EXPIRE.value)
+    booked = select(postings.c.lot_id).where(postings.c.kind == PostingKind.EXPIRE.value)
     with reading(engine) as connection:
-        rows = connection.execute(booked).all()
-        return len(rows), len({row.entry_id for row in rows}), connection.execute(overdue).scalar_one()
+        rows = connection.execute(booked).scalars().all()
+        return len(rows), len(set(rows)), connection.execute(overdue).scalar_one()
+
+
+def together_at(engine: Engine) -> list[tuple[int, str, int]]:
+    """Sequence and id of entries that let points expire, and how many lots each has."""
+    expiring = entries.c.kind == EntryKind.EXPIRE.value
+    counted = select(entries.c.sequence, entries.c.entry_id, func.count()).join(
+        postings, postings.c.entry_id == entries.c.entry_id
+    )
+    by_entry = counted.where(expiring).group_by(entries.c.sequence, entries.c.entry_id).order_by(entries.c.sequence)
+    with reading(engine) as connection:
+        return [(sequence, entry_id, count) for sequence, entry_id, count in connection.execute(by_entry)]
 
 
 def test_a_job_that_was_ended_goes_on_when_it_is_run_again(folder: Path) -> None:
@@ -80,6 +97,23 @@ def test_a_job_that_was_ended_goes_on_when_it_is_run_again(folder: Path) -> None
     assert booked == different
     assert audit(engine, full=True, now_ms=AT_MS).failures == ()
     engine.dispose()
+
+
+def test_entries_do_not_depend_on_where_a_run_was_ended(tmp_path: Path, new_network_url: Callable[[], str | None]) -> None:
+    """The lots of a member go together, fifty to an entry; ended and run again, the same entries stand in the same places."""
+    ended, undisturbed = (network_engine(with_lots(tmp_path / name, new_network_url())) for name in ("ended", "undisturbed"))
+    with pytest.raises(Interrupted):
+        expire_overdue(ended, at_ms=AT_MS, pace=EndsAfter(rows=70))
+    first = together_at(ended)
+    expire_overdue(ended, at_ms=AT_MS)
+    expire_overdue(undisturbed, at_ms=AT_MS)
+
+    found = together_at(undisturbed)
+    assert 0 < len(first) < len(found)
+    assert together_at(ended) == found
+    assert sorted(count for _, _, count in found) == [16, 17, 17] + [50] * 39
+    ended.dispose()
+    undisturbed.dispose()
 
 
 @pytest.mark.parametrize("new_network_url", ["sqlite"], indirect=True)

@@ -269,9 +269,9 @@ def test_all_overdue_lots_expire_however_many(engine: Engine, tmp_path: Path) ->
 
     run(engine, tmp_path / "early", at_ms=at("2027-06-30", "23:59:59"))
     with reading(engine) as connection:
-        before = store.load_overdue_lots(connection, "2027-07-01", after=("", ""), limit=1_000)
+        before = store.load_overdue_lots(connection, "2027-07-01", limit=1_000)
     run(engine, tmp_path / "late", at_ms=at("2027-07-01", "00:00:01"))
     with reading(engine) as connection:
-        after = store.load_overdue_lots(connection, "2027-07-01", after=("", ""), limit=1_000)
+        after = store.load_overdue_lots(connection, "2027-07-01", limit=1_000)
 
     assert (len(before) > number, after) == (True, [])
