@@ -63,12 +63,12 @@ def expire_lots(
 
 
 def _first(overdue: Sequence[OverdueLots], rows: int) -> tuple[Sequence[OverdueLots], int]:
-    """As many as have so many lots, one at least; and how many lots they have."""
+    """The first that together have so many lots, or all; and how many lots they have."""
     lots = 0
-    for number, group in enumerate(overdue):
-        if number and lots + len(group.lot_ids) > rows:
-            return overdue[:number], lots
+    for number, group in enumerate(overdue, start=1):
         lots += len(group.lot_ids)
+        if lots >= rows:
+            return overdue[:number], lots
     return overdue, lots
 
 

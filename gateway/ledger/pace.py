@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.units import div_floor
 
-AIM_NS = 20_000_000  # of a write: a gateway on the same SQLite file waits for it, and must never wait 50 ms
+AIM_NS = 15_000_000  # of a write: a gateway on the same SQLite file waits for it, and a slow disk must not make it 50 ms
 _ROWS_MIN, _ROWS_MAX = 10, 2_000
 # Longer than anybody's pause between two attempts at SQLite's lock (`storage.engine`): whoever waits, gets it.
 _REST_S = 0.0025
