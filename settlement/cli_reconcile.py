@@ -13,21 +13,13 @@ from gateway.storage.directory import load_terms
 from gateway.storage.engine import reading
 from gateway.storage.reconciliations import Reconciliation, load_reconciliations
 from settlement.faults import faults_named
+from settlement.papers.words import CLASSES
 from settlement.plain import plain
 from settlement.reconciliation import MatchClass
 from settlement.reconciling import BadRecord, Reconciled, Scope, scope_of, stored_parts, waiting_records
 from settlement.reconciling import reconcile as compare
 
 _PIECE_BYTES = 1 << 16
-
-_MEANINGS = {
-    MatchClass.MATCHED: "the same on both sides",
-    MatchClass.MISSING_HERE: "in the record, not in the books",
-    MatchClass.MISSING_AT_PARTNER: "in the books, not in the record",
-    MatchClass.AMOUNT_DIFFERS: "one event, other points",
-    MatchClass.DUPLICATE: "said or booked once too often",
-    MatchClass.LATE: "the same, in another window or on another date",
-}
 
 
 @click.command()
@@ -56,7 +48,7 @@ def reconcile(
     """Compare a partner's own record of a window or a day with the books, line by line.
 
     FILE is CSV or JSON lines. A file with a line that is wrong changes nothing: all such lines are listed by number. The same
-    file again is the same run. The items are written as CSV.
+    file again is the same run. The items are written as CSV, and what does not match as a page to read.
     """
     if window_id is not None and business_date is not None:
         raise click.UsageError("--window and --date exclude each other")
@@ -125,7 +117,7 @@ def reconciliations(context: Context, partner_id: str) -> None:
     """List the reconciliations that were made, newest first."""
     with reading(context.engine) as connection:
         runs = load_reconciliations(connection, partner_id=partner_id)
-    columns = ("run", "partner", "against", "lines", "entries", *(one.value.replace("_", " ") for one in MatchClass))
+    columns = ("run", "partner", "against", "lines", "entries", *(words.title for words in CLASSES.values()))
     rows = [
         (
             run.run_id,
@@ -149,8 +141,9 @@ def print_run(found: Reconciled, scope: Scope, *, as_json: bool) -> None:
     against = f"window {scope.window_id}" if scope.window else f"the entries of {scope.business_date}"
     again = ", as it was before" if found.is_repeated else ""
     click.echo(f"{run.partner_id}: {run.file_lines} lines against {run.entries} entries, {against}{again}")
-    rows = [(one.value.replace("_", " "), str(getattr(run, one.value)), _MEANINGS[one]) for one in MatchClass]
+    rows = [(words.title, str(getattr(run, one.value)), words.meaning) for one, words in CLASSES.items()]
     print_table(f"Run {run.run_id}", ("class", "items", "which means"), rows, right=["items"])
+    click.echo(f"To read: {found.page_path}")
     click.echo(f"All items: {found.path}")
 
 
@@ -163,7 +156,7 @@ def bad_words(name: str, bad: BadRecord) -> str:
 
 def _plain(run: Reconciliation, found: Reconciled) -> dict[str, str | int | bool]:
     values = {name: value.hex() if isinstance(value, bytes) else value for name, value in plain(run).items()}
-    return values | {"items_file": str(found.path), "is_repeated": found.is_repeated}
+    return values | {"items_file": str(found.path), "page_file": str(found.page_path), "is_repeated": found.is_repeated}
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

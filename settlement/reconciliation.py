@@ -6,7 +6,7 @@ on a disk, so that a million of them need no memory. In which order lines come c
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Protocol
 
@@ -14,6 +14,7 @@ ALIKE_MAX = 100
 """Lines of one receipt number and kind: beyond it the number names no receipt (a till that prints the same one for ever)."""
 
 LOOKED_UP_AT_ONCE = 500
+FIRST_KEPT = 100  # items of each class that a page shows; the CSV has all
 
 
 class MatchClass(enum.StrEnum):
@@ -263,12 +264,27 @@ def _line(text: str) -> Line:
     return Line(key, kind, int(points), on, receipt, int(number), entry_id, int(window_id), is_used=bool(is_used))
 
 
-class Counts:
-    """How many items of each class."""
+@dataclass(slots=True)
+class ClassSum:
+    """Of one class: how many items, their points in the books and in the record, and the first of them."""
+
+    items: int = 0
+    points_here: int = 0
+    points_partner: int = 0
+    first: list[Item] = field(default_factory=list)
+
+
+class Sums:
+    """What a reconciliation found, by class. Of items that match none is kept, of others the first few: they come in millions."""
 
     def __init__(self) -> None:
-        self.by_class = dict.fromkeys(MatchClass, 0)
+        self.by_class = {match_class: ClassSum() for match_class in MatchClass}
 
     def add(self, item: Item) -> None:
         """Takes the next item."""
-        self.by_class[item.match_class] += 1
+        its = self.by_class[item.match_class]
+        its.items += 1
+        its.points_here += item.ours.points if item.ours else 0
+        its.points_partner += item.theirs.points if item.theirs else 0
+        if item.match_class is not MatchClass.MATCHED and len(its.first) < FIRST_KEPT:
+            its.first.append(item)

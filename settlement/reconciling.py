@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.ids import entry_id, leg_entry_id
 from gateway.domain.intake import PartnerRecord
 from gateway.domain.window import Window
+from gateway.storage.directory import load_network
 from gateway.storage.engine import reading, writing
 from gateway.storage.intake import record_parts, whole_records
 from gateway.storage.reconciliations import (
@@ -34,9 +35,12 @@ from gateway.storage.reconciliations import (
 from gateway.storage.windows import last_sequences, load_windows
 from settlement import store
 from settlement.items_file import ERROR_COLUMNS, ITEM_COLUMNS, error_text, item_text
+from settlement.papers.reading import load_names
+from settlement.papers.reconciliation_page import Compared, reconciliation_html
 from settlement.partner_file import KINDS, LineError, read_record
-from settlement.reconciliation import Counts, Line, Matcher
+from settlement.reconciliation import Line, Matcher, Sums
 from settlement.sorting import DiskSorter
+from settlement.whole import write_file
 
 ERRORS_SHOWN_MAX = 20
 _SEQUENCES_PER_READ = 5_000  # as the night reads: on SQLite a long read keeps the log from being moved into the file
@@ -71,10 +75,11 @@ class BadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """A run, where its items are, and whether it was made before."""
+    """A run, where its items are and the page that sums them up, and whether it was made before."""
 
     run: Reconciliation
     path: Path
+    page_path: Path
     is_repeated: bool
 
 
@@ -102,15 +107,15 @@ def reconcile(
             return bad
         for line in _ours(engine, partner_id, scope):
             matcher.add(line)
-        counts = Counts()
+        sums = Sums()
         path = out_dir / f"{stem}.{file.sha256.hex()[:12]}.csv"
         with _whole_file(path) as (out, digest):
             _write(out, digest, ",".join(ITEM_COLUMNS) + "\n")
             for item in matcher.items():
-                counts.add(item)
+                sums.add(item)
                 _write(out, digest, item_text(item))
-        run = _run(partner_id, scope, record_id, file, matcher.entries, counts, digest.digest(), at_ms)
-    return _kept(engine, run, path)
+        run = _run(partner_id, scope, record_id, file, matcher.entries, sums, digest.digest(), at_ms)
+    return _kept(engine, run, scope, sums, path)
 
 
 class _Read:
@@ -214,7 +219,7 @@ def _line(booked: BookedLine) -> Line:
 
 
 def _run(
-    partner_id: str, scope: Scope, record_id: str, file: _Read, entries: int, counts: Counts, result_sha256: bytes, at_ms: int
+    partner_id: str, scope: Scope, record_id: str, file: _Read, entries: int, sums: Sums, result_sha256: bytes, at_ms: int
 ) -> Reconciliation:
     return Reconciliation(
         run_id=run_id(partner_id, scope.window_id, scope.business_date, file.sha256, result_sha256),
@@ -227,16 +232,31 @@ def _run(
         entries=entries,
         result_sha256=result_sha256,
         made_at_ms=at_ms,
-        **{match_class.value: count for match_class, count in counts.by_class.items()},
+        **{match_class.value: its.items for match_class, its in sums.by_class.items()},
     )
 
 
-def _kept(engine: Engine, run: Reconciliation, path: Path) -> Reconciled:
+def _kept(engine: Engine, run: Reconciliation, scope: Scope, sums: Sums, path: Path) -> Reconciled:
+    with reading(engine) as connection:
+        compared = Compared(
+            audience=load_network(connection).audience,
+            partner_id=run.partner_id,
+            name=load_names(connection).get(run.partner_id, ""),
+            window=scope.window,
+            business_date=scope.business_date,
+            file_lines=run.file_lines,
+            entries=run.entries,
+            file_sha256=run.file_sha256,
+            items_sha256=run.result_sha256,
+            items_name=path.name,
+        )
+    page_path = path.with_suffix(".html")
+    write_file(page_path, reconciliation_html(compared, sums))
     with writing(engine) as connection:
         earlier = load_reconciliation(connection, run.run_id)
         if earlier is None:
             save_reconciliation(connection, run)
-    return Reconciled(earlier or run, path, earlier is not None)
+    return Reconciled(earlier or run, path, page_path, earlier is not None)
 
 
 def scope_of(connection: Connection, *, window_id: int | None, business_date: str) -> Scope:

@@ -44,7 +44,7 @@ def _environment() -> Environment:
         "style": Markup(style),  # noqa: S704 - our own file
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
     }
-    environment.filters |= {"count": count, "is_wide": _is_wide}
+    environment.filters |= {"count": count, "is_wide": _is_wide, "has_long_word": _has_long_word}
     return environment
 
 
@@ -57,6 +57,11 @@ def _is_wide(sheet: Sheet) -> bool:
         widest = max((len(cell) if index in sheet.right else _longest_word(cell) for cell in cells), default=0)
         letters += max(widest, _longest_word(column)) + _GAP
     return letters - _GAP > _LETTERS_MAX
+
+
+def _has_long_word(text: str) -> bool:
+    """Whether it must be broken within a word."""
+    return any(len(word) > _WORD_MAX for word in text.split())
 
 
 def _longest_word(text: str) -> int:

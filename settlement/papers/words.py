@@ -1,9 +1,11 @@
 """How papers say it: amounts, dates, names and the reasons of lines. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gateway.domain.ids import OPERATOR
 from gateway.domain.units import CURRENCY_EXPONENTS, MICROS, format_amount
+from settlement.reconciliation import MatchClass
 
 Names = Mapping[str, str]
 """Legal names by partner id: whatever the partner wrote in its application."""
@@ -68,6 +70,39 @@ MOVEMENTS = {
     "debt_in": "debt that came to another member",
     "expire": "expired",
     "expiry_undone": "expiry undone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWords:
+    """What a class of a reconciliation is called, what it means, and what to do about its items."""
+
+    title: str
+    meaning: str
+    todo: str
+
+
+CLASSES = {
+    MatchClass.MATCHED: ClassWords("matched", "the same on both sides", "Nothing is to be done."),
+    MatchClass.MISSING_HERE: ClassWords(
+        "missing here",
+        "in the record, not in the books",
+        "Look for the receipt: without one it was never booked, and can still be sent within the days that the network allows.",
+    ),
+    MatchClass.MISSING_AT_PARTNER: ClassWords(
+        "missing at partner",
+        "in the books, not in the record",
+        "The partner looks for the key, and disputes the line if it knows nothing of it.",
+    ),
+    MatchClass.AMOUNT_DIFFERS: ClassWords("amount differs", "one event, other points", "Compare the receipts of both sides."),
+    MatchClass.DUPLICATE: ClassWords(
+        "duplicate", "said or booked once too often", "Reverse the second booking, or mend the record."
+    ),
+    MatchClass.LATE: ClassWords(
+        "late",
+        "the same, in another window or on another date",
+        "Nothing is to be done if the record of the other window or date has it.",
+    ),
 }
 
 

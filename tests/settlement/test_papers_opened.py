@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FloatRect
 
+from settlement.papers.reconciliation_page import Compared, reconciliation_html
 from settlement.papers.report_page import report_html
+from settlement.reconciliation import Item, Line, MatchClass, Sums
 from tests.given import GivenNetwork
 from tests.settlement.browser import DESKTOP, MISSING, PHONE, SHEET, chromium, find_chromium, opened
 from tests.settlement.coalitions import HOSTILE_NAME, coalition
@@ -18,19 +20,45 @@ pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason=MISSING),
 ]
 
-PAGES = ("operator.report.html", "alpha.html", "report-of-300.html")
+PAGES = ("operator.report.html", "alpha.html", "report-of-300.html", "reconciliation.html")
 MEDIA = [("light", "screen"), ("dark", "screen"), ("dark", "print")]
+
+
+COMPARED = Compared(
+    audience="oracle.example",
+    partner_id="alpha",
+    name=HOSTILE_NAME,
+    window=None,
+    business_date="2026-06-30",
+    file_lines=1_204,
+    entries=1_207,
+    file_sha256=bytes(32),
+    items_sha256=bytes(32),
+    items_name="alpha.reconciliation.2026-06-30.0123456789ab.csv",
+)
+
+
+def differing() -> Sums:
+    """Of every class some, with keys and receipt numbers as long as they may be."""
+    sums = Sums()
+    for number, match_class in enumerate(list(MatchClass) * 3, start=1):
+        theirs = Line("k" * 60, "reverse_redemption", 1_000_000 * number, "2026-06-30", HOSTILE_NAME[:64], number=number)
+        ours = Line(f"sale-{number}", "issue", 12, "2026-06-29", "", entry_id=f"e{number}", window_id=7)
+        is_here, is_there = match_class is not MatchClass.MISSING_HERE, match_class is not MatchClass.MISSING_AT_PARTNER
+        sums.add(Item(match_class, ours if is_here else None, theirs if is_there else None, "the business dates differ"))
+    return sums
 
 
 @pytest.fixture(scope="module")
 def papers(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The month's papers, and the report of a coalition of 300 partners."""
+    """The month's papers, the report of a coalition of 300 partners, and a reconciliation in which much differs."""
     folder = tmp_path_factory.mktemp("papers")
     network = booked_month.copy(folder / "net")
     run(network.engine, folder / "out")
     network.engine.dispose()
     window = folder / "out" / "window-0001"
     (window / "report-of-300.html").write_bytes(report_html(coalition(300)))
+    (window / "reconciliation.html").write_bytes(reconciliation_html(COMPARED, differing()))
     return window
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,14 +107,46 @@ def test_a_summary_says_what_each_class_means(command: Command) -> None:
     assert "in the books, not in the record" in result.stdout
 
 
+def test_a_page_shows_what_does_not_match(command: Command) -> None:
+    """Each class with its items and what to do; a hostile receipt number stays text."""
+    record = [*ALPHA[:4], "10,issue,33,2026-06-16,<b>1</b>", "11,issue,50,2026-06-17,", "2026-x,issue,77,2026-06-03,"]
+    run = json.loads(command(record, "--json").stdout)
+    page = Path(run["page_file"]).read_text("utf-8")
+
+    assert Path(run["page_file"]).with_suffix(".csv") == Path(run["items_file"])
+    assert "5 items need a look, of 9 items" in page
+    headings = ["Missing here", "Missing at partner", "Amount differs", "Late"]
+    assert re.findall("<h2>(.*)</h2>", page) == ["What was found", *headings, "To check it"]
+    assert "&lt;b&gt;1&lt;/b&gt;</td>" in page
+    assert "2026-x" in page
+    assert run["result_sha256"] in page
+
+
+def test_a_page_says_that_all_is_well(command: Command) -> None:
+    """Without a picture of nothing."""
+    page = Path(json.loads(command(ALPHA, "--json").stdout)["page_file"]).read_text("utf-8")
+
+    assert "Record and books agree: 8 events, and all are the same" in page
+    assert "<svg" not in page
+
+
+def test_a_page_shows_the_first_hundred_of_a_class_and_says_so(command: Command) -> None:
+    """A record of another day has a million of them."""
+    run = json.loads(command([f"n{number},issue,5,2026-06-03," for number in range(120)], "--json").stdout)
+    page = Path(run["page_file"]).read_text("utf-8")
+
+    assert (run["missing_here"], page.count('<td data-column="key"')) == (120, 100 + len(ALPHA))
+    assert f"The first 100 of 120; {Path(run['items_file']).name} has them all." in page
+
+
 def test_the_same_record_again_is_the_same_run(command: Command, folder: Path) -> None:
     """And the same file, byte for byte; nothing is kept twice."""
     first = json.loads(command(ALPHA, "--json").stdout)
-    content = Path(first["items_file"]).read_bytes()
+    content, page = (Path(first[name]).read_bytes() for name in ("items_file", "page_file"))
     again = json.loads(command(ALPHA, "--json").stdout)
 
     assert again == first | {"is_repeated": True}
-    assert Path(first["items_file"]).read_bytes() == content
+    assert (Path(first["items_file"]).read_bytes(), Path(first["page_file"]).read_bytes()) == (content, page)
     assert hashlib.sha256(content).hexdigest() == first["result_sha256"]
     engine = network_engine(folder)
     with reading(engine) as connection:
