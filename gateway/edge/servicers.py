@@ -200,8 +200,14 @@ class StatementServicer(statement_pb2_grpc.StatementServiceServicer):
         window_id = fields.window_id(request.window_id)
         check(fields)
         its_own = found(await self._services.reading.statement(current_caller.get().partner_id, window_id))
+        statement, window = its_own.statement, its_own.window
+        key_id, signature = self._services.signer.sign_statement(statement.statement, closed_at_ms=window.closed_at_ms)
         return statement_pb2.GetStatementResponse(
-            window=window_message(its_own.window), statement=its_own.statement.statement, sha256=its_own.statement.sha256
+            window=window_message(window),
+            statement=statement.statement,
+            sha256=statement.sha256,
+            signature=signature,
+            receipt_key_id=key_id,
         )
 
     async def ListStatementLines(

@@ -1,4 +1,4 @@
-"""Signs receipts when they leave. The signature is deterministic, so a repeat gives the same bytes.
+"""Signs receipts and statements when they leave. The signature is deterministic, so a repeat gives the same bytes.
 
 Which keys there are, the directory says; the private ones lie in files. A new key signs once every gateway has had time to
 read of it, and here only once its file is here: until then the one before goes on, as long as it is valid.
@@ -7,8 +7,8 @@ read of it, and here only once its file is here: until then the one before goes 
 from collections.abc import Callable, Sequence
 
 from gateway.domain.errors import InvalidValue
-from gateway.domain.network import ReceiptKey
-from gateway.domain.signing import PrivateKey, receipt_string
+from gateway.domain.network import ReceiptKey, key_in_force
+from gateway.domain.signing import PrivateKey, receipt_string, statement_string
 from gateway.storage.errors import StoreUnavailable
 
 
@@ -71,6 +71,18 @@ class ReceiptSigner:
         if key_id in self._problems:
             raise StoreUnavailable(self._problems[key_id])
         return self._held[key_id].sign(receipt_string(audience=self._audience, key_id=key_id, receipt=receipt))
+
+    def sign_statement(self, statement: bytes, *, closed_at_ms: int) -> tuple[str, bytes]:
+        """The key in force when the statement's window was closed, and its signature, as the night made it.
+
+        Raises StoreUnavailable while the key's file is missing.
+        """
+        if self._known() is not self._seen:
+            self.look()
+        key_id = key_in_force(self._seen, closed_at_ms).key_id
+        if key_id in self._problems:
+            raise StoreUnavailable(self._problems[key_id])
+        return key_id, self._held[key_id].sign(statement_string(audience=self._audience, key_id=key_id, statement=statement))
 
     def sign_if_held(self, receipt: bytes, key_id: str) -> bytes:
         """The same, or nothing: for what is committed already, and is signed again when it leaves."""

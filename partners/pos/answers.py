@@ -13,7 +13,7 @@ from partners.pos.errors import Facts, NoAnswer, PosError, ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.receipts import ReceiptKeys
 from partners.pos.requests import Method
-from tallystick.v1 import network_pb2, offline_pb2, points_pb2, types_pb2
+from tallystick.v1 import network_pb2, offline_pb2, points_pb2, statement_pb2, types_pb2
 
 # After these the command may have been booked.
 _OUTCOME_UNKNOWN = frozenset(
@@ -111,17 +111,24 @@ class Desk:
         self.clock.correct(network.server_time_ms)
         self._keys = ReceiptKeys(network.audience, network.receipt_keys)
 
-    def must_learn(self, signed: types_pb2.SignedReceipt | None = None) -> bool:
-        """Whether GetNetwork has to be asked: never asked yet, or the receipt is signed by a key made since."""
-        return self._keys is None or (signed is not None and signed.key_id not in self._keys)
+    def must_learn(self, key_id: str = "") -> bool:
+        """Whether GetNetwork has to be asked: never asked yet, or something is signed by a receipt key made since."""
+        return self._keys is None or (key_id != "" and key_id not in self._keys)
 
     def verify(self, signed: types_pb2.SignedReceipt, idempotency_key: str | None = None) -> types_pb2.Receipt:
         """The content of a receipt of this partner's. Raises ReceiptError."""
-        if self._keys is None:
-            raise ReceiptError("the network's receipt keys are not known yet")
-        receipt = self._keys.verify(signed, partner_id=self.signer.partner_id, idempotency_key=idempotency_key)
+        receipt = self._known().verify(signed, partner_id=self.signer.partner_id, idempotency_key=idempotency_key)
         self.counts.receipts_verified += 1
         return receipt
+
+    def verify_statement(self, answer: statement_pb2.GetStatementResponse) -> None:
+        """Raises ReceiptError unless the network signed the statement."""
+        self._known().verify_statement(answer)
+
+    def _known(self) -> ReceiptKeys:
+        if self._keys is None:
+            raise ReceiptError("the network's receipt keys are not known yet")
+        return self._keys
 
     def booked(
         self, answer: types_pb2.Answer, idempotency_key: str | None = None, *, receipt_lines: Iterable[str] = ()

@@ -18,7 +18,7 @@ from partners.pos.answers import Booked, Desk, Happened, receipts_in
 from partners.pos.errors import ReceiptError, Refused
 from partners.pos.failures import Failure
 from partners.pos.requests import BOOKINGS, GET_NETWORK, Booking, Method
-from tallystick.v1 import network_pb2, offline_pb2, reconciliation_pb2, types_pb2
+from tallystick.v1 import network_pb2, offline_pb2, reconciliation_pb2, statement_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,15 @@ def verify(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[types_pb2.Recei
     return desk.verify(signed)
 
 
+def statement(desk: Desk, window_id: int) -> Steps[statement_pb2.GetStatementResponse]:
+    """The partner's own statement of a window. Raises ReceiptError unless the network signed it."""
+    answer = yield from call(desk, requests.GET_STATEMENT, statement_pb2.GetStatementRequest(window_id=window_id))
+    if desk.must_learn(answer.receipt_key_id):
+        yield from learn(desk)
+    desk.verify_statement(answer)
+    return answer
+
+
 def call(desk: Desk, method: Method[_Q, _A], request: _Q) -> Steps[_A]:
     """Any signed call: sent again where that is safe, its answer as it came."""
     if desk.must_learn():
@@ -194,7 +203,7 @@ def _signed_like(make: Callable[..., Any], steps: _F) -> _F:
 
 
 def _learn_for(desk: Desk, signed: types_pb2.SignedReceipt) -> Steps[None]:
-    if desk.must_learn(signed):
+    if desk.must_learn(signed.key_id):
         yield from learn(desk)
 
 

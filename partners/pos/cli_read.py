@@ -108,8 +108,7 @@ def _print_windows(till: Till, *, as_json: bool) -> None:
 
 
 def _print_statement(till: Till, window_id: int, *, with_lines: bool, as_json: bool) -> None:
-    asked = statement_pb2.GetStatementRequest(window_id=window_id)
-    answer = told(lambda: till.call(requests.GET_STATEMENT, asked), as_json=as_json)
+    answer = told(lambda: till.statement(window_id), as_json=as_json)
     if hashlib.sha256(answer.statement).digest() != answer.sha256:
         raise ReceiptError("the statement does not have the hash that came with it")
     lines: list[statement_pb2.StatementLine] = []
@@ -117,12 +116,13 @@ def _print_statement(till: Till, window_id: int, *, with_lines: bool, as_json: b
         of_lines = statement_pb2.ListStatementLinesRequest(window_id=window_id, page_size=_PAGE)
         lines += till.pages(requests.LIST_STATEMENT_LINES, of_lines).lines
     content: dict[str, Any] = {"window": plain(answer.window), "statement": json.loads(answer.statement)}
-    content |= {"sha256": answer.sha256.hex()} | ({"lines": [plain(line) for line in lines]} if with_lines else {})
+    content |= {"sha256": answer.sha256.hex(), "signature": answer.signature.hex(), "receipt_key_id": answer.receipt_key_id}
+    content |= {"lines": [plain(line) for line in lines]} if with_lines else {}
     if as_json:
         print_json(content)
         return
     click.echo(json.dumps(content["statement"], indent=2, ensure_ascii=False))
-    click.echo(f"SHA-256 {answer.sha256.hex()}")
+    click.echo(f"SHA-256 {answer.sha256.hex()}, signed by the network's receipt key {answer.receipt_key_id}")
     if with_lines:
         _print_lines(lines)
 

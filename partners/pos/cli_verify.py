@@ -40,11 +40,11 @@ def verify_statement(
 ) -> None:
     """Recompute your statement from your own receipts, and refuse it if a single byte is not as it must be.
 
-    Each receipt's signature is verified. A statement in a file must be, byte for byte, the one that the gateway published.
+    The network's signature of it is verified, and that of each receipt. A statement in a file must be, byte for byte, the one
+    that the gateway published.
     """
     with Till.open(profile) as till:
-        asked = statement_pb2.GetStatementRequest(window_id=window_id)
-        published = told(lambda: till.call(requests.GET_STATEMENT, asked), as_json=as_json)
+        published = told(lambda: till.statement(window_id), as_json=as_json)
         statement = published.statement if file is None else file.read_bytes()
         of_lines = statement_pb2.ListStatementLinesRequest(window_id=window_id, page_size=_LINES_PAGE)
         lines = told(lambda: till.pages(requests.LIST_STATEMENT_LINES, of_lines), as_json=as_json).lines
@@ -78,7 +78,7 @@ def _tell(checked: Checked, digest: bytes, *, as_json: bool) -> None:
     if not as_json:
         click.echo(f"{checked.recomputed} lines recomputed from receipts, all as the statement says; the sums agree.")
         click.echo(f"{checked.of_others} further lines, which receipts do not tell: their hash and sums agree.")
-        click.echo(f"SHA-256 {digest.hex()}")
+        click.echo(f"SHA-256 {digest.hex()}, signed by the network")
 
 
 def _line(message: statement_pb2.StatementLine) -> StatementLine:

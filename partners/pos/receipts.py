@@ -1,4 +1,4 @@
-"""Receipts: what a partner can prove. Verified against the keys that GetNetwork lists, also after a rotation and offline."""
+"""Receipts and statements: what a partner can prove. Verified by the keys that GetNetwork lists, also after a rotation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from gateway.domain.errors import DomainError
-from gateway.domain.signing import Algorithm, Verify, load_verifier, receipt_string
+from gateway.domain.signing import Algorithm, Verify, load_verifier, receipt_string, statement_string
 from partners.pos.errors import ReceiptError
-from tallystick.v1 import network_pb2, types_pb2
+from tallystick.v1 import network_pb2, statement_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,17 @@ class ReceiptKeys:
         _check_answers("partner", receipt.partner_id, partner_id)
         _check_answers("idempotency key", receipt.idempotency_key, idempotency_key)
         return receipt
+
+    def verify_statement(self, answer: statement_pb2.GetStatementResponse) -> None:
+        """Raises ReceiptError unless the network's key of the window's cut-off signed the statement."""
+        key = self._keys.get(answer.receipt_key_id)
+        if key is None:
+            raise ReceiptError(f"receipt key {answer.receipt_key_id!r} is none of the network's")
+        signed = statement_string(audience=self.audience, key_id=answer.receipt_key_id, statement=answer.statement)
+        try:
+            key.verify(answer.signature, signed)
+        except DomainError as error:
+            raise ReceiptError(f"statement signed by {answer.receipt_key_id!r}: {error}") from None
 
 
 def _check_answers(what: str, has: str, asked: str | None) -> None:

@@ -114,6 +114,7 @@ class Till:
     open_dispute = _does(calls.asking(requests_office.open_dispute, requests.OPEN_DISPUTE))
     answer_dispute = _does(calls.asking(requests_office.answer_dispute, requests.ANSWER_DISPUTE))
     disputes = _does(calls.listing(requests_office.disputes, requests.LIST_DISPUTES))
+    statement = _does(calls.statement)
     verify = _does(calls.verify)
     learn = _does(calls.learn)
 
@@ -220,6 +221,7 @@ class AsyncTill:
     open_dispute = _awaits(calls.asking(requests_office.open_dispute, requests.OPEN_DISPUTE))
     answer_dispute = _awaits(calls.asking(requests_office.answer_dispute, requests.ANSWER_DISPUTE))
     disputes = _awaits(calls.listing(requests_office.disputes, requests.LIST_DISPUTES))
+    statement = _awaits(calls.statement)
     verify = _awaits(calls.verify)
     learn = _awaits(calls.learn)
 

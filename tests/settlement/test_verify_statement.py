@@ -13,10 +13,14 @@ from gateway.storage.engine import reading
 from gateway.storage.statements import load_statement
 from partners.pos import keys, requests
 from partners.pos.cli import pos
+from partners.pos.errors import ReceiptError
 from partners.pos.profile import Profile
-from tallystick.v1 import points_pb2, till_pb2, types_pb2
+from partners.pos.receipts import ReceiptKeys
+from partners.pos.till import Till
+from tallystick.v1 import points_pb2, statement_pb2, till_pb2, types_pb2
 from tests.edge.conftest import DAY_MS
 from tests.edge.running import Caller, RunningGateway
+from tests.edge.test_receipt_key import rotate
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, create_network
 from tests.pos.coalition import onboarded
 from tests.settlement.night import run
@@ -161,3 +165,30 @@ def test_what_was_changed_is_said(verify: Verify, network: GivenNetwork, change:
     file.write_text(change(published(network).decode()), "utf-8")
 
     assert what in verify("--statement", str(file)).output.replace("\n", " ")
+
+
+def test_the_gateway_gives_the_signature_of_the_night_also_after_a_rotation(network: GivenNetwork, tmp_path: Path) -> None:
+    """By the key that was in force at the cut-off, which GetNetwork goes on listing."""
+    rotated = network.copy(tmp_path / "rotated")
+    rotated.now_ms += DAY_MS
+    rotate(rotated)
+    file = network.folder / "statements" / "window-0001" / "globex.signature.json"
+    signed = json.loads(file.read_text("utf-8"))
+    with RunningGateway(rotated) as gateway:
+        profile = Profile(gateway.address, AUDIENCE, f"globex/{KEY_SUFFIX}", rotated.folder / "globex.pem", is_plaintext=True)
+        with Till.open(profile) as till:
+            answer = till.statement(1)
+            listed = till.learn()
+    receipt_keys = ReceiptKeys(AUDIENCE, listed.receipt_keys)
+
+    assert [key.key_id for key in listed.receipt_keys] == ["r1", "r2"]
+    assert (
+        (answer.receipt_key_id, answer.signature.hex()) == (signed["key_id"], signed["signature"]) == ("r1", signed["signature"])
+    )
+    receipt_keys.verify_statement(answer)
+    for name, value in (("statement", answer.statement + b" "), ("receipt_key_id", "r2"), ("receipt_key_id", "r9")):
+        changed = statement_pb2.GetStatementResponse()
+        changed.CopyFrom(answer)
+        setattr(changed, name, value)
+        with pytest.raises(ReceiptError):
+            receipt_keys.verify_statement(changed)

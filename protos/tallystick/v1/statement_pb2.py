@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtallystick/v1/statement.proto\x12\rtallystick.v1\";\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x13ListWindowsResponse\x12&\n\x07windows\x18\x01 \x03(\x0b\x32\x15.tallystick.v1.Window\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\x03\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.tallystick.v1.WindowState\x12\x14\n\x0c\x63ut_off_date\x18\x03 \x01(\t\x12\x14\n\x0c\x63losed_at_ms\x18\x04 \x01(\x03\"(\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\x03\"`\n\x14GetStatementResponse\x12%\n\x06window\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Window\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"U\n\x19ListStatementLinesRequest\x12\x11\n\twindow_id\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x1aListStatementLinesResponse\x12+\n\x05lines\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.StatementLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xef\x01\n\rStatementLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08payer_id\x18\x03 \x01(\t\x12\x10\n\x08payee_id\x18\x04 \x01(\t\x12\x0e\n\x06points\x18\x05 \x01(\x03\x12\x15\n\ramount_micros\x18\x06 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x15\n\rbusiness_date\x18\x08 \x01(\t\x12\x19\n\x11rate_card_version\x18\t \x01(\x05\x12\x14\n\x0cown_entry_id\x18\n \x01(\t\x12\x16\n\x0ereceipt_sha256\x18\x0b \x01(\x0c*\xc5\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12\x17\n\x13WINDOW_STATE_NETTED\x10\x03\x12\x1a\n\x16WINDOW_STATE_CONFIRMED\x10\x04\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x05\x12\x19\n\x15WINDOW_STATE_DISPUTED\x10\x06\x32\xac\x02\n\x10StatementService\x12T\n\x0bListWindows\x12!.tallystick.v1.ListWindowsRequest\x1a\".tallystick.v1.ListWindowsResponse\x12W\n\x0cGetStatement\x12\".tallystick.v1.GetStatementRequest\x1a#.tallystick.v1.GetStatementResponse\x12i\n\x12ListStatementLines\x12(.tallystick.v1.ListStatementLinesRequest\x1a).tallystick.v1.ListStatementLinesResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtallystick/v1/statement.proto\x12\rtallystick.v1\";\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x13ListWindowsResponse\x12&\n\x07windows\x18\x01 \x03(\x0b\x32\x15.tallystick.v1.Window\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\x03\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.tallystick.v1.WindowState\x12\x14\n\x0c\x63ut_off_date\x18\x03 \x01(\t\x12\x14\n\x0c\x63losed_at_ms\x18\x04 \x01(\x03\"(\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\x03\"\x8b\x01\n\x14GetStatementResponse\x12%\n\x06window\x18\x01 \x01(\x0b\x32\x15.tallystick.v1.Window\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x16\n\x0ereceipt_key_id\x18\x05 \x01(\t\"U\n\x19ListStatementLinesRequest\x12\x11\n\twindow_id\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x1aListStatementLinesResponse\x12+\n\x05lines\x18\x01 \x03(\x0b\x32\x1c.tallystick.v1.StatementLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xef\x01\n\rStatementLine\x12\x13\n\x0bline_number\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08payer_id\x18\x03 \x01(\t\x12\x10\n\x08payee_id\x18\x04 \x01(\t\x12\x0e\n\x06points\x18\x05 \x01(\x03\x12\x15\n\ramount_micros\x18\x06 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x15\n\rbusiness_date\x18\x08 \x01(\t\x12\x19\n\x11rate_card_version\x18\t \x01(\x05\x12\x14\n\x0cown_entry_id\x18\n \x01(\t\x12\x16\n\x0ereceipt_sha256\x18\x0b \x01(\x0c*\xc5\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12\x17\n\x13WINDOW_STATE_NETTED\x10\x03\x12\x1a\n\x16WINDOW_STATE_CONFIRMED\x10\x04\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x05\x12\x19\n\x15WINDOW_STATE_DISPUTED\x10\x06\x32\xac\x02\n\x10StatementService\x12T\n\x0bListWindows\x12!.tallystick.v1.ListWindowsRequest\x1a\".tallystick.v1.ListWindowsResponse\x12W\n\x0cGetStatement\x12\".tallystick.v1.GetStatementRequest\x1a#.tallystick.v1.GetStatementResponse\x12i\n\x12ListStatementLines\x12(.tallystick.v1.ListStatementLinesRequest\x1a).tallystick.v1.ListStatementLinesResponseBT\n\x11org.tallystick.v1P\x01Z-tallystick.example/tallystick/v1;tallystickv1\xaa\x02\rTallystick.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,8 +32,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tallystick.v1.statement_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021org.tallystick.v1P\001Z-tallystick.example/tallystick/v1;tallystickv1\252\002\rTallystick.V1'
-  _globals['_WINDOWSTATE']._serialized_start=883
-  _globals['_WINDOWSTATE']._serialized_end=1080
+  _globals['_WINDOWSTATE']._serialized_start=927
+  _globals['_WINDOWSTATE']._serialized_end=1124
   _globals['_LISTWINDOWSREQUEST']._serialized_start=48
   _globals['_LISTWINDOWSREQUEST']._serialized_end=107
   _globals['_LISTWINDOWSRESPONSE']._serialized_start=109
@@ -42,14 +42,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WINDOW']._serialized_end=311
   _globals['_GETSTATEMENTREQUEST']._serialized_start=313
   _globals['_GETSTATEMENTREQUEST']._serialized_end=353
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=355
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=451
-  _globals['_LISTSTATEMENTLINESREQUEST']._serialized_start=453
-  _globals['_LISTSTATEMENTLINESREQUEST']._serialized_end=538
-  _globals['_LISTSTATEMENTLINESRESPONSE']._serialized_start=540
-  _globals['_LISTSTATEMENTLINESRESPONSE']._serialized_end=638
-  _globals['_STATEMENTLINE']._serialized_start=641
-  _globals['_STATEMENTLINE']._serialized_end=880
-  _globals['_STATEMENTSERVICE']._serialized_start=1083
-  _globals['_STATEMENTSERVICE']._serialized_end=1383
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=356
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=495
+  _globals['_LISTSTATEMENTLINESREQUEST']._serialized_start=497
+  _globals['_LISTSTATEMENTLINESREQUEST']._serialized_end=582
+  _globals['_LISTSTATEMENTLINESRESPONSE']._serialized_start=584
+  _globals['_LISTSTATEMENTLINESRESPONSE']._serialized_end=682
+  _globals['_STATEMENTLINE']._serialized_start=685
+  _globals['_STATEMENTLINE']._serialized_end=924
+  _globals['_STATEMENTSERVICE']._serialized_start=1127
+  _globals['_STATEMENTSERVICE']._serialized_end=1427
 # @@protoc_insertion_point(module_scope)

@@ -178,10 +178,18 @@ class GetStatementResponse(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     STATEMENT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    RECEIPT_KEY_ID_FIELD_NUMBER: _builtins.int
     statement: _builtins.bytes
     """The statement as canonical JSON (UTF-8, sorted keys), byte for byte as in the file of the night."""
     sha256: _builtins.bytes
     """SHA-256 of `statement` (32 bytes)."""
+    signature: _builtins.bytes
+    """The network's signature of `statement` (Ed25519, 64 bytes), as in the night's PARTNER.signature.json. Signed are four lines, each
+    ended by LF: TS1-STATEMENT, the audience, `receipt_key_id`, and `sha256` in lower-case hex.
+    """
+    receipt_key_id: _builtins.str
+    """The receipt key that made it, of those in GetNetwork: the one in force at the cut-off."""
     @_builtins.property
     def window(self) -> Global___Window:
         """The window."""
@@ -192,10 +200,12 @@ class GetStatementResponse(_message.Message):
         window: Global___Window | None = ...,
         statement: _builtins.bytes = ...,
         sha256: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        receipt_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "statement", b"statement", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt_key_id", b"receipt_key_id", "sha256", b"sha256", "signature", b"signature", "statement", b"statement", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
