@@ -19,6 +19,7 @@ class TillWarning(enum.IntEnum):
     RECEIPT_NUMBER_USED = 5
     CASH_WITHHELD = 6
     BOOKED_BEYOND_CAP = 7
+    PARKED_REFUND_CUT = 8
 
 
 @dataclass(frozen=True, slots=True)

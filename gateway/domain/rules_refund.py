@@ -72,7 +72,8 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
     """The reversals of refunds that waited for this checkout, once it is booked: what it has, and no more.
 
     They are further entries of the checkout's command. One for which nothing is left gets an entry, too, that moves nothing:
-    it is over, and the books say so. A refund of another member stays parked: somebody mistook a receipt.
+    it is over, and the books say so. The sale's cashier is warned where less came back than was asked for. A refund of another
+    member stays parked: somebody mistook a receipt.
     """
     number = len(sale)
     waiting = [(work.originals[parked.entry_id].entry, parked) for parked in work.parked.get(state.entry_id, ())]
@@ -88,6 +89,8 @@ def complete_parked(work: WorkingSet, state: CheckoutState, sale: Sequence[Draft
             lines = tuple(LineReturned(line_id, minor_units) for line_id, minor_units in asked["lines"])
             part = part_by_lines(state, basket_lines(sale[0].facts), lines) if lines else None
             part = part or part_by_amount(state, min(asked["returned"], state.rest))
+            if part.amount < asked["returned"]:
+                sale[0].warnings.add(TillWarning.PARKED_REFUND_CUT)
             ids = [(leg_entry_id(state.entry_id, number + n), state.entry_id) for n in range(2)]
             parked.is_open = False
             work.completed_parked.append(parked)

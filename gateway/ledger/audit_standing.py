@@ -9,9 +9,14 @@ from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference
 
 _OF_MEMBERS = frozenset({EntryKind.ENROL, EntryKind.ADD_IDENTIFIER, EntryKind.CONFIRM_MEMBER})
-# What depends on other checkouts of that moment, or on caps: no entry of the command says it.
+# What depends on other commands, or on caps: no entry of the command says it.
 _NOT_OF_THE_ENTRIES = frozenset(
-    {TillWarning.OTHER_MEMBERS_REFUND_PARKED, TillWarning.RECEIPT_NUMBER_USED, TillWarning.BOOKED_BEYOND_CAP}
+    {
+        TillWarning.OTHER_MEMBERS_REFUND_PARKED,
+        TillWarning.PARKED_REFUND_CUT,
+        TillWarning.RECEIPT_NUMBER_USED,
+        TillWarning.BOOKED_BEYOND_CAP,
+    }
 )
 
 

@@ -236,6 +236,8 @@ def test_warnings_say_what_the_cashier_should_know_and_stand_in_the_receipt(own_
     checkout("k-5", 3_000, member_id=ben)
     own_acme.redeem(ben, 30, "spent")
     refund("k-6", "k-5")
+    refund("k-7", "k-8", member=ref(ben), amount=euros(1_001))
+    checkout("k-8", 1_000, member_id=ben)
 
     assert seen == [
         [TillWarning.HOLD_CAPTURED_IN_PART],
@@ -244,6 +246,8 @@ def test_warnings_say_what_the_cashier_should_know_and_stand_in_the_receipt(own_
         [TillWarning.OTHER_MEMBERS_REFUND_PARKED],
         [],
         [TillWarning.POINTS_IN_DEBT],
+        [TillWarning.REFUND_WAITS_FOR_SALE, TillWarning.POINTS_IN_DEBT],
+        [TillWarning.POINTS_IN_DEBT, TillWarning.PARKED_REFUND_CUT],
     ]
 
 

@@ -178,6 +178,8 @@ class _WarningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Warning.Value
     """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
     WARNING_BOOKED_BEYOND_CAP: _Warning.ValueType  # 7
     """Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
+    WARNING_PARKED_REFUND_CUT: _Warning.ValueType  # 8
+    """A refund that had waited for this sale was for more than it had left: only that came back. Ask for what was paid out too much."""
 
 class Warning(_Warning, metaclass=_WarningEnumTypeWrapper):
     """What the cashier should know though the command was booked."""
@@ -198,6 +200,8 @@ WARNING_CASH_WITHHELD: Warning.ValueType  # 6
 """Points are gone that should have been taken back: keep `cash_to_withhold` from the refund."""
 WARNING_BOOKED_BEYOND_CAP: Warning.ValueType  # 7
 """Booked from an event of a till without a connection, though a cap, a day's limit or a suspension would have refused it by now."""
+WARNING_PARKED_REFUND_CUT: Warning.ValueType  # 8
+"""A refund that had waited for this sale was for more than it had left: only that came back. Ask for what was paid out too much."""
 Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
