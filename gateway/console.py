@@ -14,11 +14,13 @@ import click
 from gateway.terminal import Clock, Refused, print_table
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sqlalchemy import Engine
 
     from gateway.config import Config
 
-__all__ = ["Clock", "Context", "Refused", "pass_context", "print_table"]
+__all__ = ["Clock", "Context", "Refused", "day", "pass_context", "print_table"]
 
 
 @dataclass
@@ -51,3 +53,10 @@ class Context:
 
 
 pass_context = click.make_pass_decorator(Context)
+
+
+def day(_context: click.Context, _option: click.Parameter, text: str | None) -> "date | None":
+    """The callback of an option that takes a date as YYYY-MM-DD."""
+    from gateway.domain.terms import parse_date
+
+    return parse_date(text) if text else None

@@ -37,16 +37,20 @@ class Refused(click.ClickException):
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on standard output; columns named in `right` are aligned to the right."""
+    """A table on standard output; columns named in `right` are aligned to the right.
+
+    Cells are text and nothing else: what partners wrote is never taken for markup.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     # Piped into a file, a table keeps its width: nothing is cut.
     console = Console(width=None if os.isatty(1) else 160)
     console.print(table)

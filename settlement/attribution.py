@@ -15,6 +15,7 @@ from gateway.domain.entry import PostingKind
 from gateway.domain.errors import BooksBroken
 from gateway.domain.statement import REDEMPTION, RESTORATION
 from gateway.storage.engine import reading
+from settlement.items_file import harmless
 from settlement.liability_reading import ENTRIES_PER_READ, MISSING, Ends, ranges
 from settlement.liability_store import load_origins, load_redemptions
 
@@ -37,7 +38,6 @@ COLUMNS = (
     "issue_receipt_number",
     "issue_business_date",
 )
-_FORMULA = ("=", "+", "-", "@")
 
 
 def attribution_lines(engine: Engine, *, after: Ends, ends: Ends, entries_per_read: int = ENTRIES_PER_READ) -> Iterator[bytes]:
@@ -65,7 +65,7 @@ def _line(lane: int, row: Any, origins: dict[str, tuple[str, str, str]]) -> tupl
         RESTORATION if is_restored else REDEMPTION,
         row.counterparty_id,
         row.entry_id,
-        _harmless(row.receipt_number),
+        harmless(row.receipt_number),
         row.business_date,
         -row.points if is_restored else row.points,
         row.lot_id,
@@ -75,13 +75,9 @@ def _line(lane: int, row: Any, origins: dict[str, tuple[str, str, str]]) -> tupl
         row.currency,
         row.origin_entry_id,
         partner_id,
-        _harmless(receipt_number),
+        harmless(receipt_number),
         business_date,
     )
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _text(rows: list[tuple[Any, ...]] | list[tuple[str, ...]]) -> bytes:

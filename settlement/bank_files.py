@@ -14,7 +14,7 @@ from gateway.domain.ids import OPERATOR
 from gateway.domain.window import Window, WindowState
 from gateway.storage.bank import load_accounts
 from gateway.storage.directory import load_network
-from gateway.storage.payments import load_payables
+from gateway.storage.payments import count_failures, load_payables
 from gateway.storage.rules import load_rules
 from settlement.banking import SEPA_CURRENCY, Plan, payment_date, plan_payments
 from settlement.instruction import Instruction
@@ -24,6 +24,7 @@ from settlement.store import load_instructions
 from settlement.whole import write_whole
 
 _NOT_KNOWN = BankAccount(holder="", iban="")  # of who neither pays nor collects in this run
+_FORMAT = "tallystick-payments-1"
 _PAYABLE = (WindowState.CONFIRMED, WindowState.SETTLED)
 
 
@@ -35,34 +36,40 @@ def bank_folder(out_dir: Path, run_id: int) -> Path:
 def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, on: date | None) -> Path | None:
     """Writes all of them for the payment run of a confirmed window, and answers their folder; None if nobody is to pay.
 
-    `on`: when money is to move; None: when it is due by the window's rules. Asked for is what is left to be paid; while
-    nothing more is recorded, the same again gives the same bytes. Raises InvalidValue, naming whoever has no account; OSError;
-    then a folder that stood before is as it was.
+    `on`: when money is to move; None: when it is due by the window's rules. Asked for is
+    what is left to be paid; while nothing more is recorded, the same again gives the same bytes, and what is no longer asked for
+    is gone from the folder. Raises InvalidValue, naming whoever has no account; OSError; then a folder that stood before is as
+    it was.
     """
     if window.state not in _PAYABLE:
         raise InvalidValue(f"window {window.window_id} is {window.state}: a bank is asked only for what two operators confirmed")
     instructions = _still_to_be_paid(connection, window.window_id)
+    folder, manifest = bank_folder(out_dir, window.window_id), f"{OPERATOR}.payments.json"
     if not instructions:
+        if folder.exists():  # nobody may send to a bank what was asked for before
+            write_whole(folder, [], manifest=manifest, head={"format": _FORMAT, "window_id": window.window_id})
         return None
     accounts = load_accounts(connection)
     plan = plan_payments(instructions, accounts)
     audience = load_network(connection).audience
     rules = load_rules(connection)[window.rules_version]
+    due = payment_date(cut_off_date=window.cut_off_date, due_days=rules.due_days)
     order = Order(
         audience=audience,
         window_id=window.window_id,
         closed_at_ms=window.closed_at_ms,
-        on=on or payment_date(cut_off_date=window.cut_off_date, due_days=rules.due_days),
+        on=on or due,
+        due=due,
         account=accounts.get(OPERATOR, _NOT_KNOWN),
+        failures=count_failures(connection, window.window_id),
     )
     head: dict[str, Plain] = {
-        "format": "tallystick-payments-1",
+        "format": _FORMAT,
         "audience": audience,
         "window_id": window.window_id,
         "on": order.on.isoformat(),
     }
-    folder = bank_folder(out_dir, window.window_id)
-    return write_whole(folder, bank_files(order, plan, accounts), manifest=f"{OPERATOR}.payments.json", head=head)
+    return write_whole(folder, bank_files(order, plan, accounts), manifest=manifest, head=head)
 
 
 def _still_to_be_paid(connection: Connection, run_id: int) -> list[Instruction]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.console import Context, Refused, pass_context, print_table
-from gateway.domain.terms import parse_date
+from gateway.console import Context, Refused, day, pass_context, print_table
 from gateway.domain.units import format_amount, format_micros
 from gateway.domain.window import WindowState
 from gateway.storage.engine import reading
@@ -21,10 +20,6 @@ from settlement.store import existing_window
 _WINDOW = click.IntRange(1, 2**31 - 1)
 
 
-def _day(_context: click.Context, _option: click.Parameter, text: str | None) -> date | None:
-    return parse_date(text) if text else None
-
-
 @click.command()
 @click.argument("window_id", metavar="WINDOW", type=_WINDOW)
 @click.option(
@@ -33,7 +28,7 @@ def _day(_context: click.Context, _option: click.Parameter, text: str | None) ->
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the folder of files [default: settlement.statements_dir].",
 )
-@click.option("--on", callback=_day, help="Day on which money moves, YYYY-MM-DD [default: the due day by the window's rules].")
+@click.option("--on", callback=day, help="Day on which money moves, YYYY-MM-DD [default: the due day by the window's rules].")
 @pass_context
 def bank(context: Context, window_id: int, out_dir: Path | None, on: date | None) -> None:
     """Write what a bank is asked for a confirmed payment run, named by its last WINDOW.

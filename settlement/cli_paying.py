@@ -1,6 +1,7 @@
 """`tallystick settlement`: from netted to settled. Two operators confirm; the finance team records what the bank did."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 
 from gateway.adjusting import propose_adjustment, propose_write_off
 from gateway.confirming import confirm
-from gateway.console import Context, pass_context, print_table
+from gateway.console import Context, day, pass_context, print_table
 from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.units import MICROS, div_ceil, format_amount, parse_amount
 from gateway.governance import Hand
@@ -73,13 +74,17 @@ def history(context: Context, window_id: int) -> None:
 @click.argument("instruction_id", metavar="INSTRUCTION")
 @click.option("--bank-ref", required=True, help="The bank's reference; the same one again changes nothing.")
 @click.option("--amount", help="In major units [default: all that is left].")
+@click.option(
+    "--on", "value_date", callback=day, help="The bank's value date, YYYY-MM-DD: by it a payment is late [default: today]."
+)
 @pass_context
-def paid(context: Context, instruction_id: str, bank_ref: str, amount: str | None) -> None:
+def paid(context: Context, instruction_id: str, bank_ref: str, amount: str | None, value_date: date | None) -> None:
     """Record that an instruction was paid, whole or in part. What is paid for in full settles its window, in order."""
     with writing(context.engine) as connection:
         payable = load_payable(connection, instruction_id)
         wanted = None if amount is None or payable is None else parse_amount(amount, payable.currency)
-        _say(record_paid(connection, instruction_id, bank_ref=bank_ref, amount=wanted, now_ms=context.clock()))
+        now_ms = context.clock()
+        _say(record_paid(connection, instruction_id, bank_ref=bank_ref, amount=wanted, value_date=value_date, now_ms=now_ms))
 
 
 @click.command()

@@ -10,7 +10,8 @@ from gateway.domain.canonical import canonical
 from gateway.domain.errors import InvalidValue
 from gateway.domain.terms import parse_date
 from gateway.storage.directory import load_terms
-from gateway.storage.engine import reading
+from gateway.storage.engine import reading, writing
+from gateway.storage.intake import change_record
 from gateway.storage.reconciliations import Reconciliation, load_reconciliations
 from settlement.faults import faults_named
 from settlement.papers.words import CLASSES
@@ -82,7 +83,8 @@ def reconcile(
 def reconcile_records(context: Context, out_dir: Path | None) -> None:
     """Compare the records that partners have sent through the gateway, each that is whole and was not compared yet.
 
-    A record of a window waits until the window is closed. A record with wrong lines is named, and the others go on.
+    A record of a window waits until the window is closed. A record with wrong lines is named, once, and the others go on; its
+    partner sees by 'tallystick pos records' how many there are, and sends another one.
     """
     with reading(context.engine) as connection:
         waiting = waiting_records(connection)
@@ -101,6 +103,8 @@ def reconcile_records(context: Context, out_dir: Path | None) -> None:
                 record_id=record.record_id,
             )
         if isinstance(found, BadRecord):
+            with writing(context.engine) as connection:
+                change_record(connection, record, bad_lines=found.count)
             bad.append(bad_words(f"record {record.record_id} of {record.partner_id}", found))
         else:
             print_run(found, scope, as_json=False)

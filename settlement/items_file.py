@@ -54,10 +54,14 @@ def error_text(error: LineError) -> str:
     return _line(str(error.number), text_cell(error.what))
 
 
+def harmless(text: str) -> str:
+    """With an apostrophe in front of what a spreadsheet would take for a formula."""
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
 def text_cell(text: str) -> str:
     """A cell that stays text wherever the file is opened."""
-    if text.startswith(_FORMULA_STARTS):
-        text = "'" + text
+    text = harmless(text)
     if _NEEDS_QUOTES.isdisjoint(text):
         return text
     doubled = text.replace('"', '""')

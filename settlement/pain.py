@@ -7,7 +7,7 @@ unstructured ones.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from xml.sax.saxutils import escape
@@ -22,13 +22,19 @@ from settlement.sepa import TEXT_MAX, sepa_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a file is about: network, payment run, when its window was cut off, when money moves, and the operator's account."""
+    """What a file is about: network, payment run, when its window was cut off, and the operator's account.
+
+    `on`: when the operator's bank is to move money; `due`: by when whoever pays by itself must, without a late fee.
+    `failures`: by instruction, how many of its payments have failed: what is asked for again is another payment to a bank.
+    """
 
     audience: str
     window_id: int
     closed_at_ms: int
     on: date
+    due: date
     account: BankAccount
+    failures: Mapping[str, int]
 
 
 def credit_transfers(order: Order, currency: str, transfers: Sequence[Transfer]) -> bytes:
@@ -36,8 +42,7 @@ def credit_transfers(order: Order, currency: str, transfers: Sequence[Transfer])
     parts = [(is_sepa, [one for one in transfers if one.is_sepa is is_sepa]) for is_sepa in (True, False)]
     blocks = [_transfer_block(order, currency, is_sepa, chosen) for is_sepa, chosen in parts if chosen]
     instructions = [one.instruction for one in transfers]
-    ids = [[one.instruction.instruction_id, one.account.iban, bank_name(one.account)] for one in transfers]
-    head = _header(order, _id("TS1-PAIN-001", order, currency, ids), instructions)
+    head = _header(order, _id("TS1-PAIN-001", order, currency, _asked(order, transfers)), instructions)
     return _document("pain.001.001.09", _element("CstmrCdtTrfInitn", head + "".join(blocks)))
 
 
@@ -45,8 +50,8 @@ def direct_debits(order: Order, debits: dict[MandateScheme, list[Debit]]) -> byt
     """pain.008.001.08: the operator collects, in euros. Each scheme has a block of its own."""
     blocks = [_debit_block(order, scheme, chosen) for scheme, chosen in sorted(debits.items())]
     every = [one for _, chosen in sorted(debits.items()) for one in chosen]
-    ids = [[one.instruction.instruction_id, one.account.iban, bank_name(one.account), one.mandate.mandate_id] for one in every]
-    head = _header(order, _id("TS1-PAIN-008", order, SEPA_CURRENCY, ids), [one.instruction for one in every])
+    message_id = _id("TS1-PAIN-008", order, SEPA_CURRENCY, _asked(order, every))
+    head = _header(order, message_id, [one.instruction for one in every])
     return _document("pain.008.001.08", _element("CstmrDrctDbtInitn", head + "".join(blocks)))
 
 
@@ -60,7 +65,7 @@ def _transfer_block(order: Order, currency: str, is_sepa: bool, transfers: Seque
     kind = _element("PmtTpInf", _element("SvcLvl", _text("Cd", "SEPA"))) if is_sepa else ""
     return _element(
         "PmtInf",
-        _block_head("TRF", _id("TS1-PAIN-001-BLOCK", order, currency, [is_sepa]), instructions)
+        _block_head("TRF", _id("TS1-PAIN-001-BLOCK", order, currency, [is_sepa, *_asked(order, transfers)]), instructions)
         + kind
         + _element("ReqdExctnDt", _text("Dt", order.on.isoformat()))
         + _party("Dbtr", order.account)
@@ -89,7 +94,11 @@ def _debit_block(order: Order, scheme: MandateScheme, debits: Sequence[Debit]) -
     scheme_id = _element("Othr", _text("Id", order.account.creditor_id) + _element("SchmeNm", _text("Prtry", "SEPA")))
     return _element(
         "PmtInf",
-        _block_head("DD", _id("TS1-PAIN-008-BLOCK", order, SEPA_CURRENCY, [scheme.value]), [d.instruction for d in debits])
+        _block_head(
+            "DD",
+            _id("TS1-PAIN-008-BLOCK", order, SEPA_CURRENCY, [scheme.value, *_asked(order, debits)]),
+            [d.instruction for d in debits],
+        )
         + _element("PmtTpInf", kind)
         + _text("ReqdColltnDt", order.on.isoformat())
         + _party("Cdtr", order.account)
@@ -184,6 +193,21 @@ def _element(tag: str, content: str) -> str:
 
 def _text(tag: str, text: str) -> str:
     return f"<{tag}>{escape(text)}</{tag}>"
+
+
+def _asked(order: Order, orders: Sequence[Transfer | Debit]) -> list[Plain]:
+    """What makes another file of it: what is left of each instruction, whose account, and how often its payment failed."""
+    return [
+        [
+            one.instruction.instruction_id,
+            one.instruction.amount,
+            order.failures.get(one.instruction.instruction_id, 0),
+            one.account.iban,
+            bank_name(one.account),
+            one.mandate.mandate_id if isinstance(one, Debit) else "",
+        ]
+        for one in orders
+    ]
 
 
 def _id(form: str, order: Order, currency: str, content: Plain) -> str:

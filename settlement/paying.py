@@ -1,7 +1,7 @@
 """What the finance team records of instructions: paid, in part or whole, failed, or left for a later payment run."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ from gateway.storage.payments import (
 )
 from gateway.storage.rules import adjustment_exists, insert_adjustments, load_rules
 from gateway.storage.windows import load_window
+from settlement.banking import payment_date
 
 BANK_REF_MAX = 64
 
@@ -37,10 +38,13 @@ class Recorded:
     settled: tuple[int, ...]
 
 
-def record_paid(connection: Connection, instruction_id: str, *, bank_ref: str, amount: int | None, now_ms: int) -> Recorded:
+def record_paid(
+    connection: Connection, instruction_id: str, *, bank_ref: str, amount: int | None, value_date: date | None = None, now_ms: int
+) -> Recorded:
     """Money has moved: `amount` minor units, or all that is left. The same bank reference again changes nothing.
 
-    Raises InvalidValue: unknown, not confirmed, more than is left, or the reference stands for another amount.
+    `value_date`: on which the bank booked it, by which it is late or not; today where it is not said. Raises InvalidValue:
+    unknown, not confirmed, more than is left, the reference stands for another amount, or a value date that is yet to come.
     """
     if not (0 < len(bank_ref) <= BANK_REF_MAX and bank_ref.isprintable()):
         raise InvalidValue(f"bank reference: must be 1 to {BANK_REF_MAX} printable characters")
@@ -57,8 +61,13 @@ def record_paid(connection: Connection, instruction_id: str, *, bank_ref: str, a
     paid = payable.outstanding if amount is None else amount
     if not 0 < paid <= payable.outstanding:
         raise InvalidValue(f"{_money(paid, payable)}: {_money(payable.outstanding, payable)} are left of {instruction_id}")
-    keep_payment(connection, Payment(instruction_id, len(events) + 1, PaymentEvent.PAID, paid, bank_ref, "", now_ms, ""))
-    if _is_late(connection, payable, now_ms):
+    today = date_at(now_ms, load_network(connection).time_zone)
+    booked_on = value_date or today
+    if booked_on > today:
+        raise InvalidValue(f"value date {booked_on}: it is {today}, and money that is yet to move was not paid")
+    number, on = len(events) + 1, booked_on.isoformat()
+    keep_payment(connection, Payment(instruction_id, number, PaymentEvent.PAID, paid, bank_ref, "", now_ms, "", on))
+    if _is_late(connection, payable, booked_on):
         _charge_late_fee(connection, payable)
     return _recorded(connection, instruction_id, now_ms)
 
@@ -112,13 +121,13 @@ def _check_open(connection: Connection, payable: Payable) -> None:
         raise InvalidValue(f"instruction {payable.instruction_id} is {payable.status}: nothing is left of it")
 
 
-def _is_late(connection: Connection, payable: Payable, now_ms: int) -> bool:
+def _is_late(connection: Connection, payable: Payable, booked_on: date) -> bool:
+    """Later than the bank files and payment requests said."""
     window = load_window(connection, payable.window_id)
     if window is None:
         return False
     rules = load_rules(connection)[window.rules_version]
-    due = date.fromisoformat(window.cut_off_date) + timedelta(days=rules.due_days)
-    return date_at(now_ms, load_network(connection).time_zone) > due
+    return booked_on > payment_date(cut_off_date=window.cut_off_date, due_days=rules.due_days)
 
 
 def _charge_late_fee(connection: Connection, payable: Payable) -> None:

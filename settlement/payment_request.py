@@ -29,7 +29,7 @@ def payment_request(order: Order, debtor_id: str, debtor: BankAccount, requests:
 <h1>{escape(title)}</h1>
 <p>To <strong>{escape(debtor.holder)}</strong>. In the network {escape(order.audience)} you owe what is
 listed here, net of what you are owed. Please transfer each amount, with its reference, by
-<strong><time datetime="{order.on}">{order.on}</time></strong>.</p>
+<strong><time datetime="{order.due}">{order.due}</time></strong>.</p>
 <div class="wide"><table>
 <thead><tr><th scope="col">Pay to</th><th scope="col">IBAN</th><th scope="col" class="right">Amount</th>\
 <th scope="col">Reference</th></tr></thead>

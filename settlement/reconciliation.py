@@ -32,7 +32,8 @@ class MatchClass(enum.StrEnum):
 class Line:
     """One event of either side. `number` is the line in the partner's record, 0 for an entry of ours.
 
-    An entry has its `entry_id` and its window; `is_used`: it found its partner's line by its key.
+    An entry has its `entry_id` and its window; `is_late`: it was booked after its business date; `is_used`: it found its
+    partner's line by its key.
     """
 
     idempotency_key: str
@@ -43,6 +44,7 @@ class Line:
     number: int = 0
     entry_id: str = ""
     window_id: int = 0
+    is_late: bool = False
     is_used: bool = False
 
     @property
@@ -150,7 +152,7 @@ class Matcher:
     def _alone(self, line: Line) -> Item:
         if not line.is_ours:
             return _one(MatchClass.MISSING_HERE, line, "")
-        if line.business_date < self._first_date:
+        if line.is_late and line.business_date < self._first_date:
             return _one(MatchClass.LATE, line, f"booked late, for a date before the record's first, {self._first_date}")
         return _one(MatchClass.MISSING_AT_PARTNER, line, "")
 
@@ -195,7 +197,8 @@ def _matched(item: Item) -> Iterator[Item | Line]:
 def _used(line: Line) -> Line:
     # Not dataclasses.replace: this runs for nearly every line.
     key, number = line.idempotency_key, line.receipt_number
-    return Line(key, line.kind, line.points, line.business_date, number, 0, line.entry_id, line.window_id, is_used=True)
+    found = line.entry_id, line.window_id, line.is_late
+    return Line(key, line.kind, line.points, line.business_date, number, 0, *found, is_used=True)
 
 
 def _paired(ours: Sequence[Line], theirs: Sequence[Line]) -> tuple[list[tuple[Line, Line]], list[Line], list[Line]]:
@@ -254,14 +257,16 @@ def _text(group: tuple[str, str], line: Line) -> str:
             f"{line.number:012}",
             line.entry_id,
             str(line.window_id),
+            "1" if line.is_late else "",
             "1" if line.is_used else "",
         )
     )
 
 
 def _line(text: str) -> Line:
-    _, kind, _, points, on, key, receipt, number, entry_id, window_id, is_used = text.split(_SEPARATOR)
-    return Line(key, kind, int(points), on, receipt, int(number), entry_id, int(window_id), is_used=bool(is_used))
+    _, kind, _, points, on, key, receipt, number, entry_id, window_id, is_late, is_used = text.split(_SEPARATOR)
+    found = entry_id, int(window_id), bool(is_late)
+    return Line(key, kind, int(points), on, receipt, int(number), *found, is_used=bool(is_used))
 
 
 @dataclass(slots=True)

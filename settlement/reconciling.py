@@ -13,13 +13,15 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
 from gateway.domain.ids import entry_id, leg_entry_id
 from gateway.domain.intake import PartnerRecord
+from gateway.domain.terms import date_at
 from gateway.domain.window import Window
-from gateway.storage.directory import load_network
+from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.intake import record_parts, whole_records
 from gateway.storage.reconciliations import (
@@ -99,13 +101,15 @@ def reconcile(
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     stem = f"{partner_id}.reconciliation.{scope}"
+    with reading(engine) as connection:
+        zone = ZoneInfo(load_terms(connection).partners[partner_id].time_zone)
     with ExitStack() as stack:
-        matcher = Matcher(lambda: stack.enter_context(DiskSorter()), partial(_elsewhere, engine, partner_id))
+        matcher = Matcher(lambda: stack.enter_context(DiskSorter()), partial(_elsewhere, engine, partner_id, zone))
         file = _Read(parts)
         bad = _take_theirs(file, matcher, out_dir / f"{stem}.errors.csv")
         if bad is not None:
             return bad
-        for line in _ours(engine, partner_id, scope):
+        for line in _ours(engine, partner_id, scope, zone):
             matcher.add(line)
         sums = Sums()
         path = out_dir / f"{stem}.{file.sha256.hex()[:12]}.csv"
@@ -164,7 +168,7 @@ def _errors(first: LineError, rest: Iterator[object]) -> Iterator[LineError]:
     yield from (one for one in rest if isinstance(one, LineError))
 
 
-def _ours(engine: Engine, partner_id: str, scope: Scope) -> Iterator[Line]:
+def _ours(engine: Engine, partner_id: str, scope: Scope, zone: ZoneInfo) -> Iterator[Line]:
     """By short ranges, each read by itself: what is committed does not change."""
     for lane, first, last in _ranges(engine, scope):
         for start in range(first, last + 1, _SEQUENCES_PER_READ):
@@ -180,7 +184,7 @@ def _ours(engine: Engine, partner_id: str, scope: Scope) -> Iterator[Line]:
                         business_date=scope.business_date,
                     )
                 )
-            yield from map(_line, found)
+            yield from (_line(one, zone) for one in found)
 
 
 def _ranges(engine: Engine, scope: Scope) -> list[tuple[int, int, int]]:
@@ -194,7 +198,7 @@ def _ranges(engine: Engine, scope: Scope) -> list[tuple[int, int, int]]:
         return [(lane, done.get(lane, 0) + 1, last) for lane, last in last_sequences(connection)]
 
 
-def _elsewhere(engine: Engine, partner_id: str, lines: Sequence[Line]) -> dict[tuple[str, str], Line]:
+def _elsewhere(engine: Engine, partner_id: str, zone: ZoneInfo, lines: Sequence[Line]) -> dict[tuple[str, str], Line]:
     """The partner's entries by the lines' keys, in whatever window: ids are derived from keys."""
     wanted = set()
     for line in lines:
@@ -202,11 +206,14 @@ def _elsewhere(engine: Engine, partner_id: str, lines: Sequence[Line]) -> dict[t
         wanted |= {head, *(leg_entry_id(head, number) for number in range(1, _LEGS + 1))}
     with reading(engine) as connection:
         found = lines_of_entries(connection, partner_id, wanted, kinds=KINDS.values())
-    return {(line.idempotency_key, line.kind): line for line in map(_line, found)}
+    return {(line.idempotency_key, line.kind): line for line in (_line(one, zone) for one in found)}
 
 
-def _line(booked: BookedLine) -> Line:
-    """The books have points as the member feels them; in a record the kind says whether they come or go."""
+def _line(booked: BookedLine, zone: ZoneInfo) -> Line:
+    """The books have points as the member feels them; in a record the kind says whether they come or go.
+
+    `zone`: the partner's time zone, by which it dates its business.
+    """
     return Line(
         booked.idempotency_key,
         booked.kind.name.lower(),
@@ -215,6 +222,7 @@ def _line(booked: BookedLine) -> Line:
         booked.receipt_number,
         entry_id=booked.entry_id,
         window_id=booked.window_id,
+        is_late=date_at(booked.booked_at_ms, zone).isoformat() > booked.business_date,
     )
 
 
@@ -267,13 +275,15 @@ def scope_of(connection: Connection, *, window_id: int | None, business_date: st
 
 
 def waiting_records(connection: Connection) -> list[PartnerRecord]:
-    """Records that are whole, whose window is closed, and that were not compared yet; oldest first."""
+    """Records that are whole and can be read, whose window is closed, and that were not compared yet; oldest first."""
     done = {(run.partner_id, run.record_id) for run in load_reconciliations(connection)}
     closed = {window.window_id for window in load_windows(connection) if window.ranges}
     return [
         record
         for record in whole_records(connection)
-        if (record.partner_id, record.record_id) not in done and (not record.window_id or record.window_id in closed)
+        if not record.bad_lines
+        and (record.partner_id, record.record_id) not in done
+        and (not record.window_id or record.window_id in closed)
     ]
 
 

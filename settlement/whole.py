@@ -1,6 +1,7 @@
 """Folders of files that appear complete or not at all, with a manifest of what is in them."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -14,8 +15,9 @@ def write_whole(
 ) -> Path:
     """Writes files by name into the folder `target`, and answers it; the same again gives the same bytes.
 
-    The file `manifest` has what `head` says, and the SHA-256 of each other file; it is written last. Raises OSError, or what
-    `contents` raises; then a folder that stood before is as it was.
+    The file `manifest` has what `head` says, and the SHA-256 of each other file; it is written last. In a folder that stood
+    before, files of its former manifest that are not written again are removed. Raises OSError, or what `contents` raises;
+    then a folder that stood before is as it was.
     """
     partial = target.parent / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -24,6 +26,8 @@ def write_whole(
     _write(partial / manifest, [canonical({**head, "files": hashes})])
     os.sync()  # once: syncing a thousand files one by one takes longer than writing them
     if target.exists():
+        for name in _listed(target / manifest) - hashes.keys():
+            (target / name).unlink(missing_ok=True)
         for name in [*hashes, manifest]:
             (partial / name).replace(target / name)
         partial.rmdir()
@@ -41,6 +45,10 @@ def write_file(target: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(target)
+
+
+def _listed(manifest: Path) -> set[str]:
+    return set(json.loads(manifest.read_bytes())["files"]) if manifest.exists() else set()
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> str:

@@ -117,7 +117,10 @@ ReadSent = Callable[[str, bytes], Sent]
 
 @dataclass(frozen=True, slots=True)
 class PartnerRecord:
-    """A record as far as it has come; `completed_at_ms` is 0 until it is whole and has its hash."""
+    """A record as far as it has come; `completed_at_ms` is 0 until it is whole and has its hash.
+
+    `bad_lines`: how many could not be read when it was to be compared; then it never will be.
+    """
 
     partner_id: str
     record_id: str
@@ -130,6 +133,7 @@ class PartnerRecord:
     received_bytes: int
     started_at_ms: int
     completed_at_ms: int
+    bad_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from gateway.domain.partner import Partner
 from gateway.domain.units import Rate
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EXPIRY_RULE = re.compile(
     r"on ([0-9]{4}-[0-9]{2}-[0-9]{2})|after ([1-9][0-9]{0,3}) days|end of month after ([1-9][0-9]{0,2}) months"
@@ -190,9 +191,12 @@ def day_ends_at_ms(on: date, zone: ZoneInfo) -> int:
 
 
 def parse_date(text: str) -> date:
-    """Reads YYYY-MM-DD. Raises InvalidValue."""
+    """Reads YYYY-MM-DD, from 1970 to 9000: so that whoever reckons with it finds days before and after. Raises InvalidValue."""
     try:
         # The library alone would also read 20270630 and 2027-W26-3, and one date would have several spellings.
-        return date.fromisoformat(text if _DATE.fullmatch(text) else "")
+        found = date.fromisoformat(text if _DATE.fullmatch(text) else "")
     except ValueError:
         raise InvalidValue(f"date {text!r}: must be YYYY-MM-DD") from None
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise InvalidValue(f"date {text!r}: must be from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return found

@@ -130,6 +130,7 @@ def _record_message(record: PartnerRecord) -> pb.PartnerRecord:
         received_chunks=record.received,
         started_at_ms=record.started_at_ms,
         completed_at_ms=record.completed_at_ms,
+        bad_lines=record.bad_lines,
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from gateway.storage.engine import writing
 from gateway.storage.errors import SchemaOutdated
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The newest of `migrations/versions`; a test compares."""
 
 _LOCK_NUMBER = 0x7461_6C6C_7974_0002  # "tallyt", 2: PostgreSQL's advisory locks are known by a number

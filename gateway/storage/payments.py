@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from gateway.domain.entry import PostingKind
 from gateway.domain.ids import OPERATOR
@@ -50,6 +50,7 @@ class Payment:
     reason: str
     at_ms: int
     decision_id: str
+    value_date: str = ""
 
 
 def load_payments(connection: Connection, instruction_id: str) -> list[Payment]:
@@ -58,6 +59,14 @@ def load_payments(connection: Connection, instruction_id: str) -> list[Payment]:
     return [
         Payment(row[0], row[1], PaymentEvent(row[2]), *row[3:]) for row in connection.execute(query.order_by(payments.c.number))
     ]
+
+
+def count_failures(connection: Connection, run_id: int) -> dict[str, int]:
+    """How many payments of each instruction of a run have failed; those without one are left out."""
+    of_run = instructions.c.window_id == run_id, payments.c.event == PaymentEvent.FAILED.value
+    same = instructions.c.instruction_id == payments.c.instruction_id
+    query = select(payments.c.instruction_id, func.count()).join(instructions, same).where(*of_run)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(payments.c.instruction_id))}
 
 
 def load_payable(connection: Connection, instruction_id: str) -> Payable | None:

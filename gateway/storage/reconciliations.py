@@ -27,6 +27,7 @@ class BookedLine:
     receipt_number: str
     entry_id: str
     window_id: int
+    booked_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,7 @@ def _lines(partner_id: str, kinds: Collection[EntryKind]) -> Select[Any]:
         entries.c.receipt_number,
         entries.c.entry_id,
         entries.c.window_id,
+        entries.c.booked_at_ms,
     ]
     joined = entries.join(
         _HEAD, and_(_HEAD.c.bucket == entries.c.bucket, _HEAD.c.entry_id == entries.c.head_entry_id), isouter=True

@@ -32,13 +32,19 @@ def upload_record(profile: Profile, file: Path, window_id: int | None, business_
     _print(record, as_json=as_json)
 
 
+def _state(record: pb.PartnerRecord) -> str:
+    if record.bad_lines:
+        return f"{record.bad_lines} lines are wrong"
+    return "whole" if record.completed_at_ms else f"{record.received_chunks} of {record.chunks} chunks"
+
+
 def _print_records(answer: pb.ListPartnerRecordsResponse) -> None:
     rows = [
         (
             one.record_id,
             f"window {one.window_id}" if one.window_id else one.business_date,
             str(one.total_bytes),
-            "whole" if one.completed_at_ms else f"{one.received_chunks} of {one.chunks} chunks",
+            _state(one),
             one.sha256.hex()[:16],
         )
         for one in answer.records
@@ -58,8 +64,7 @@ def records() -> pb.ListPartnerRecordsRequest:
 def acknowledge(profile: Profile, window_id: int, expected: str, *, as_json: bool) -> None:
     """Sign that a statement is right. Check it first: 'tallystick pos verify-statement'."""
     with Till.open(profile) as till:
-        asked = statement_pb2.GetStatementRequest(window_id=window_id)
-        statement = told(lambda: till.call(requests.GET_STATEMENT, asked), as_json=as_json)
+        statement = told(lambda: till.statement(window_id), as_json=as_json)
         digest = hashlib.sha256(statement.statement).digest()
         if digest != statement.sha256:
             raise ReceiptError("the statement does not have the hash that came with it")

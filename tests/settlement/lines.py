@@ -20,10 +20,12 @@ class ListSorter:
         return iter(sorted(self._texts))
 
 
-def ours(key: str, points: int, day: int = 1, *, receipt: str = "", kind: str = "issue", window: int = 1) -> Line:
+def ours(
+    key: str, points: int, day: int = 1, *, receipt: str = "", kind: str = "issue", window: int = 1, is_late: bool = False
+) -> Line:
     """An entry of the books."""
     entry_id = f"e-{key}-{kind}-{points}-{day}"
-    return Line(key, kind, points, f"2026-06-{day:02}", receipt, entry_id=entry_id, window_id=window)
+    return Line(key, kind, points, f"2026-06-{day:02}", receipt, entry_id=entry_id, window_id=window, is_late=is_late)
 
 
 def theirs(number: int, key: str, points: int, day: int = 1, *, receipt: str = "", kind: str = "issue") -> Line:

@@ -55,6 +55,8 @@ def order(**changed: object) -> Order:
         window_id=1,
         closed_at_ms=at("2026-06-30", "23:59:59"),
         on=date(2026, 7, 30),
+        due=date(2026, 7, 30),
+        failures={},
         account=ACCOUNTS[OPERATOR],
     )
     return replace(made, **changed)  # type: ignore[arg-type] # by name, for brevity
@@ -150,6 +152,7 @@ def test_another_content_has_another_id_and_the_same_payments_keep_theirs() -> N
     first, later = (written(on=on)["operator.pain.001.EUR.xml"] for on in (date(2026, 7, 30), date(2026, 7, 31)))
 
     assert texts(first, "MsgId") != texts(later, "MsgId")
+    assert texts(first, "PmtInfId") != texts(later, "PmtInfId")
     assert texts(first, "EndToEndId") == texts(later, "EndToEndId")
 
 

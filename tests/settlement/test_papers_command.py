@@ -1,5 +1,7 @@
 """`tallystick settlement bank` and `journal`, and what blocks CONFIRMED."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from gateway.storage.engine import reading, writing
 from gateway.storage.payments import load_payables
 from partners.rulings import RULINGS
 from settlement.cli import settlement
-from settlement.paying import record_paid
+from settlement.paying import record_failed, record_paid
 from tests.given import IBANS, GivenNetwork, at, month
 from tests.settlement.checkers import check
 from tests.settlement.given import book_month
@@ -136,6 +138,46 @@ def test_a_bank_is_asked_for_what_is_left_to_be_paid(network: GivenNetwork, comm
     ]
 
 
+def test_what_was_paid_otherwise_is_gone_from_the_folder(network: GivenNetwork, command: Command, tmp_path: Path) -> None:
+    """Or somebody sends it to a bank once more. What is not ours stays."""
+    decide_account(network, OPERATOR, COALITION)
+    confirmed(network)
+    folder = tmp_path / "bank" / "bank-0001"
+    seen = []
+    for debtor_id in ("", "alpha", OPERATOR):
+        with writing(network.engine) as connection:
+            for one in load_payables(connection, 1):
+                if one.debtor_id == debtor_id:
+                    record_paid(connection, one.instruction_id, bank_ref="REF-1", amount=None, now_ms=NOW_MS)
+        command("bank", "1", "--to", str(tmp_path / "bank"))
+        (folder / "note.txt").write_text("sent on Monday")
+        seen.append(sorted(path.name for path in folder.iterdir()))
+
+    manifest, collected, paid = "operator.payments.json", "alpha.payment-request.html", "operator.pain.001.EUR.xml"
+    assert seen == [[collected, "note.txt", paid, manifest], ["note.txt", paid, manifest], ["note.txt", manifest]]
+    assert json.loads((folder / manifest).read_text("utf-8"))["files"] == {}
+
+
+def test_a_payment_that_failed_is_asked_for_under_other_ids(network: GivenNetwork, command: Command, tmp_path: Path) -> None:
+    """So is another amount. A bank refuses what has the ids of a file that it had; the payment keeps its own."""
+    decide_account(network, OPERATOR, COALITION)
+    confirmed(network)
+    files = []
+    for number in range(3):
+        with writing(network.engine) as connection:
+            paid = next(one for one in load_payables(connection, 1) if one.creditor_id == "charlie")
+            if number == 1:
+                record_failed(connection, paid.instruction_id, reason="account closed", now_ms=NOW_MS)
+            if number == 2:
+                record_paid(connection, paid.instruction_id, bank_ref="REF-1", amount=1, now_ms=NOW_MS)
+        command("bank", "1", "--to", str(tmp_path / "bank"))
+        files.append((tmp_path / "bank" / "bank-0001" / "operator.pain.001.EUR.xml").read_text("ascii"))
+
+    for name in ("MsgId", "PmtInfId"):
+        assert len({re.findall(f"<{name}>(.*)</{name}>", file)[0] for file in files}) == 3
+    assert len({tuple(re.findall("<EndToEndId>(.*)</EndToEndId>", file)) for file in files}) == 1
+
+
 def test_money_moves_on_the_day_that_is_said(network: GivenNetwork, command: Command, tmp_path: Path) -> None:
     """Else on the due day."""
     decide_account(network, OPERATOR, COALITION)
@@ -146,6 +188,8 @@ def test_money_moves_on_the_day_that_is_said(network: GivenNetwork, command: Com
     due, said = (files_of(tmp_path / name)["bank-0001/operator.pain.001.EUR.xml"] for name in ("due", "said"))
     assert b"<Dt>2026-07-30</Dt>" in due
     assert b"<Dt>2026-07-02</Dt>" in said
+    request = files_of(tmp_path / "said")["bank-0001/alpha.payment-request.html"]
+    assert b'datetime="2026-07-30"' in request  # whoever pays by itself has until it is late
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing_half_done(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, delete, select, text
@@ -13,18 +14,19 @@ from gateway.domain.decision import Decision, DecisionState
 from gateway.domain.errors import DecisionRefused, InvalidValue
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import CarryReason, Netting
+from gateway.domain.terms import date_at, parse_date
 from gateway.domain.window import WindowState
 from gateway.ledger.audit import audit
 from gateway.settlement_rules import RulesChange
 from gateway.storage.engine import reading, writing
-from gateway.storage.payments import load_payables
+from gateway.storage.payments import load_payables, load_payments
 from gateway.storage.rules import load_adjustments
 from gateway.storage.tables import positions
 from gateway.storage.tables_settlement import settlement_steps
 from gateway.storage.windows import load_transitions, load_window, load_windows
 from settlement import store
 from settlement.paying import carry_on, record_failed, record_paid
-from tests.given import GivenNetwork, month
+from tests.given import GivenNetwork, at, month
 from tests.settlement.given import book_month
 from tests.settlement.night import MIDNIGHT_MS, run
 
@@ -309,6 +311,47 @@ def test_fees_are_lines_to_the_operator_and_small_payments_wait(tmp_path: Path) 
     assert still == {("charlie", "delta"): 15}
     network.now_ms += DAY_MS
     prove(network)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "booked", "fee"),
+    [
+        ("2026-07-10", None, 0),
+        ("2026-07-13", None, 0),
+        ("2026-07-14", None, 1_00),
+        ("2026-07-20", "2026-07-13", 0),
+        ("2026-07-20", "2026-07-14", 1_00),
+    ],
+    ids=["due, a Friday", "on Monday", "on Tuesday", "booked on Monday, recorded later", "booked on Tuesday"],
+)
+def test_a_payment_is_late_by_its_value_date_and_by_days_on_which_banks_settle(
+    tmp_path: Path, recorded: str, booked: str | None, fee: int
+) -> None:
+    """Eleven days after the cut-off is a Saturday: whoever is asked to pay by the Monday after it, and does, owes no fee."""
+    network = month(tmp_path / "net")
+    network.settlement_rules(RulesChange(late_fee=1_00, due_days=11))
+    book_month(network.engine)
+    run(network.engine, tmp_path / "out")
+    network.now_ms = MIDNIGHT_MS + 3_600_000
+    confirmed(network)
+    with writing(network.engine) as connection:
+        value_date = None if booked is None else parse_date(booked)
+        record_paid(
+            connection, to(network, "bravo"), bank_ref="A", amount=None, value_date=value_date, now_ms=at(recorded, "10:00")
+        )
+        (kept,) = load_payments(connection, to(network, "bravo"))
+        fees = [one.amount for one in load_adjustments(connection, 0)]
+
+    assert kept.value_date == (booked or recorded)
+    assert fees == ([fee] if fee else [])
+
+
+def test_money_that_is_yet_to_move_was_not_paid(network: GivenNetwork) -> None:
+    """A value date in the future is a mistake."""
+    confirmed(network)
+    tomorrow = date_at(network.now_ms + DAY_MS, ZoneInfo("Europe/Berlin"))
+    with writing(network.engine) as connection, pytest.raises(InvalidValue, match="yet to move"):
+        record_paid(connection, to(network, "bravo"), bank_ref="A", amount=None, value_date=tomorrow, now_ms=network.now_ms)
 
 
 @pytest.mark.parametrize(

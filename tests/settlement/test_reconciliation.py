@@ -15,7 +15,8 @@ from tests.settlement.lines import ours, reconcile, shown, theirs
         ([ours("a", 5), theirs(2, "a", 6)], [("amount_differs", "a", 2)]),
         ([ours("a", 5), theirs(2, "a", 5), theirs(3, "a", 5)], [("duplicate", "", 3), ("matched", "a", 2)]),
         ([ours("a", 5, day=1), theirs(2, "a", 5, day=2)], [("late", "a", 2)]),
-        ([ours("a", 5, day=1), theirs(2, "b", 7, day=2)], [("late", "a", 0), ("missing_here", "", 2)]),
+        ([ours("a", 5, day=1, is_late=True), theirs(2, "b", 7, day=2)], [("late", "a", 0), ("missing_here", "", 2)]),
+        ([ours("a", 5, day=1), theirs(2, "b", 7, day=2)], [("missing_at_partner", "a", 0), ("missing_here", "", 2)]),
         ([ours("a", 5, day=3), theirs(2, "b", 7, day=2)], [("missing_at_partner", "a", 0), ("missing_here", "", 2)]),
     ],
     ids=[
@@ -25,7 +26,8 @@ from tests.settlement.lines import ours, reconcile, shown, theirs
         "amount differs",
         "duplicate",
         "late: dates differ",
-        "late: for a date before the record's first",
+        "late: booked late, for a date before the record's first",
+        "missing at partner: booked in time, on a date before the record's first",
         "missing at partner: a date after the record's last",
     ],
 )

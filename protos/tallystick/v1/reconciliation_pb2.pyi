@@ -214,6 +214,7 @@ class PartnerRecord(_message.Message):
     RECEIVED_CHUNKS_FIELD_NUMBER: _builtins.int
     STARTED_AT_MS_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_MS_FIELD_NUMBER: _builtins.int
+    BAD_LINES_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     """Derived from partner, scope and hash."""
     window_id: _builtins.int
@@ -232,6 +233,8 @@ class PartnerRecord(_message.Message):
     """When the first chunk came, unix milliseconds."""
     completed_at_ms: _builtins.int
     """When the record was whole and had its hash, unix milliseconds; 0 until then."""
+    bad_lines: _builtins.int
+    """How many of its lines could not be read when it was to be compared with the books. Then nothing of it counts: mend and send it again."""
     def __init__(
         self,
         *,
@@ -244,10 +247,11 @@ class PartnerRecord(_message.Message):
         received_chunks: _builtins.int = ...,
         started_at_ms: _builtins.int = ...,
         completed_at_ms: _builtins.int = ...,
+        bad_lines: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "chunks", b"chunks", "completed_at_ms", b"completed_at_ms", "received_chunks", b"received_chunks", "record_id", b"record_id", "sha256", b"sha256", "started_at_ms", b"started_at_ms", "total_bytes", b"total_bytes", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_lines", b"bad_lines", "business_date", b"business_date", "chunks", b"chunks", "completed_at_ms", b"completed_at_ms", "received_chunks", b"received_chunks", "record_id", b"record_id", "sha256", b"sha256", "started_at_ms", b"started_at_ms", "total_bytes", b"total_bytes", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
