@@ -7,7 +7,8 @@ import pytest
 
 from tests.given import GivenNetwork, month
 from tests.settlement.given import book_month
-from tests.settlement.night import two_nights
+from tests.settlement.night import run, two_nights
+from tests.settlement.office import FIRST_OF_JULY_MS
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,16 @@ def booked_month(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
     network = month(tmp_path_factory.mktemp("month") / "net")
     book_month(network.engine)
     network.engine.dispose()  # the last connection moves the write-ahead log into the file
+    return network
+
+
+@pytest.fixture(scope="session")
+def month_over(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
+    """The same with its window netted, on 1 July; the night's files lie in its folder. Only to be copied."""
+    network = booked_month.copy(tmp_path_factory.mktemp("over") / "net")
+    run(network.engine, network.folder / "statements")
+    network.now_ms = FIRST_OF_JULY_MS
+    network.engine.dispose()
     return network
 
 

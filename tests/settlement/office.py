@@ -10,17 +10,14 @@ from tallystick.v1 import reconciliation_pb2 as pb
 from tallystick.v1 import statement_pb2
 from tests.edge.running import Caller, RunningGateway
 from tests.given import GivenNetwork, at
-from tests.settlement.night import run
 
 DEADLINE = "2026-07-15"
 FIRST_OF_JULY_MS = at("2026-07-01")
 
 
 @contextmanager
-def netted_month(network: GivenNetwork) -> Iterator[RunningGateway]:
-    """A gateway on 1 July, the month's window netted in the night before."""
-    run(network.engine, network.folder / "statements")
-    network.now_ms = FIRST_OF_JULY_MS
+def served(network: GivenNetwork) -> Iterator[RunningGateway]:
+    """A gateway; afterwards nobody is connected any more."""
     with RunningGateway(network) as gateway:
         yield gateway
     network.engine.dispose()

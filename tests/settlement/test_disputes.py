@@ -30,7 +30,7 @@ from tests.edge.running import RunningGateway
 from tests.given import GivenNetwork, at
 from tests.settlement.given import encode
 from tests.settlement.night import run
-from tests.settlement.office import DEADLINE, Office, line_between, netted_month
+from tests.settlement.office import DEADLINE, Office, line_between, served
 
 # The oracle's nets in cents: what alpha owes bravo for the first redemption is one of its lines.
 NETS = {"alpha": -416, "bravo": 275, "charlie": 41, "delta": 100}
@@ -44,10 +44,10 @@ FORM = ReceiptForm(encode, _undecodable, None, read_sent)
 
 
 @pytest.fixture
-def gateway(booked_month: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[RunningGateway]:
+def gateway(month_over: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[RunningGateway]:
     """The netted month, on both engines; each test ends with books that are proved."""
-    network = booked_month.copy(tmp_path / "net", url=new_network_url())
-    with netted_month(network) as running:
+    network = month_over.copy(tmp_path / "net", url=new_network_url())
+    with served(network) as running:
         yield running
         proved(network)
 

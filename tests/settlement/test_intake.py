@@ -24,15 +24,15 @@ from settlement.cli import settlement
 from tallystick.v1 import reconciliation_pb2 as pb
 from tests.edge.running import RunningGateway, refusal
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, at
-from tests.settlement.office import DEADLINE, Office, line_between, netted_month
+from tests.settlement.office import DEADLINE, Office, line_between, served
 
 RECORD = b"idempotency_key,kind,points,business_date\n1,issue,600,2026-06-01\n"
 
 
 @pytest.fixture
-def gateway(booked_month: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[RunningGateway]:
+def gateway(month_over: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[RunningGateway]:
     """The netted month, on both engines."""
-    with netted_month(booked_month.copy(tmp_path / "net", url=new_network_url())) as running:
+    with served(month_over.copy(tmp_path / "net", url=new_network_url())) as running:
         yield running
 
 

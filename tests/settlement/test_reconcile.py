@@ -14,9 +14,8 @@ from gateway.console import Context
 from gateway.storage.engine import reading
 from gateway.storage.reconciliations import load_reconciliations
 from settlement.cli import settlement
-from tests.given import at
+from tests.given import GivenNetwork, at
 from tests.settlement.given import Shop, issue, network_engine
-from tests.settlement.night import run
 
 Command = Callable[..., Result]
 Rows = list[dict[str, str]]
@@ -36,13 +35,9 @@ ALPHA = [
 
 
 @pytest.fixture
-def folder(copy_month: Callable[[str], Path]) -> Path:
+def folder(month_over: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Path:
     """The month's network, its window closed and netted."""
-    folder = copy_month("net")
-    engine = network_engine(folder)
-    run(engine, folder / "statements")
-    engine.dispose()
-    return folder
+    return month_over.copy(tmp_path / "net", url=new_network_url()).folder
 
 
 @pytest.fixture
