@@ -6,15 +6,27 @@ from gateway.domain.settlement import Schedule
 from gateway.domain.window import Window
 from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading
+from gateway.storage.rules import load_rules
 from gateway.storage.tables import windows
 from gateway.storage.tables_settlement import net_positions, obligations
 from settlement import store
+from settlement.banking import payment_date
 from settlement.liability_reading import liability_by_expiry_month
 from settlement.papers.report_figures import WindowSum
 from settlement.papers.report_page import ReportFacts
+from settlement.papers.to_do import Due
 from settlement.papers.words import Names
 
 TREND_WINDOWS = 12
+
+
+def load_due(connection: Connection, window: Window) -> Due | None:
+    """The payments that the window's own run makes; None where a run of several windows does, later."""
+    rules = load_rules(connection)[window.rules_version]
+    if rules.schedule is not Schedule.WINDOW:
+        return None
+    on = payment_date(cut_off_date=window.cut_off_date, due_days=rules.due_days)
+    return Due(on, store.load_instructions(connection, window.window_id))
 
 
 def report_facts(engine: Engine, window: Window) -> ReportFacts:
@@ -22,7 +34,7 @@ def report_facts(engine: Engine, window: Window) -> ReportFacts:
     liability = liability_by_expiry_month(engine, {lane.lane: lane.last for lane in window.ranges})
     with reading(engine) as connection:
         pricing = store.load_pricing(connection, window)
-        is_paid_for_alone = pricing.rules.schedule is Schedule.WINDOW
+        due = load_due(connection, window)
         return ReportFacts(
             audience=load_network(connection).audience,
             model=pricing.model.value,
@@ -31,7 +43,7 @@ def report_facts(engine: Engine, window: Window) -> ReportFacts:
             obligations=store.load_obligations(connection, window.window_id),
             positions=store.load_positions(connection, window.window_id),
             # A run that gathers several windows comes later, and has files of its own: this page stays what it is.
-            instructions=store.load_instructions(connection, window.window_id) if is_paid_for_alone else [],
+            instructions=due.payments if due else [],
             movements=store.load_totals(connection, window.window_id),
             liability=liability,
             windows=load_window_sums(connection, window.window_id),

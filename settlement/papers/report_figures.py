@@ -61,7 +61,7 @@ def flows_figure(currency: str, before: Mapping[Pair, int], after: Mapping[Pair,
             rows,
             frozenset({1, 2, 3, 4}),
         ),
-        notes=_folded_notes(folded),
+        notes=_folded_notes(folded, owes=True),
     )
 
 
@@ -92,7 +92,7 @@ def map_figure(currency: str, lines: Sequence[Obligation]) -> Figure:
         sheet=Sheet(
             f"Debts before netting, in {currency}", ("pays", "receives", f"{currency}", "what for"), rows, frozenset({2})
         ),
-        notes=[*([dropped] if own else []), *_folded_notes(folded)],
+        notes=[*([dropped] if own else []), *_folded_notes(folded, picture="has no colour", owes=True)],
         is_wide=True,
     )
 
@@ -102,7 +102,9 @@ def points_figure(movements: Sequence[Total]) -> Figure:
     columns: dict[PostingKind, Counter[str]] = {kind: Counter() for kind in _POINT_COLUMNS}
     for total in movements:
         kind = PostingKind.CLAWBACK if total.kind is PostingKind.CLAWBACK_TO_DEBT else total.kind
-        if kind in columns:
+        if kind is PostingKind.EXPIRY_UNDONE:
+            columns[PostingKind.EXPIRE][total.issuer_id] -= total.points
+        elif kind in columns:
             # A lot's issuer gave its points out; its counterparty is where they were redeemed, or taken back.
             party = total.issuer_id if kind is PostingKind.ISSUE else total.counterparty_id
             columns[kind][party] += total.points
@@ -132,10 +134,11 @@ def points_figure(movements: Sequence[Total]) -> Figure:
         title="Points issued and redeemed",
         lead=f"{count(totals[0], 'point was', 'points were')} issued and {count(totals[2], 'point', 'points')} redeemed.",
         pictures=[picture],
-        sheet=Sheet("Points by partner", ("partner", *_POINT_COLUMNS.values()), rows, frozenset({1, 2, 3, 4})),
+        sheet=Sheet("Points by partner", ("partner", *_POINT_COLUMNS.values()), rows, frozenset({1, 2, 3, 4, 5})),
         notes=[
-            "Issued counts for the partner whose points they are, also of a bonus that partners share.",
-            *_folded_notes(folded),
+            "Issued and expired count for the partner whose points they are, the others for the one at whose tills it happened.",
+            "Issued, less taken back, redeemed and expired, with what was given back: by so many the open points grew.",
+            *_folded_notes(folded, picture="has no bar"),
         ],
     )
 
@@ -198,6 +201,7 @@ _POINT_COLUMNS = {
     PostingKind.CLAWBACK: "taken back",
     PostingKind.REDEEM: "redeemed",
     PostingKind.RESTORE: "given back",
+    PostingKind.EXPIRE: "expired",
 }
 _POINT_BARS = (PostingKind.ISSUE, PostingKind.REDEEM)
 
@@ -226,12 +230,11 @@ def _money_or_dash(amount: int, currency: str) -> str:
     return money(amount, currency) if amount else "–"
 
 
-def _folded_notes(folded: Folded) -> list[str]:
+def _folded_notes(folded: Folded, *, picture: str = "", owes: bool = False) -> list[str]:
+    """`picture`: what becomes of the rest there; `owes`: the sums are of debts."""
     if REST not in folded.shown:
         return []
-    return [
-        (
-            f"The {len(folded.named)} largest parties are named; the other {folded.others} are summed up as "
-            f"“{folded.title(REST)}”, also what they owe among themselves. The list of every partner is at the end."
-        )
-    ]
+    among = ", also what they owe among themselves" if owes else ""
+    drawn = f", and their sum {picture}" if picture else ""
+    others = f"the other {folded.others} are summed up as “{folded.title(REST)}”{among}{drawn}"
+    return [f"The {len(folded.named)} largest parties are named; {others}. The list of every partner is at the end."]

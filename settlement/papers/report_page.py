@@ -101,7 +101,11 @@ def _money(facts: ReportFacts, currency: str) -> Money:
         currency=currency,
         headline=_headline(currency, instructions, positions, debts=len(before)),
         facts=[
-            ("owed before netting", f"{money(gross, currency)} {currency}", f"{count(len(before), 'debt')} between two parties"),
+            (
+                "owed before netting",
+                f"{money(gross, currency)} {currency}",
+                f"{count(len(before), 'debt')} of one party to another",
+            ),
             ("left after netting", f"{money(net, currency)} {currency}", _of_positions(positions)),
             ("to be paid", f"{money(paid, currency)} {currency}", f"in {count(len(instructions), 'payment')}"),
         ],
@@ -151,7 +155,7 @@ def _payments_sheet(title: str, currency: str, instructions: Sequence[Instructio
     rows = [
         (party(one.debtor_id), party(one.creditor_id), money(one.amount, currency), one.instruction_id) for one in instructions
     ]
-    return Sheet(title, ("pays", "receives", currency, "instruction"), rows, frozenset({2}))
+    return Sheet(title, ("pays", "receives", currency, "reference"), rows, frozenset({2}))
 
 
 def _payments_note(currency: str, instructions: Sequence[Instruction]) -> str:

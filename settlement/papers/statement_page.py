@@ -11,6 +11,7 @@ from settlement.papers.bars import Bar, bars
 from settlement.papers.figure import Figure
 from settlement.papers.folding import REST, fold
 from settlement.papers.rendering import page
+from settlement.papers.to_do import Due, ToDo, to_do
 from settlement.papers.words import MODELS, MOVEMENTS, Names, count, exact, money, party, price, reason_to
 from settlement.report import Sheet
 from settlement.seal import Seal
@@ -25,13 +26,16 @@ class Money:
     """All about one currency: what the partner pays or receives, why, and with whom."""
 
     headline: str
+    todo: ToDo
     why: Sheet
     sums: str
     figure: Figure | None
 
 
-def statement_html(published: PublishedStatement, *, seal: Seal, names: Names, first_lines: Sequence[StatementLine]) -> bytes:
-    """The page. `first_lines`: up to EVENTS_SHOWN events from the first one on."""
+def statement_html(
+    published: PublishedStatement, *, seal: Seal, names: Names, first_lines: Sequence[StatementLine], due: Due | None
+) -> bytes:
+    """The page. `first_lines`: up to EVENTS_SHOWN events from the first one on. `due`: None where a later run gathers windows."""
     content = json.loads(published.statement)
     partner_id = content["partner_id"]
     currencies = sorted({line["currency"] for line in content["obligations"]} | {net["currency"] for net in content["net"]})
@@ -40,7 +44,7 @@ def statement_html(published: PublishedStatement, *, seal: Seal, names: Names, f
         "statement.html",
         content=content,
         name=names.get(partner_id, ""),
-        moneys=[_money(content, currency) for currency in currencies],
+        moneys=[_money(content, currency, due) for currency in currencies],
         why=MODELS.get(content["model"], ""),
         prices=_prices_sheet(content),
         terms=_terms_note(content),
@@ -52,7 +56,7 @@ def statement_html(published: PublishedStatement, *, seal: Seal, names: Names, f
     )
 
 
-def _money(content: Mapping[str, Any], currency: str) -> Money:
+def _money(content: Mapping[str, Any], currency: str, due: Due | None) -> Money:
     partner_id = content["partner_id"]
     lines = [line for line in content["obligations"] if line["currency"] == currency]
     net = sum(one["amount"] for one in content["net"] if one["currency"] == currency)
@@ -61,6 +65,7 @@ def _money(content: Mapping[str, Any], currency: str) -> Money:
     receives = sum(line["amount"] for line in owed if line["payee_id"] == partner_id)
     return Money(
         headline=_headline(net, currency),
+        todo=to_do(partner_id, net, currency, due),
         why=_why_sheet(partner_id, lines, currency),
         sums=f"You are owed {money(receives, currency)} {currency} and owe {money(pays, currency)} {currency}; "
         f"the difference is {money(abs(receives - pays), currency)} {currency}.",
@@ -93,7 +98,7 @@ def _why_sheet(partner_id: str, lines: Sequence[Mapping[str, Any]], currency: st
         )
     if rows:
         rows.append(("all", "", "", money(sums[0], currency), money(sums[1], currency)))
-    columns = ("why", "points", "exactly", "you receive", "you pay")
+    columns = ("why", "points", "before rounding", "you receive", "you pay")
     return Sheet(f"Lines of this statement, in {currency}", columns, rows, frozenset({1, 2, 3, 4}))
 
 
@@ -198,19 +203,23 @@ def _moved(kind: str, issuer_id: str, counterparty_id: str) -> str:
 
 
 def _events_sheet(partner_id: str, lines: Sequence[StatementLine]) -> Sheet:
-    rows = [
-        (
-            f"{line.line_number}",
-            line.business_date,
-            reason_to(partner_id, kind=line.kind, payer_id=line.payer_id, payee_id=line.payee_id, is_event=True),
-            f"{line.points:,}",
-            f"{exact(line.amount_micros, line.currency)} {line.currency}",
-            line.own_entry_id,
+    rows = []
+    for line in lines:
+        amount = f"{exact(line.amount_micros, line.currency)} {line.currency}"
+        is_own, pays = line.payer_id == line.payee_id, line.payer_id == partner_id
+        rows.append(
+            (
+                f"{line.line_number}",
+                line.business_date,
+                reason_to(partner_id, kind=line.kind, payer_id=line.payer_id, payee_id=line.payee_id, is_event=True),
+                f"{line.points:,}",
+                "" if is_own or pays else amount,
+                amount if pays and not is_own else "",
+                line.own_entry_id,
+            )
         )
-        for line in lines
-    ]
-    columns = ("line", "date", "what happened", "points", "exactly", "your entry")
-    return Sheet("Events", columns, rows, frozenset({0, 3, 4}))
+    columns = ("line", "date", "what happened", "points", "you receive", "you pay", "your entry")
+    return Sheet("Events", columns, rows, frozenset({0, 3, 4, 5}))
 
 
 def _events_note(partner_id: str, *, shown: int, lines: int) -> str:

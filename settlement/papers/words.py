@@ -45,6 +45,7 @@ _TO_PAYEE = {
     "breakage_rebate": "Your share of points that expired",
 }
 OWN = "Your own points at your own tills: shown, and not owed"
+_UNDONE = frozenset({"restoration", "reverse_redemption", "reverse_issue"})
 _EVENTS = {
     "restoration": ("You undid a redemption of points of {other}", "{other} undid a redemption of your points"),
     "reverse_redemption": ("You undid a redemption", ""),
@@ -145,7 +146,7 @@ def reason(kind: str) -> str:
 def reason_to(partner_id: str, *, kind: str, payer_id: str, payee_id: str, is_event: bool = False) -> str:
     """The same, said to one of the two, of a line or of a single event behind it."""
     if payer_id == payee_id:
-        return OWN
+        return f"{OWN}; this one was undone" if is_event and kind in _UNDONE else OWN
     pays = payer_id == partner_id
     sentence = (_TO_PAYER if pays else _TO_PAYEE).get(kind, reason(kind).capitalize())
     if is_event and kind in _EVENTS:

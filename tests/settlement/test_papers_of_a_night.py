@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from gateway.storage.engine import reading, writing
 from gateway.storage.tables_directory import receipt_keys
 from gateway.storage.windows import load_windows
 from settlement.cli import settlement
+from settlement.instruction import Instruction
+from settlement.papers.to_do import Due, to_do
 from tests.given import AUDIENCE, at
 from tests.settlement.given import Shop, network_engine, redeem
 from tests.settlement.night import MIDNIGHT_MS, files_of, run
@@ -168,6 +172,35 @@ def test_the_statement_says_what_the_partner_pays_and_why(engine: Engine, tmp_pa
     assert "<h1>You pay 4.16 EUR</h1>" in page
     assert "You are owed 1.44 EUR and owe 5.60 EUR; the difference is 4.16 EUR." in page
     assert "bravo took in points that you had issued" in page
+    assert re.findall(r"<td[^>]*>you pay (\w+)</td>\s*<td[^>]*>([0-9.]+)</td>", page) == [
+        ("bravo", "2.75"),
+        ("charlie", "0.41"),
+        ("delta", "1.00"),
+    ]
+    assert "Pay by 2026-07-30, once two operators have confirmed this window" in page
+
+
+@pytest.mark.parametrize(
+    ("net", "due", "sentence"),
+    [
+        (-416, None, "It is paid with the payment run of its term"),
+        (-416, Due(date(2026, 7, 30), []), "Nothing is paid for this window by itself"),
+        (0, Due(date(2026, 7, 30), []), "There is nothing to do."),
+        (
+            275,
+            Due(date(2026, 7, 30), [Instruction("i1", 1, "direct", "EUR", "bravo", "alpha", 275)]),
+            "You are paid by 2026-07-30",
+        ),
+        (416, Due(date(2026, 7, 30), [Instruction("i1", 1, "direct", "JPY", "bravo", "alpha", 416)]), "Nothing is paid for this"),
+    ],
+    ids=["a later run gathers it", "it waits", "nothing is owed", "somebody pays", "in another currency"],
+)
+def test_a_statement_says_what_to_do_next(net: int, due: Due | None, sentence: str) -> None:
+    """Nobody guesses whom to pay from the debts before netting."""
+    said = to_do("alpha", net, "EUR", due)
+
+    assert said.sentence.startswith(sentence)
+    assert [row[:2] for row in said.sheet.rows] == [("bravo pays you", "2.75")] if said.sheet else net != 275
 
 
 def test_the_report_says_who_pays_whom_first(engine: Engine, tmp_path: Path) -> None:
