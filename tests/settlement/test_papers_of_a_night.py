@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from settlement.papers.to_do import Due, to_do
 from tests.given import AUDIENCE, at
 from tests.settlement.given import Shop, network_engine, redeem
 from tests.settlement.night import MIDNIGHT_MS, files_of, run
+
+BRAVO_PAYS = Instruction("i1", 1, "direct", "EUR", "bravo", "alpha", 275)
 
 
 @pytest.fixture
@@ -188,10 +191,10 @@ def test_the_statement_says_what_the_partner_pays_and_why(engine: Engine, tmp_pa
         (0, Due(date(2026, 7, 30), []), "There is nothing to do."),
         (
             275,
-            Due(date(2026, 7, 30), [Instruction("i1", 1, "direct", "EUR", "bravo", "alpha", 275)]),
+            Due(date(2026, 7, 30), [BRAVO_PAYS]),
             "You are paid by 2026-07-30",
         ),
-        (416, Due(date(2026, 7, 30), [Instruction("i1", 1, "direct", "JPY", "bravo", "alpha", 416)]), "Nothing is paid for this"),
+        (416, Due(date(2026, 7, 30), [replace(BRAVO_PAYS, currency="JPY")]), "Nothing is paid for this"),
     ],
     ids=["a later run gathers it", "it waits", "nothing is owed", "somebody pays", "in another currency"],
 )

@@ -28,10 +28,9 @@ PURE = (
     "gateway/domain/**",
     *(f"settlement/{name}.py" for name in ("instruction", "netting", "obligation", "report", "statement", "window")),
     *(f"settlement/papers/{name}.py" for name in ("bars", "figure", "flows", "folding", "heat_map", "svg", "trend", "words")),
-    *(
-        f"settlement/papers/{name}.py"
-        for name in ("reconciliation_page", "report_figures", "report_page", "statement_page", "to_do")
-    ),
+    *(f"settlement/papers/{name}.py" for name in ("bars", "figure", "flows", "folding", "heat_map", "svg", "trend", "words")),
+    *(f"settlement/papers/{name}.py" for name in ("reconciliation_page", "report_figures", "report_page")),
+    *(f"settlement/papers/{name}.py" for name in ("statement_page", "to_do")),
     *(f"settlement/{name}.py" for name in ("items_file", "partner_file", "reconciliation")),
     *(f"settlement/{name}.py" for name in ("breakage", "liability", "liability_papers", "liability_report")),
 )
