@@ -190,30 +190,7 @@ def month(folder: Path, *, model: str = "at_redemption", lanes: int = 1, url: st
 
     Points of 1 June expire on 20 June, all others on 30 June 2027. `url` as in `create_network`.
     """
-    change = TermsChange(redemption_element_micros=parse_micros("0.95"), breakage_rebate_share=Rate(1, 2))
-    network = create_network(folder, expiry="on 2026-06-20", model=model, change=change, lanes=lanes, url=url)
-    network.network_terms("2026-06-02", TermsChange(expiry_rule=ExpiryRule.parse("on 2027-06-30")))
-    stars = {"EUR": "2", "charlie:STAR": "5/2"}
-    network.onboard("alpha", {"EUR": "1/2"}, issue_price="1.10", reimbursement_rate="0.96")
-    network.onboard("bravo", {"EUR": "1"}, issue_price="1.20", reimbursement_rate="0.90")
-    network.onboard("charlie", stars, issue_price="1.05", reimbursement_rate="1.00")
-    network.onboard("delta", {}, issue_price="0", reimbursement_rate="1.00")
-    network.rates("alpha", {"EUR": "1/2"}, effective_from="2026-06-16", issue_price="1.15", reimbursement_rate="0.96")
-    network.rates("charlie", stars, effective_from="2026-06-16", issue_price="1.05", reimbursement_rate="0.98")
-    half = Rate(1, 2)
-    network.offer(
-        Offer(
-            offer_id="bonus-500",
-            partner_id="charlie",
-            first_date=date(2026, 6, 3),
-            last_date=date(2026, 6, 3),
-            bonus_points=500,
-            minimum_amount=0,
-            unit="EUR",
-            shares=(("charlie", half), ("bravo", half)),
-        )
-    )
-    return network
+    return _month_template(model, lanes).copy(folder, url=url)
 
 
 def application(partner_id: str, issue_rates: Mapping[str, str], key: PrivateKey, **wanted: str) -> Application:
@@ -340,9 +317,7 @@ def _move_books(folder: Path, target: Engine, url: str) -> None:
 @functools.cache
 def _template(expiry: str, model: str, change: TermsChange, lanes: int) -> GivenNetwork:
     """Founded once a process; each test gets a copy."""
-    parent = tempfile.mkdtemp(prefix="tallystick-given-")
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    folder = Path(parent) / "net"
+    folder = kept_folder()
     found_network(folder, network_plan(AUDIENCE, expiry=expiry, model=model, change=change, lanes=lanes), now_ms=START_MS)
     hands = tuple(Hand(name, _key_in(folder / f"{name}.pem")) for name in ("ada", "bob"))
     network = GivenNetwork(folder, hands=hands)
@@ -359,6 +334,43 @@ def _template(expiry: str, model: str, change: TermsChange, lanes: int) -> Given
             )
     network.engine.dispose()  # the last connection moves the write-ahead log into the file
     return network
+
+
+@functools.cache
+def _month_template(model: str, lanes: int) -> GivenNetwork:
+    """Founded once a process, since its decisions take longer than most tests; each test gets a copy."""
+    change = TermsChange(redemption_element_micros=parse_micros("0.95"), breakage_rebate_share=Rate(1, 2))
+    network = create_network(kept_folder(), expiry="on 2026-06-20", model=model, change=change, lanes=lanes)
+    network.network_terms("2026-06-02", TermsChange(expiry_rule=ExpiryRule.parse("on 2027-06-30")))
+    stars = {"EUR": "2", "charlie:STAR": "5/2"}
+    network.onboard("alpha", {"EUR": "1/2"}, issue_price="1.10", reimbursement_rate="0.96")
+    network.onboard("bravo", {"EUR": "1"}, issue_price="1.20", reimbursement_rate="0.90")
+    network.onboard("charlie", stars, issue_price="1.05", reimbursement_rate="1.00")
+    network.onboard("delta", {}, issue_price="0", reimbursement_rate="1.00")
+    network.rates("alpha", {"EUR": "1/2"}, effective_from="2026-06-16", issue_price="1.15", reimbursement_rate="0.96")
+    network.rates("charlie", stars, effective_from="2026-06-16", issue_price="1.05", reimbursement_rate="0.98")
+    half = Rate(1, 2)
+    network.offer(
+        Offer(
+            offer_id="bonus-500",
+            partner_id="charlie",
+            first_date=date(2026, 6, 3),
+            last_date=date(2026, 6, 3),
+            bonus_points=500,
+            minimum_amount=0,
+            unit="EUR",
+            shares=(("charlie", half), ("bravo", half)),
+        )
+    )
+    network.engine.dispose()  # the last connection moves the write-ahead log into the file
+    return network
+
+
+def kept_folder() -> Path:
+    """For a network that lasts as long as the process."""
+    parent = tempfile.mkdtemp(prefix="tallystick-given-")
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    return Path(parent) / "net"
 
 
 def _key_in(file: Path) -> PrivateKey:

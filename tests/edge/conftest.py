@@ -4,6 +4,7 @@
 the network itself, or its clock, takes `network`, or `own_acme` for a gateway of its own.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.edge.running import Caller, RunningGateway
 from tests.edge.terminals import Terminal
-from tests.given import GivenNetwork, create_network
+from tests.given import GivenNetwork, create_network, kept_folder
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -19,10 +20,16 @@ HOUR_MS = 3_600_000
 
 def two_partners(folder: Path, *, url: str | None = None) -> GivenNetwork:
     """Partners acme and globex; one point a euro, or a point for each of acme's stars; their rate cards are in force."""
-    network = create_network(folder, url=url)
+    return _two_partners().copy(folder, url=url)
+
+
+@functools.cache
+def _two_partners() -> GivenNetwork:
+    network = create_network(kept_folder())
     network.onboard("acme", {"EUR": "1", "acme:STAR": "1"})
     network.onboard("globex", {"EUR": "1"})
     network.now_ms += DAY_MS
+    network.engine.dispose()
     return network
 
 

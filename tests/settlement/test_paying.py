@@ -35,14 +35,23 @@ DAY_MS = 86_400_000
 PAYMENTS = {"bravo": 275, "charlie": 41, "delta": 100}
 
 
-@pytest.fixture
-def network(tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[GivenNetwork]:
-    """The month, netted; a late payment costs 1.00."""
-    made = month(tmp_path / "net", url=new_network_url())
+@pytest.fixture(scope="module")
+def netted(tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
+    """The month, netted; a late payment costs 1.00. Only to be copied."""
+    made = month(tmp_path_factory.mktemp("netted") / "net")
     made.settlement_rules(RulesChange(late_fee=1_00, due_days=10))
     book_month(made.engine)
-    run(made.engine, tmp_path / "out")
+    run(made.engine, made.folder / "out")
     made.now_ms = MIDNIGHT_MS + 3_600_000
+    made.engine.dispose()
+    return made
+
+
+@pytest.fixture
+def network(netted: GivenNetwork, tmp_path: Path, new_network_url: Callable[[], str | None]) -> Iterator[GivenNetwork]:
+    """A copy of it, on both engines, and the night's files."""
+    made = netted.copy(tmp_path / "net", url=new_network_url())
+    (made.folder / "out").rename(tmp_path / "out")
     yield made
     made.engine.dispose()
 
