@@ -5,14 +5,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gateway.domain.errors import InvalidValue
+from gateway.domain.receipt import Receipt
+from gateway.edge.intake import read_sent
+from gateway.ledger.audit import audit
+from gateway.ledger.audit_receipts import ReceiptForm
 from partners.pos import requests, requests_office
 from tallystick.v1 import reconciliation_pb2 as pb
 from tallystick.v1 import statement_pb2
 from tests.edge.running import Caller, RunningGateway
 from tests.given import GivenNetwork, at
+from tests.settlement.given import encode
 
 DEADLINE = "2026-07-15"
 FIRST_OF_JULY_MS = at("2026-07-01")
+
+
+def _undecodable(_receipt: bytes) -> Receipt:
+    raise InvalidValue("receipts of the month are plain text")
+
+
+FORM = ReceiptForm(encode, _undecodable, None, read_sent)
+"""What the audit of the month goes by: all that partners have signed is read."""
 
 
 @contextmanager
@@ -21,6 +35,12 @@ def served(network: GivenNetwork) -> Iterator[RunningGateway]:
     with RunningGateway(network) as gateway:
         yield gateway
     network.engine.dispose()
+
+
+def proved(network: GivenNetwork) -> None:
+    """The whole audit, signatures included."""
+    report = audit(network.engine, full=True, now_ms=network.now_ms, receipts=FORM)
+    assert report.failures == ()
 
 
 class Office:

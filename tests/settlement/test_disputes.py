@@ -5,42 +5,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import delete, update
 
 from gateway.confirming import confirm
-from gateway.console import Context
-from gateway.domain.errors import DecisionRefused, InvalidValue
-from gateway.domain.receipt import Receipt
+from gateway.domain.errors import DecisionRefused
 from gateway.domain.settlement import CarryReason
 from gateway.domain.window import WindowState
-from gateway.edge.intake import read_sent
-from gateway.ending_disputes import propose_end
-from gateway.ledger.audit import audit, prove
-from gateway.ledger.audit_receipts import ReceiptForm
+from gateway.ledger.audit import prove
 from gateway.storage.disputes import load_disputes
 from gateway.storage.engine import reading, writing
 from gateway.storage.rules import load_adjustments
 from gateway.storage.tables_intake import dispute_steps, disputes, intake
 from gateway.storage.windows import load_transitions
 from settlement import store
-from settlement.cli import settlement
-from settlement.netting import Payment, positions_of
 from tests.edge.running import RunningGateway
 from tests.given import GivenNetwork, at
-from tests.settlement.given import encode
+from tests.settlement.dispute_desk import end, paid_now, take
 from tests.settlement.night import run
-from tests.settlement.office import DEADLINE, Office, line_between, served
+from tests.settlement.office import DEADLINE, FORM, Office, line_between, proved, served
 
 # The oracle's nets in cents: what alpha owes bravo for the first redemption is one of its lines.
 NETS = {"alpha": -416, "bravo": 275, "charlie": 41, "delta": 100}
-
-
-def _undecodable(_receipt: bytes) -> Receipt:
-    raise InvalidValue("receipts of the month are plain text")
-
-
-FORM = ReceiptForm(encode, _undecodable, None, read_sent)
 
 
 @pytest.fixture
@@ -50,37 +35,6 @@ def gateway(month_over: GivenNetwork, tmp_path: Path, new_network_url: Callable[
     with served(network) as running:
         yield running
         proved(network)
-
-
-def proved(network: GivenNetwork) -> None:
-    """The whole audit, signatures included."""
-    report = audit(network.engine, full=True, now_ms=network.now_ms, receipts=FORM)
-    assert report.failures == ()
-
-
-def take(network: GivenNetwork, *words: str) -> Result:
-    """`tallystick settlement disputes take`, or another of its commands."""
-    context = Context(network.folder / "tallystick.toml", network.clock)
-    result = CliRunner().invoke(settlement, ["disputes", *(words or ("take",))], obj=context)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def paid_now(network: GivenNetwork, window_id: int = 1) -> dict[str, int]:
-    """What the instructions of a window leave each party with, in cents."""
-    with reading(network.engine) as connection:
-        made = store.load_instructions(connection, window_id)
-    payments = [Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in made]
-    return {one.party_id: one.amount for one in positions_of(payments)}
-
-
-def end(network: GivenNetwork, dispute_id: str, word: str, amount: int = 0) -> None:
-    """Two operators end a dispute."""
-    with writing(network.engine) as connection:
-        decision = propose_end(
-            connection, dispute_id, end=word, amount=amount, reason="seen", hand=network.hands[0], now_ms=network.now_ms
-        )
-    network.approve(decision)
 
 
 def test_only_the_disputed_amount_is_held_out_and_carried(gateway: RunningGateway) -> None:
