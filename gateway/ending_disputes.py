@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from gateway.adjusting import check_reason
 from gateway.domain.canonical import Plain
 from gateway.domain.decision import Decision, DecisionKind
-from gateway.domain.dispute import LIVE, Dispute, DisputeState, owed_at_end
+from gateway.domain.dispute import LIVE, Dispute, DisputeState, check_correction, owed_at_end
 from gateway.domain.documents import Document
 from gateway.domain.errors import BooksBroken, DecisionRefused, InvalidValue
-from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import Adjustment, AdjustmentKind
 from gateway.governance import Hand, Ruling, Rulings, propose
 from gateway.storage.decisions import load_decision
+from gateway.storage.disputed_events import amount_left
 from gateway.storage.disputes import load_dispute, move_dispute
 from gateway.storage.rules import insert_adjustments
 
@@ -29,15 +29,19 @@ def propose_end(
 ) -> Decision:
     """Proposes how a dispute ends. `amount`: of a correction, what goes back, in minor units; else 0.
 
+    A write-off gives back all that was not restored meanwhile. Where points are restored before the approval, it is stale.
+
     Raises InvalidValue; DecisionRefused with UNKNOWN_DISPUTE, NOT_POSSIBLE, UNKNOWN_OPERATOR or OPERATOR_KEY_MISMATCH.
     """
     if end not in ENDS:
         raise InvalidValue(f"end {end!r}: must be one of {', '.join(ENDS)}")
-    if (end == "correct") != (amount > 0):
+    if end != "correct" and amount:
         raise InvalidValue("an amount belongs to a correction, and to nothing else")
     dispute = _live(connection, dispute_id)
-    back = {"uphold": 0, "correct": amount, "write-off": dispute.amount}[end]
-    owed_at_end(dispute, ENDS[end], corrected_amount=back)
+    most = amount_left(connection, dispute)
+    if end == "correct":
+        check_correction(amount, most=most)
+    back = {"uphold": 0, "correct": amount, "write-off": most}[end]
     document: dict[str, Plain] = {
         "dispute_id": dispute_id,
         "state": ENDS[end].value,
@@ -53,12 +57,15 @@ def propose_end(
 
 
 def adjustments_of(dispute: Dispute, state: DisputeState, *, amount: int, decision_id: str, note: str) -> Sequence[Adjustment]:
-    """The lines that the end of a dispute makes; their ids begin with the dispute's. Made twice, they are the same."""
-    owed = owed_at_end(dispute, state, corrected_amount=amount)
+    """The lines that the end of a dispute makes; their ids begin with the dispute's. Made twice, they are the same.
+
+    `amount`: what its last step says goes back.
+    """
+    owed = owed_at_end(dispute, state, amount)
     return [
         Adjustment(
             adjustment_id=f"{dispute.dispute_id}-{number}",
-            kind=AdjustmentKind.WRITE_OFF if one.payer_id == OPERATOR else AdjustmentKind.ADJUSTMENT,
+            kind=AdjustmentKind.WRITE_OFF if one.is_loss else AdjustmentKind.ADJUSTMENT,
             payer_id=one.payer_id,
             payee_id=one.payee_id,
             currency=dispute.currency,
@@ -80,7 +87,11 @@ def _live(connection: Connection, dispute_id: str) -> Dispute:
 
 
 def _stale_because(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
-    _live(connection, document["dispute_id"])
+    dispute = _live(connection, document["dispute_id"])
+    state, amount = DisputeState(document["state"]), int(document["amount"])
+    most = amount_left(connection, dispute)
+    if amount > most or (state is DisputeState.WRITTEN_OFF and amount != most):
+        return f"points of dispute {dispute.dispute_id} were restored since: of {amount} minor units {most} can still go back"
     return None
 
 

@@ -5,12 +5,15 @@ from pathlib import Path
 import click
 
 from gateway.console import Context, pass_context, print_table
+from gateway.domain.dispute import DisputeState
+from gateway.domain.ids import OPERATOR
 from gateway.domain.terms import date_at
 from gateway.domain.units import format_amount, parse_amount
 from gateway.ending_disputes import ENDS, propose_end
 from gateway.governance import Hand
 from gateway.key_file import load_key
 from gateway.storage.directory import load_network
+from gateway.storage.disputed_events import gone_back_twice
 from gateway.storage.disputes import load_dispute, load_disputes, load_steps
 from gateway.storage.engine import reading, writing
 from settlement.disputing import take_disputes
@@ -63,15 +66,28 @@ def list_disputes(context: Context, *, is_live: bool) -> None:
 @click.argument("dispute_id", metavar="DISPUTE")
 @pass_context
 def show(context: Context, dispute_id: str) -> None:
-    """Show how a dispute came to where it stands: who, when (unix milliseconds) and why."""
+    """Show how a dispute came to where it stands: who, when (unix milliseconds) and why.
+
+    If points that it gave back were restored after its end, it says who owes whom what went back twice.
+    """
     with reading(context.engine) as connection:
+        dispute = load_dispute(connection, dispute_id)
         steps = load_steps(connection, [dispute_id])
+        twice = gone_back_twice(connection, dispute, steps[-1].amount) if dispute is not None else 0
     columns = ("step", "state", "at", "by", "goes back (minor units)", "decision", "note")
     rows = [
         (str(one.number), one.state.value, str(one.at_ms), one.made_by, str(one.amount), one.decision_id or "-", one.note)
         for one in steps
     ]
     print_table(f"Dispute {dispute_id}", columns, rows, right=("step", "at", "goes back (minor units)"))
+    if dispute is not None and twice:
+        # A loss that the network bore is the network's again.
+        creditor_id = OPERATOR if dispute.state is DisputeState.WRITTEN_OFF else dispute.payee_id
+        amount = f"{format_amount(twice, dispute.currency)} {dispute.currency}"
+        click.echo(
+            f"Points were restored after its end: {amount} went back twice, and {dispute.payer_id} owes that to {creditor_id}: "
+            "two operators decide it by 'tallystick settlement adjust'."
+        )
 
 
 @disputes.command()

@@ -12,6 +12,7 @@ from gateway.domain.dispute import LIVE, DisputeState
 from gateway.domain.settlement import Schedule
 from gateway.domain.window import Window, WindowState
 from gateway.ending_disputes import adjustments_of
+from gateway.storage.disputed_events import amount_left
 from gateway.storage.disputes import disputed_amounts, held_amounts, load_disputes, load_steps, lock_window, move_dispute
 from gateway.storage.rules import adjustment_exists, insert_adjustments, load_rules
 from gateway.storage.windows import load_window, move_window
@@ -43,7 +44,8 @@ def take_disputes(connection: Connection, *, audience: str, network_date: str, n
 def _accept_by_deadline(connection: Connection, taken: Taken, network_date: str, now_ms: int) -> None:
     for dispute in load_disputes(connection, is_live=True):
         if dispute.state is DisputeState.OPEN and dispute.deadline < network_date:
-            move_dispute(connection, dispute, DisputeState.ACCEPTED, at_ms=now_ms, made_by=DEADLINE, amount=dispute.amount)
+            back = amount_left(connection, dispute)
+            move_dispute(connection, dispute, DisputeState.ACCEPTED, at_ms=now_ms, made_by=DEADLINE, amount=back)
             taken.accepted.append(dispute.dispute_id)
 
 

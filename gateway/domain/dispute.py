@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
+from gateway.domain.units import MICROS, div_half_even
 
 DEADLINE_DAYS_MIN, DEADLINE_DAYS_MAX = 1, 60
 EVIDENCE_MAX = 200
@@ -58,13 +59,17 @@ TRANSITIONS: Mapping[DisputeState, frozenset[DisputeState]] = MappingProxyType(
 LIVE = frozenset(state for state, following in TRANSITIONS.items() if following)
 """States in which the amount is held out of what is paid."""
 
+GIVING_BACK = frozenset({DisputeState.ACCEPTED, DisputeState.CORRECTED, DisputeState.WRITTEN_OFF})
+"""Ends that say that the line was wrong."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """About a line of the opener's statement of a window, as it stood there. `amount`: the line's own, rounded half to even.
+    """About a line of the opener's statement of a window: what was left of its points when it was opened, at the line's price.
 
-    `payer_id` owes `payee_id` the line; one of them opened the dispute, and the other, the respondent, answers until the end of
-    the network's date `deadline`. Silence accepts.
+    `amount`: what that is of the obligation that the line is part of, in minor units (`share`). `payer_id` owes `payee_id` the
+    line; one of them opened the dispute, and the other, the respondent, answers until the end of the network's date `deadline`.
+    Silence accepts. No two of a window are opened in the same millisecond.
     """
 
     dispute_id: str
@@ -111,6 +116,8 @@ class Owed:
     payer_id: str
     payee_id: str
     amount: int
+    is_loss: bool = False
+    """Whether it is what the network bears in place of the payer."""
 
 
 def dispute_id(opener_id: str, window_id: int, line_number: int) -> str:
@@ -133,23 +140,39 @@ def check_deadline(deadline: str, *, network_date: str) -> bool:
     return earliest.isoformat() <= deadline <= latest.isoformat()
 
 
-def owed_at_end(dispute: Dispute, state: DisputeState, *, corrected_amount: int = 0) -> list[Owed]:
+def share(owed_micros: int, before_micros: int, micros: int) -> int:
+    """What a part of an obligation is, in minor units, when `before_micros` of it went before: rounded half to even, once.
+
+    Cumulative: parts that are the whole together are what the whole is rounded to, in whatever order, and none is beyond it.
+    """
+    rest = div_half_even(owed_micros - before_micros, MICROS)
+    return rest - div_half_even(owed_micros - before_micros - micros, MICROS)
+
+
+def check_correction(amount: int, *, most: int) -> None:
+    """Raises InvalidValue unless a correction gives back something of what can go back; of nothing, nothing."""
+    least = min(1, most)
+    if not least <= amount <= most:
+        raise InvalidValue(f"a correction gives back {least} to {most} minor units, not {amount}")
+
+
+def owed_at_end(dispute: Dispute, state: DisputeState, amount: int) -> list[Owed]:
     """What is owed anew when a dispute ends in a state, beside the line, which stays as it was published and is paid.
 
-    Accepted: the payee gives all of it back. Corrected: what two operators found too much. Written off: all of it, and the
-    operator bears the payee's loss. Upheld and withdrawn: nothing. Raises InvalidValue for a correction out of range.
+    Accepted and corrected: the payee gives `amount` back. Written off: it does, and the operator bears the payee's loss.
+    Upheld and withdrawn: nothing. Raises InvalidValue for more than was disputed.
     """
-    back = {
-        DisputeState.ACCEPTED: dispute.amount,
-        DisputeState.WRITTEN_OFF: dispute.amount,
-        DisputeState.CORRECTED: corrected_amount,
-    }.get(state, 0)
-    if state is DisputeState.CORRECTED and not 1 <= corrected_amount <= dispute.amount:
-        raise InvalidValue(f"a correction gives back 1 to {dispute.amount} minor units, not {corrected_amount}")
-    owed = [Owed(dispute.payee_id, dispute.payer_id, back)]
+    back = amount if state in GIVING_BACK else 0
+    if not 0 <= back <= dispute.amount:
+        raise InvalidValue(f"dispute {dispute.dispute_id} is about {dispute.amount} minor units, of which {back} cannot go back")
+    owed = [Owed(dispute.payee_id, dispute.payer_id, back, _is_loss(state, dispute.payee_id))]
     if state is DisputeState.WRITTEN_OFF:
-        owed.append(Owed(OPERATOR, dispute.payee_id, back))
+        owed.append(Owed(OPERATOR, dispute.payee_id, back, _is_loss(state, OPERATOR)))
     return [one for one in owed if one.amount and one.payer_id != one.payee_id]
+
+
+def _is_loss(state: DisputeState, payer_id: str) -> bool:
+    return state is DisputeState.WRITTEN_OFF and payer_id == OPERATOR
 
 
 def steps_between() -> Iterator[tuple[str, str]]:

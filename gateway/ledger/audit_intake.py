@@ -24,7 +24,7 @@ from gateway.domain.intake import (
 )
 from gateway.domain.partner import PartnerKey
 from gateway.domain.signing import load_verifier
-from gateway.domain.units import MICROS
+from gateway.ledger.audit_disputes import DisputedEvents
 from gateway.ledger.audit_facts import Facts, local_date
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.storage import audit_intake as stored
@@ -156,11 +156,16 @@ class _Intake:
                 intake_id.partition("/")[0] for (_, intake_id), (sent, *_) in self.said.items() if isinstance(sent, DisputeOpened)
             }
             self.failures.compare("disputes", [("by what was signed", sorted(opened), sorted(by_id))])
+        events = DisputedEvents(self.connection, rows)
+        self.failures.compare("disputes", events.of_all())
         for row in rows:
             where = f"dispute {row.dispute_id}"
             with self.failures.reading(where):
                 self.failures.compare(where, self._of_line(row))
+                self.failures.compare(where, events.of(row))
                 self.failures.compare(where, self._walk(row, steps[row.dispute_id]))
+                for step in steps[row.dispute_id]:
+                    self.failures.compare(where, events.back(row, step))
         self._prove_adjustments(by_id, steps)
 
     def _of_line(self, row: Any) -> Iterator[Difference]:
@@ -170,11 +175,9 @@ class _Intake:
             return
         other = line.payee_id if line.payer_id == row.opener_id else line.payer_id
         yield "respondent", other, row.respondent_id
-        for name in ("receipt_sha256", "kind", "payer_id", "payee_id", "currency", "points", "amount_micros"):
+        for name in ("receipt_sha256", "kind", "payer_id", "payee_id", "currency"):
             yield name, getattr(line, name), getattr(row, name)
         yield "entry", line.own_entry_id, row.entry_id
-        whole, rest = divmod(line.amount_micros, MICROS)
-        yield "amount", whole + (2 * rest > MICROS or (2 * rest == MICROS and whole % 2 == 1)), row.amount
         if self.read_sent is None:
             return
         asked, at_ms, _ = self.said[row.opener_id, f"{row.dispute_id}/{DisputeState.OPEN}"]
@@ -203,7 +206,6 @@ class _Intake:
             yield f"decision of {where}", True, self._is_decided(row, step)
             return
         yield f"decision of {where}", "", step.decision_id
-        yield f"amount of {where}", row.amount if state is DisputeState.ACCEPTED else 0, step.amount
         if step.made_by == _DEADLINE:
             yield f"{where} after the deadline", True, local_date(self.facts.network.time_zone, step.at_ms) > row.deadline
             yield f"{where} by the deadline", DisputeState.ACCEPTED, state
@@ -234,9 +236,9 @@ class _Intake:
         expected, must = {}, set()
         for dispute_id, row in by_id.items():
             last = steps[dispute_id][-1]
-            for number, owed in enumerate(owed_at_end(_dispute(row), DisputeState(last.state), corrected_amount=last.amount), 1):
+            for number, owed in enumerate(owed_at_end(_dispute(row), DisputeState(last.state), last.amount), 1):
                 named = f"{dispute_id}-{number}"
-                kind = "write_off" if owed.payer_id == OPERATOR else "adjustment"
+                kind = "write_off" if (last.state, owed.payer_id) == (DisputeState.WRITTEN_OFF, OPERATOR) else "adjustment"
                 expected[named] = (kind, owed.payer_id, owed.payee_id, row.currency, owed.amount, last.decision_id)
                 must |= {named} if last.decision_id else set()
         found = {

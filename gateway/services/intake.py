@@ -29,12 +29,11 @@ from gateway.domain.intake import (
     StatementAcknowledged,
 )
 from gateway.domain.outcome import Reason, Refusal
-from gateway.domain.statement import StatementLine
-from gateway.domain.units import MICROS, div_half_even
 from gateway.domain.window import Window, WindowState
 from gateway.services.directory import Directory
 from gateway.services.store_threads import StoreThreads
 from gateway.storage import disputes as kept
+from gateway.storage.disputed_events import Event, amount_left, amount_of, find_event, micros_of, points_left
 from gateway.storage.intake import (
     begin_record,
     change_record,
@@ -49,7 +48,7 @@ from gateway.storage.intake import (
     records_since,
 )
 from gateway.storage.rules import is_paid_for
-from gateway.storage.statements import load_statement, load_statement_lines
+from gateway.storage.statements import load_statement
 from gateway.storage.windows import load_window, load_windows
 
 THREADS_MAX = 2  # each transaction is a few milliseconds, and on SQLite they share one lock with the writer
@@ -98,7 +97,11 @@ class IntakeService:
     ) -> Standing | Refusal:
         """Opens a dispute. STATEMENT_NOT_FOUND, INVALID_FIELDS, DISPUTE_EXISTS, NOT_DISPUTABLE, INTAKE_QUOTA_EXCEEDED."""
         today = self._directory.terms.network_date(now_ms).isoformat()
-        return await self._store.write(lambda connection: _open(connection, partner_id, sent, signed, now_ms, today))
+        # Looking through two statements takes a while for the largest; what is published stays.
+        event = await self._store.read(lambda connection: _published_event(connection, partner_id, sent))
+        if event is None:
+            return Refusal(Reason.STATEMENT_NOT_FOUND)
+        return await self._store.write(lambda connection: _open(connection, partner_id, sent, signed, event, now_ms, today))
 
     async def answer_dispute(
         self, partner_id: str, sent: DisputeAnswered, signed: SignedRequest, *, now_ms: int
@@ -210,30 +213,37 @@ def _acknowledge(
     )
 
 
+def _published_event(connection: Connection, partner_id: str, sent: DisputeOpened) -> Event | None:
+    if load_statement(connection, sent.window_id, partner_id) is None:
+        return None
+    return find_event(connection, sent.window_id, partner_id, sent.line_number)
+
+
 def _open(
-    connection: Connection, partner_id: str, sent: DisputeOpened, signed: SignedRequest, now_ms: int, today: str
+    connection: Connection, partner_id: str, sent: DisputeOpened, signed: SignedRequest, event: Event, now_ms: int, today: str
 ) -> Standing | Refusal:
     kept.lock_window(connection, sent.window_id)
     window = load_window(connection, sent.window_id)
-    published = load_statement(connection, sent.window_id, partner_id)
-    lines = load_statement_lines(connection, sent.window_id, partner_id, after=sent.line_number - 1, limit=1)
-    if window is None or published is None or not lines or lines[0].line_number != sent.line_number:
-        return Refusal(Reason.STATEMENT_NOT_FOUND)
-    made = _dispute(partner_id, sent, lines[0], now_ms)
-    earlier = kept.load_dispute(connection, made.dispute_id)
+    assert window is not None, "it has a statement"
+    earlier = kept.load_dispute(connection, dispute_id(partner_id, sent.window_id, sent.line_number))
     if earlier is not None:
         same = (earlier.reason, earlier.evidence, earlier.deadline) == (sent.reason, sent.evidence, sent.deadline)
         return _standing(connection, earlier) if same else _exists(earlier.dispute_id)
     if not check_deadline(sent.deadline, network_date=today):
         return Refusal(Reason.INVALID_FIELDS)
-    if made.payer_id == made.payee_id or not _can_hold_out(connection, window):
-        return Refusal(Reason.NOT_DISPUTABLE, {"state": window.state.value})
-    other = kept.same_event(connection, made)
+    other = kept.other_dispute(connection, sent.window_id, event.lines, opener_id=partner_id)
     if other is not None:
         return _exists(other)
+    if event.line.payer_id == event.line.payee_id or not _can_hold_out(connection, window):
+        return Refusal(Reason.NOT_DISPUTABLE, {"state": window.state.value})
+    points = points_left(connection, event)
+    if points <= 0:
+        return Refusal(Reason.NOT_DISPUTABLE, {"state": window.state.value, "points_left": "0"})
     if kept.live_count(connection, partner_id) >= DISPUTES_LIVE_MAX:
         return Refusal(Reason.INTAKE_QUOTA_EXCEEDED, {"of": "disputes", "limit": str(DISPUTES_LIVE_MAX)})
-    keep_request(connection, partner_id, sent, signed, at_ms=now_ms)
+    at_ms = kept.next_opening_ms(connection, sent.window_id, now_ms)
+    made = _dispute(partner_id, sent, event, points, amount_of(connection, event, points), at_ms)
+    keep_request(connection, partner_id, sent, signed, at_ms=at_ms)
     kept.insert_dispute(connection, made, made_by=signed.key_id)
     return _standing(connection, made)
 
@@ -247,7 +257,8 @@ def _can_hold_out(connection: Connection, window: Window) -> bool:
     return window.state in (WindowState.NETTED, WindowState.DISPUTED) and not fixed
 
 
-def _dispute(partner_id: str, sent: DisputeOpened, line: StatementLine, now_ms: int) -> Dispute:
+def _dispute(partner_id: str, sent: DisputeOpened, event: Event, points: int, amount: int, at_ms: int) -> Dispute:
+    line = event.line
     return Dispute(
         dispute_id=dispute_id(partner_id, sent.window_id, sent.line_number),
         opener_id=partner_id,
@@ -260,13 +271,13 @@ def _dispute(partner_id: str, sent: DisputeOpened, line: StatementLine, now_ms: 
         payer_id=line.payer_id,
         payee_id=line.payee_id,
         currency=line.currency,
-        points=line.points,
-        amount_micros=line.amount_micros,
-        amount=div_half_even(line.amount_micros, MICROS),
+        points=points,
+        amount_micros=micros_of(event, points),
+        amount=amount,
         reason=sent.reason,
         evidence=sent.evidence,
         deadline=sent.deadline,
-        opened_at_ms=now_ms,
+        opened_at_ms=at_ms,
         previous_state="",
         state=DisputeState.OPEN,
     )
@@ -288,7 +299,7 @@ def _answer(
         return not_open
     if not is_openers and (dispute.state is not DisputeState.OPEN or today > dispute.deadline):
         return not_open
-    amount = dispute.amount if sent.state is DisputeState.ACCEPTED else 0
+    amount = amount_left(connection, dispute) if sent.state is DisputeState.ACCEPTED else 0
     keep_request(connection, partner_id, sent, signed, at_ms=now_ms)
     kept.move_dispute(connection, dispute, sent.state, at_ms=now_ms, made_by=signed.key_id, note=sent.note, amount=amount)
     moved = kept.load_dispute(connection, sent.dispute_id)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from gateway.domain.entry import EntryKind
 from gateway.storage.audit_reads import Rows
-from gateway.storage.tables import entries
+from gateway.storage.tables import entries, postings
 from gateway.storage.tables_intake import (
     acknowledgements,
     dispute_steps,
@@ -19,6 +19,7 @@ from gateway.storage.tables_intake import (
 from gateway.storage.tables_settlement import adjustments, statement_lines, statements
 
 _ROWS_AT_ONCE = 20  # a message has up to 256 KiB
+_HASHES_AT_ONCE = 500
 
 
 def intake_rows(connection: Connection) -> Iterator[Any]:
@@ -59,6 +60,23 @@ def statement_line(connection: Connection, window_id: int, partner_id: str, line
         wanted.window_id == window_id, wanted.partner_id == partner_id, wanted.line_number == line_number
     )
     return connection.execute(query).first()
+
+
+def lines_of_receipts(connection: Connection, window_id: int, partner_id: str, hashes: Collection[bytes]) -> Rows:
+    """Lines of a statement with some receipts, in order."""
+    wanted, rest = statement_lines.c, sorted(hashes)
+    found: list[Any] = []
+    while rest:
+        some, rest = rest[:_HASHES_AT_ONCE], rest[_HASHES_AT_ONCE:]
+        query = select(statement_lines).where(wanted.window_id == window_id, wanted.partner_id == partner_id)
+        found += connection.execute(query.where(wanted.receipt_sha256.in_(some))).all()
+    return sorted(found, key=lambda row: int(row.line_number))
+
+
+def reversals_of(connection: Connection, entry_id: str) -> Rows:
+    """Postings of whatever names an entry as its original, each with the time of its booking."""
+    query = select(postings, entries.c.booked_at_ms).join(entries, entries.c.entry_id == postings.c.entry_id)
+    return connection.execute(query.where(entries.c.original_entry_id == entry_id)).all()
 
 
 def dispute_adjustments(connection: Connection) -> Rows:

@@ -1,10 +1,10 @@
 """Disputes and how they came to where they stand. Each function takes a Connection."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
-from gateway.domain.dispute import LIVE, Dispute, DisputeReason, DisputeState, DisputeStep, check_step
+from gateway.domain.dispute import GIVING_BACK, LIVE, Dispute, DisputeReason, DisputeState, DisputeStep, check_step, dispute_id
 from gateway.domain.errors import InvalidValue
 from gateway.domain.settlement import CarryReason
 from gateway.storage.tables import windows
@@ -75,19 +75,19 @@ def held_amounts(connection: Connection, run_id: int) -> dict[tuple[str, str, st
     return {(currency, debtor, creditor): amount for currency, debtor, creditor, amount in connection.execute(query)}
 
 
-def same_event(connection: Connection, dispute: Dispute) -> str | None:
-    """The live dispute of the other party about the event of this one's line, if there is one."""
-    of_event = (
-        disputes.c.window_id == dispute.window_id,
-        disputes.c.opener_id == dispute.respondent_id,
-        disputes.c.receipt_sha256 == dispute.receipt_sha256,
-        disputes.c.payer_id == dispute.payer_id,
-        disputes.c.payee_id == dispute.payee_id,
-        disputes.c.kind == dispute.kind,
-        disputes.c.points == dispute.points,
-    )
-    query = select(disputes.c.dispute_id).where(*of_event, _IS_LIVE).order_by(disputes.c.dispute_id).limit(1)
-    return connection.execute(query).scalar_one_or_none()
+def other_dispute(connection: Connection, window_id: int, lines: Mapping[str, int], *, opener_id: str) -> str | None:
+    """The other party's dispute about an event, by the event's line in each statement: a live one, or one that gave it back."""
+    for partner_id, line_number in lines.items():
+        found = load_dispute(connection, dispute_id(partner_id, window_id, line_number)) if partner_id != opener_id else None
+        if found is not None and found.state in LIVE | GIVING_BACK:
+            return found.dispute_id
+    return None
+
+
+def next_opening_ms(connection: Connection, window_id: int, now_ms: int) -> int:
+    """When a dispute of a locked window is opened: later than all others, so that their times tell their order."""
+    last = connection.execute(select(func.max(disputes.c.opened_at_ms)).where(disputes.c.window_id == window_id)).scalar()
+    return now_ms if last is None else max(now_ms, last + 1)
 
 
 def insert_dispute(connection: Connection, dispute: Dispute, *, made_by: str) -> None:

@@ -11,10 +11,12 @@ from gateway.domain.dispute import (
     DisputeReason,
     DisputeState,
     Owed,
+    check_correction,
     check_deadline,
     check_step,
     dispute_id,
     owed_at_end,
+    share,
     steps_between,
 )
 from gateway.domain.errors import InvalidValue
@@ -65,36 +67,56 @@ def test_a_step_is_one_of_the_table(present: DisputeState, target: DisputeState)
     [
         (DisputeState.WITHDRAWN, 0, []),
         (DisputeState.UPHELD, 0, []),
-        (DisputeState.ACCEPTED, 0, [Owed("bravo", "alpha", 90)]),
+        (DisputeState.ACCEPTED, 90, [Owed("bravo", "alpha", 90)]),
+        (DisputeState.ACCEPTED, 20, [Owed("bravo", "alpha", 20)]),
         (DisputeState.CORRECTED, 40, [Owed("bravo", "alpha", 40)]),
-        (DisputeState.WRITTEN_OFF, 0, [Owed("bravo", "alpha", 90), Owed("operator", "bravo", 90)]),
+        (DisputeState.WRITTEN_OFF, 90, [Owed("bravo", "alpha", 90), Owed("operator", "bravo", 90, is_loss=True)]),
     ],
 )
 def test_an_end_moves_what_it_says(state: DisputeState, amount: int, expected: list[Owed]) -> None:
     """The line itself is paid as it was published; what is wrong with it goes back."""
-    assert owed_at_end(DISPUTE, state, corrected_amount=amount) == expected
+    assert owed_at_end(DISPUTE, state, amount) == expected
 
 
 def test_a_line_that_rounds_to_nothing_makes_nobody_owe_anything() -> None:
     """A lot of one point may cost less than half a cent."""
-    assert owed_at_end(replace(DISPUTE, amount=0), DisputeState.WRITTEN_OFF) == []
+    assert owed_at_end(replace(DISPUTE, amount=0), DisputeState.WRITTEN_OFF, 0) == []
 
 
-def test_what_the_operator_was_to_be_paid_it_does_not_bear_twice() -> None:
-    """Under models in which the network is a party."""
+@pytest.mark.parametrize("amount", [-1, 91])
+def test_no_end_gives_back_more_than_was_disputed(amount: int) -> None:
+    """Nor less than nothing."""
+    with pytest.raises(InvalidValue, match="is about 90 minor units"):
+        owed_at_end(DISPUTE, DisputeState.ACCEPTED, amount)
+
+
+@pytest.mark.parametrize(("state", "is_loss"), [(DisputeState.ACCEPTED, False), (DisputeState.WRITTEN_OFF, True)])
+def test_what_the_operator_was_to_be_paid_it_does_not_bear_twice(state: DisputeState, is_loss: bool) -> None:  # noqa: FBT001 - a case
+    """Under models in which the network is a party; a loss it is by a write-off alone."""
     of_network = replace(DISPUTE, payee_id="operator", respondent_id="operator")
 
-    assert owed_at_end(of_network, DisputeState.WRITTEN_OFF) == [Owed("operator", "alpha", 90)]
+    assert owed_at_end(of_network, state, 90) == [Owed("operator", "alpha", 90, is_loss)]
 
 
-@pytest.mark.parametrize(("amount", "is_possible"), [(0, False), (1, True), (90, True), (91, False)])
-def test_a_correction_gives_back_something_and_no_more_than_the_line(amount: int, is_possible: bool) -> None:  # noqa: FBT001 - a case
-    """Both ends of the range."""
+@pytest.mark.parametrize(
+    ("amount", "most", "is_possible"),
+    [(0, 90, False), (1, 90, True), (90, 90, True), (91, 90, False), (0, 0, True), (1, 0, False)],
+)
+def test_a_correction_gives_back_something_and_no_more_than_it_can(amount: int, most: int, is_possible: bool) -> None:  # noqa: FBT001 - a case
+    """Both ends of the range; where nothing can go back, nothing does."""
     if is_possible:
-        assert owed_at_end(DISPUTE, DisputeState.CORRECTED, corrected_amount=amount)[0].amount == amount
+        check_correction(amount, most=most)
     else:
-        with pytest.raises(InvalidValue, match="gives back 1 to 90"):
-            owed_at_end(DISPUTE, DisputeState.CORRECTED, corrected_amount=amount)
+        with pytest.raises(InvalidValue, match=f"gives back {min(1, most)} to {most}"):
+            check_correction(amount, most=most)
+
+
+@pytest.mark.parametrize(("price_micros", "expected"), [(600_000, 12), (400_000, 8)])
+def test_parts_of_a_line_come_to_the_line(price_micros: int, expected: int) -> None:
+    """Twenty of 0.60 cents are 12 and no 20, twenty of 0.40 are 8 and not nothing."""
+    whole = 20 * price_micros
+
+    assert sum(share(whole, number * price_micros, price_micros) for number in range(20)) == expected
 
 
 @pytest.mark.parametrize(

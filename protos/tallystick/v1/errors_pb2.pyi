@@ -187,10 +187,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISPUTE_NOT_OPEN: _ErrorReason.ValueType  # 76
     """FAILED_PRECONDITION. The dispute takes no such answer any more; `state` says where it stands, `deadline` until when it waited."""
     ERROR_REASON_DISPUTE_EXISTS: _ErrorReason.ValueType  # 77
-    """ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already; `dispute_id` names it."""
+    """ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already, or was and was found wrong;
+    `dispute_id` names it.
+    """
     ERROR_REASON_NOT_DISPUTABLE: _ErrorReason.ValueType  # 78
     """FAILED_PRECONDITION. A line by which a partner owes itself, or of a window whose payments are instructed for good; `state` is
-    the window's.
+    the window's. Or a line all of whose points were restored or taken back: `points_left` is 0.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -361,9 +363,11 @@ ERROR_REASON_DISPUTE_NOT_FOUND: ErrorReason.ValueType  # 75
 ERROR_REASON_DISPUTE_NOT_OPEN: ErrorReason.ValueType  # 76
 """FAILED_PRECONDITION. The dispute takes no such answer any more; `state` says where it stands, `deadline` until when it waited."""
 ERROR_REASON_DISPUTE_EXISTS: ErrorReason.ValueType  # 77
-"""ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already; `dispute_id` names it."""
+"""ALREADY_EXISTS. The line, or the same event in the other party's statement, is disputed already, or was and was found wrong;
+`dispute_id` names it.
+"""
 ERROR_REASON_NOT_DISPUTABLE: ErrorReason.ValueType  # 78
 """FAILED_PRECONDITION. A line by which a partner owes itself, or of a window whose payments are instructed for good; `state` is
-the window's.
+the window's. Or a line all of whose points were restored or taken back: `points_left` is 0.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -658,9 +658,9 @@ class Dispute(_message.Message):
     payee_id: _builtins.str
     """Who is paid."""
     points: _builtins.int
-    """Number of points."""
+    """Number of points: the line's, less those that reversals had restored or taken back when it was opened."""
     amount: _builtins.int
-    """The disputed amount in smallest units of `currency`, rounded half to even."""
+    """The disputed amount in smallest units of `currency`: their share of the rounded obligation. Disputes of all its lines are it."""
     currency: _builtins.str
     """ISO 4217 code."""
     reason: Global___DisputeReason.ValueType
@@ -727,7 +727,7 @@ class DisputeStep(_message.Message):
     note: _builtins.str
     """Why."""
     amount: _builtins.int
-    """What goes back of the line, in smallest units of the currency; 0 where nothing does."""
+    """What goes back of the line, in smallest units of the currency, without what was restored meanwhile; 0 where nothing does."""
     def __init__(
         self,
         *,

@@ -110,8 +110,8 @@ class ReconciliationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def OpenDispute(self, request, context):
-        """Disputes one line of the caller's statement of a window, and with it one entry. Only the line's amount is held out of what is
-        paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
+        """Disputes one line of the caller's statement of a window, and with it one entry. Only the amount of what is left of it is held
+        out of what is paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
         INTAKE_QUOTA_EXCEEDED, in this order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

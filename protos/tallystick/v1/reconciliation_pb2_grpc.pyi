@@ -49,8 +49,8 @@ class ReconciliationServiceStub:
     ListAcknowledgements: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListAcknowledgementsRequest, _reconciliation_pb2.ListAcknowledgementsResponse]
     """The statements that the caller has acknowledged, newest window first, by pages. PAGE_TOKEN_INVALID."""
     OpenDispute: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.OpenDisputeRequest, _reconciliation_pb2.OpenDisputeResponse]
-    """Disputes one line of the caller's statement of a window, and with it one entry. Only the line's amount is held out of what is
-    paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
+    """Disputes one line of the caller's statement of a window, and with it one entry. Only the amount of what is left of it is held
+    out of what is paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
     INTAKE_QUOTA_EXCEEDED, in this order.
     """
     AnswerDispute: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.AnswerDisputeRequest, _reconciliation_pb2.AnswerDisputeResponse]
@@ -81,8 +81,8 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     ListAcknowledgements: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListAcknowledgementsRequest, _reconciliation_pb2.ListAcknowledgementsResponse]  # type: ignore[assignment]
     """The statements that the caller has acknowledged, newest window first, by pages. PAGE_TOKEN_INVALID."""
     OpenDispute: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.OpenDisputeRequest, _reconciliation_pb2.OpenDisputeResponse]  # type: ignore[assignment]
-    """Disputes one line of the caller's statement of a window, and with it one entry. Only the line's amount is held out of what is
-    paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
+    """Disputes one line of the caller's statement of a window, and with it one entry. Only the amount of what is left of it is held
+    out of what is paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
     INTAKE_QUOTA_EXCEEDED, in this order.
     """
     AnswerDispute: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.AnswerDisputeRequest, _reconciliation_pb2.AnswerDisputeResponse]  # type: ignore[assignment]
@@ -140,8 +140,8 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reconciliation_pb2.OpenDisputeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.OpenDisputeResponse, _abc.Awaitable[_reconciliation_pb2.OpenDisputeResponse]]:
-        """Disputes one line of the caller's statement of a window, and with it one entry. Only the line's amount is held out of what is
-        paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
+        """Disputes one line of the caller's statement of a window, and with it one entry. Only the amount of what is left of it is held
+        out of what is paid, until the dispute ends. STATEMENT_NOT_FOUND, INVALID_FIELDS (deadline), DISPUTE_EXISTS, NOT_DISPUTABLE,
         INTAKE_QUOTA_EXCEEDED, in this order.
         """
 
