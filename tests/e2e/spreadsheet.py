@@ -31,6 +31,11 @@ def write(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def owed(folder: Path, partner_id: str = "*") -> dict[Pair, int]:
+    """Cents by pair, rounded once."""
+    return {pair: int(cents.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)) for pair, cents in exact(folder, partner_id).items()}
+
+
+def exact(folder: Path, partner_id: str = "*") -> dict[Pair, Decimal]:
     """Cents by pair, as the entries of a partner's file say, or those of all; pairs at zero points left out."""
     points: Counter[Pair] = Counter()
     windows = _read(folder / "windows.csv")
@@ -38,7 +43,7 @@ def owed(folder: Path, partner_id: str = "*") -> dict[Pair, int]:
         for row in _read(file):
             points[Pair(_window_of(row, windows), row["issuer_id"], row["partner_id"], int(row["card"]))] += int(row["points"])
     prices = {(row["partner_id"], int(row["card"])): Decimal(row["cents_a_point"]) for row in _read(folder / "rate_cards.csv")}
-    return {pair: _rounded(sum_ * prices[pair.redeemer_id, pair.card]) for pair, sum_ in points.items() if sum_}
+    return {pair: sum_ * prices[pair.redeemer_id, pair.card] for pair, sum_ in points.items() if sum_}
 
 
 def nets(pairs: dict[Pair, int]) -> dict[int, dict[str, int]]:
@@ -53,10 +58,6 @@ def nets(pairs: dict[Pair, int]) -> dict[int, dict[str, int]]:
 def _window_of(row: dict[str, str], windows: list[dict[str, str]]) -> int:
     lane, sequence = row["lane"], int(row["sequence"])
     return next(int(w["window_id"]) for w in windows if w["lane"] == lane and int(w["first"]) <= sequence <= int(w["last"]))
-
-
-def _rounded(cents: Decimal) -> int:
-    return int(cents.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 
 
 def _read(file: Path) -> list[dict[str, str]]:

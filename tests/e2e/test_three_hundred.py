@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_a_month_has_enough_to_be_wrong_about(played: Played) -> None:
     assert {pair.window_id for pair in pairs} == {1, 2}
     assert {pair.card for pair in pairs} == {1, 2}
     assert any(cents < 0 for cents in pairs.values())
+    assert sum(cents % 2 == Decimal("0.5") for cents in spreadsheet.exact(played.folder).values()) > 20, "half a cent above even"
 
 
 def test_nets_of_a_spreadsheet_are_those_of_every_statement_to_the_cent(played: Played) -> None:

@@ -26,6 +26,7 @@ PARTNERS = tuple(f"shop-{number:03}" for number in range(300))
 BROKEN = {"shop-017": "not TOML", "shop-122": "iban", "shop-299": "POP_CHALLENGE_INVALID"}
 NEW_CARDS = PARTNERS[::30]
 _MEMBERS = 90
+_RATES = ("0.855", "0.875", "0.905", "0.925", "0.95")
 _REDEMPTIONS = (types_pb2.ENTRY_KIND_REDEEM, types_pb2.ENTRY_KIND_REVERSE_REDEMPTION)
 
 
@@ -43,7 +44,7 @@ class Applicants:
         for number, partner_id in enumerate(PARTNERS):
             key = new_key()[0]
             self.network.keys[partner_id] = key
-            prices = {"issue_price": "1.05", "face_value": "1.00", "reimbursement_rate": f"0.{850 + number * 7 % 130}5"}
+            prices = {"issue_price": "1.05", "face_value": "1.00", "reimbursement_rate": _RATES[number % len(_RATES)]}
             self.sound[partner_id] = application_toml(application(partner_id, {"EUR": "1"}, key, **prices))
         texts = self.sound | {
             "shop-017": self.sound["shop-017"][:400],
