@@ -158,20 +158,19 @@ class WindowByHand:
             redeemer = posting.counterparty_id if redemption.kind == _DONATE else redemption.partner_id
             version = card_on(raw, redeemer, (hold or redemption).business_date).version
         elif kind in (ISSUE, CLAWBACK, TO_DEBT, EXPIRE, UNDONE):
-            issued, redeemer = raw.issued[lot_id], raw.lots[lot_id].issuer_id
+            issued, redeemer = raw.origins[lot_id].entry, raw.origins[lot_id].lot.issuer_id
             version = card_on(raw, redeemer, issued.business_date).version
         else:  # no money moves
             redeemer, version = posting.counterparty_id, posting.rate_card_version
-        own = raw.lots.get(posting.lot_id)
-        origin = raw.issued.get(posting.lot_id)
+        origin = raw.origins.get(posting.lot_id)
         return Moved(
             entry,
             kind,
-            own.issuer_id if own else posting.issuer_id,
+            origin.lot.issuer_id if origin else posting.issuer_id,
             redeemer,
             version,
             posting.points,
-            origin.entry_id if origin else "",
+            origin.entry.entry_id if origin else "",
         )
 
     def _traffic(self) -> Iterator[Owed]:

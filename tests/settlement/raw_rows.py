@@ -4,11 +4,18 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
 ISSUE, RECEIVED = 1, 8
+
+
+class Origin(NamedTuple):
+    """The entry that issued a lot's points, and the lot that it made."""
+
+    entry: Any
+    lot: Any
 
 
 @dataclass
@@ -39,13 +46,13 @@ class Raw:
         return {entry.entry_id: entry for entry in self.entries}
 
     @cached_property
-    def issued(self) -> dict[str, Any]:
-        """The entry that once issued a lot's points: a lot that came from another member is followed back."""
+    def origins(self) -> dict[str, "Origin"]:
+        """Where a lot's points were once issued: a lot that came from another member is followed back."""
         made, came_from = {}, {}
         for entry in self.entries:
             for posting in self.postings[entry.entry_id]:
                 if posting.kind == ISSUE:
-                    made[posting.lot_id] = entry
+                    made[posting.lot_id] = Origin(entry, self.lots[posting.lot_id])
                 elif posting.kind == RECEIVED:
                     came_from[posting.lot_id] = posting.cause_lot_id
         found = {}

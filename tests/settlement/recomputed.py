@@ -15,7 +15,7 @@ from tests.given import ZONE
 from tests.settlement.by_hand import WindowByHand
 from tests.settlement.naive_liability import Key, columns, follow
 from tests.settlement.naive_liability import Raw as MovedRows
-from tests.settlement.raw_rows import load_rows
+from tests.settlement.raw_rows import Raw, card_on, load_rows
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Comparison:
 def compare_windows(engine: Engine, papers: Path) -> Comparison:
     """All closed windows: lines, nets, payments, statements and the events behind them, byte for byte."""
     raw, comparison = load_rows(engine), Comparison()
+    _compare_lots(raw, comparison)
     previous: dict[str, str] = {}
     left: dict[tuple[str, str], int] = {}
     for window_id in sorted(raw.ranges):
@@ -63,6 +64,16 @@ def months(first: str, last: str) -> Iterator[tuple[str, str]]:
         following = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
         yield day.isoformat(), min(following - timedelta(days=1), end).isoformat()
         day = following
+
+
+def _compare_lots(raw: Raw, comparison: Comparison) -> None:
+    """Each lot is worth what its issuer's card said on the day of the sale that issued its points, whoever has it now."""
+    for lot_id, lot in raw.lots.items():
+        entry, first = raw.origins[lot_id]
+        card = card_on(raw, first.issuer_id, entry.business_date)
+        by_hand = (first.issuer_id, card.version, card.issue_price_micros, card.currency, first.expires_on, entry.entry_id)
+        found = (lot.issuer_id, lot.rate_card_version, lot.price_micros, lot.currency, lot.expires_on, lot.origin_entry_id)
+        comparison.expect("lot", lot_id, by_hand=by_hand, found=found)
 
 
 def _compare_lines(engine: Engine, worked_out: WindowByHand, comparison: Comparison) -> None:

@@ -69,11 +69,12 @@ def test_some_of_it_is_priced_by_a_card_that_another_one_has_replaced(year: Year
         "UPDATE obligations SET amount = amount + 1 WHERE window_id = 2",
         "UPDATE net_positions SET amount = amount + 1 WHERE window_id = 2 AND party_id = 'bravo'",
         "UPDATE postings SET points = points + 1 WHERE kind = 2",
+        "UPDATE lots SET price_micros = price_micros + 1 WHERE issuer_id = 'isle'",
         "UPDATE rate_cards SET reimbursement_rate_micros = 1, issue_price_micros = 1 WHERE partner_id = 'hill' AND version = 2",
     ],
 )
 def test_what_is_changed_by_hand_is_found(change: str, tmp_path: Path, copied: Callable[[Path], Any]) -> None:
-    """A cent of a line or of a net, a point of a redemption, a price."""
+    """A cent of a line or of a net, a point of a redemption, what a lot is worth, a price of a card."""
     network = copied(tmp_path / "net")
     with writing(network.engine) as connection:
         connection.execute(text(change))
