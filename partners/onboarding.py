@@ -5,6 +5,7 @@ Safe to repeat: what was proposed or approved already is left as it is; a correc
 
 import enum
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,10 +50,13 @@ def judge(connection: Connection, texts: Mapping[str, str]) -> list[Judged]:
     """Judges application files (name to content), alone, against each other and against the directory. Writes nothing."""
     audience = load_network(connection).audience
     waiting = _waiting_keys(connection)
-    seen: dict[str, str] = {}
+    parsed = {file: parse_application(text, audience=audience) for file, text in texts.items()}
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    for file, application in parsed.items():
+        for fact in () if isinstance(application, tuple) else _unique_facts(application):
+            files[fact].append(file)
     judged = []
-    for file, text in texts.items():
-        application = parse_application(text, audience=audience)
+    for file, application in parsed.items():
         if isinstance(application, tuple):
             judged.append(Judged(file, None, None, application))
             continue
@@ -60,10 +64,8 @@ def judge(connection: Connection, texts: Mapping[str, str]) -> list[Judged]:
         step, errors = _step(connection, standing, application)
         if step in (Step.PROPOSE, Step.REPLACE):
             errors += _key_errors(connection, application, waiting)
-        for fact in (f"partner {application.partner_id}", f"key {application.key.public_key.hex()}"):
-            if fact in seen:
-                errors.append(f"{fact}: stands in {seen[fact]} too")
-            seen.setdefault(fact, file)
+        for fact in _unique_facts(application):  # all files that share it: which one is the right one, nobody here can know
+            errors += [f"{fact}: stands in {other} too" for other in files[fact] if other != file]
         judged.append(Judged(file, None if errors else application, None if errors else step, tuple(errors)))
     return judged
 
@@ -87,6 +89,10 @@ def onboard(connection: Connection, application: Application, *, hand: Hand, now
     insert_applicant(connection, application.plain(), decision.decision_id)
     bump_directory_version(connection)
     return decision
+
+
+def _unique_facts(application: Application) -> tuple[str, str]:
+    return f"partner {application.partner_id}", f"key {application.key.public_key.hex()}"
 
 
 def _step(connection: Connection, standing: Standing | None, application: Application) -> tuple[Step | None, list[str]]:

@@ -122,13 +122,13 @@ class GivenNetwork:
         self.keys[partner_id] = key
         return key
 
-    def rates(self, partner_id: str, issue_rates: Mapping[str, str], **wanted: str) -> None:
+    def rates(self, partner_id: str, issue_rates: Mapping[str, str], *, currency: str = "EUR", **wanted: str) -> None:
         """The next version of a partner's rate card, approved; `wanted` as in `application`."""
         errors: list[str] = []
         with writing(self.engine) as connection:
             version = next_version(connection, partner_id)
             fields = Fields(rate_card_table(issue_rates, **wanted), errors)
-            card = read_rate_card(fields, partner_id=partner_id, currency="EUR", version=version)
+            card = read_rate_card(fields, partner_id=partner_id, currency=currency, version=version)
             assert not errors, errors
             decision = propose_rate_card(connection, card, hand=self.hands[0], now_ms=self.now_ms)
         self.approve(decision)
@@ -194,7 +194,7 @@ def month(folder: Path, *, model: str = "at_redemption", lanes: int = 1, url: st
 
 
 def application(partner_id: str, issue_rates: Mapping[str, str], key: PrivateKey, **wanted: str) -> Application:
-    """A signed application. `wanted`: effective_from, issue_price, face_value, reimbursement_rate, time_zone."""
+    """A signed application. `wanted`: effective_from, issue_price, face_value, reimbursement_rate, time_zone, currency."""
     content = application_table(partner_id, issue_rates, key, **wanted)
     applied = read_application(content, audience=AUDIENCE, is_signed=False)
     assert isinstance(applied, Application), applied
@@ -213,6 +213,7 @@ def application_table(
     *,
     time_zone: str = "Europe/Berlin",
     roles: str = "",
+    currency: str = "EUR",
     **prices: str,
 ) -> dict[str, object]:
     """The content of an application file, not yet signed."""
@@ -223,7 +224,7 @@ def application_table(
         "address": "Hauptstr. 1, 10115 Berlin",
         "vat_id": "DE123456789",
         "iban": IBANS[0],
-        "currency": "EUR",
+        "currency": currency,
         "time_zone": time_zone,
         "roles": roles.split() or (["issuer", "redeemer"] if issue_rates else ["redeemer"]),
         "units": list(issue_rates),

@@ -139,6 +139,44 @@ def test_one_wrong_file_keeps_all_out_and_every_error_of_every_file_is_named(she
     assert status_of(shell.network, "acme") is None
 
 
+def test_whoever_wants_the_others_leaves_broken_files_out(shell: Shell) -> None:
+    """Each error is named as ever, and the exit code says that something is left to do."""
+    bad = shell.file("bad.toml", applied(shell, "books").read_text().replace("DE89", "DE88"))
+    ran = shell.ada("partners", "onboard", applied(shell, "acme"), bad, "--skip-broken")
+
+    assert (ran.code, ran.err.count("bad.toml: iban")) == (1, 1)
+    assert "these were left out" in ran.err
+    assert (status_of(shell.network, "acme"), status_of(shell.network, "books")) == (PartnerStatus.APPLIED, None)
+
+
+def test_without_broken_files_leaving_them_out_changes_nothing(shell: Shell) -> None:
+    """Exit code 0."""
+    ran = shell.ada("partners", "onboard", applied(shell, "acme"), "--skip-broken")
+
+    assert (ran.code, status_of(shell.network, "acme")) == (0, PartnerStatus.APPLIED)
+
+
+def test_a_rehearsal_with_broken_files_left_out_writes_nothing(shell: Shell) -> None:
+    """It says what would be done, and what would not."""
+    bad = shell.file("bad.toml", "partner_id = ")
+    ran = shell.ada("partners", "onboard", applied(shell, "acme"), bad, "--skip-broken", "--dry-run")
+
+    assert (ran.code, status_of(shell.network, "acme")) == (1, None)
+    assert "acme: propose" in ran.out
+    assert "bad.toml: not TOML" in ran.err
+
+
+def test_of_files_that_name_one_partner_none_is_taken(shell: Shell) -> None:
+    """Not the one that comes first by its name either."""
+    one, other = applied(shell, "acme"), applied(shell, "books")
+    twice = shell.file("a.toml", application_toml(application("books", RATES, new_key()[0])))
+    ran = shell.ada("partners", "onboard", one, twice, other, "--skip-broken")
+
+    assert (ran.code, status_of(shell.network, "books")) == (1, None)
+    assert all(f"{file}: partner books: stands in" in ran.err for file in (twice, other))
+    assert status_of(shell.network, "acme") is PartnerStatus.APPLIED
+
+
 def test_a_key_that_a_partner_has_already_is_refused(shell: Shell) -> None:
     """KEY_ALREADY_REGISTERED, whoever brings it."""
     key = shell.network.onboard("acme", RATES)
@@ -170,12 +208,14 @@ def test_two_files_cannot_share_a_partner_or_a_key(shell: Shell, second: str) ->
     assert "stands in" in ran.err
 
 
-def test_a_file_that_is_no_application_by_its_size_is_not_read(shell: Shell) -> None:
-    """Limits on everything."""
-    ran = shell.ada("partners", "onboard", shell.file("big.toml", "#" * 70_000))
+def test_a_file_that_is_no_application_by_its_size_is_an_error_among_others(shell: Shell) -> None:
+    """Limits on everything; it hides no other error."""
+    big, bad = shell.file("big.toml", "#" * 65_537), shell.file("bad.toml", "#" * 65_536)
+    ran = shell.ada("partners", "onboard", big, bad)
 
     assert ran.code == 1
-    assert "65536 bytes" in ran.err
+    assert "big.toml: has more than 65536 bytes" in ran.err
+    assert "bad.toml: audience" in ran.err
 
 
 def test_a_p256_applicant_becomes_a_partner(shell: Shell) -> None:
