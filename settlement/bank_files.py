@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from gateway.domain.bank import Accounts, BankAccount
+from gateway.domain.bank_days import payment_date
 from gateway.domain.canonical import Plain
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
@@ -16,7 +17,7 @@ from gateway.storage.bank import load_accounts
 from gateway.storage.directory import load_network
 from gateway.storage.payments import count_failures, load_payables
 from gateway.storage.rules import load_rules
-from settlement.banking import SEPA_CURRENCY, Plan, payment_date, plan_payments
+from settlement.banking import SEPA_CURRENCY, Plan, plan_payments
 from settlement.instruction import Instruction
 from settlement.pain import Order, credit_transfers, direct_debits
 from settlement.payment_request import payment_request

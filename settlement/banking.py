@@ -5,13 +5,12 @@ SEPA moves euros alone. Another currency is transferred by a file of its own, wh
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 
 from gateway.domain.bank import Accounts, BankAccount, Mandate, MandateScheme, mask_iban
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
 from settlement.instruction import Instruction
-from settlement.sepa import NAME_MAX, business_day, is_within_sepa, is_written, sepa_text
+from settlement.sepa import NAME_MAX, is_within_sepa, is_written, sepa_text
 
 SEPA_CURRENCY = "EUR"
 
@@ -73,11 +72,6 @@ def plan_payments(instructions: Sequence[Instruction], accounts: Accounts) -> Pl
         else:
             plan.requests.setdefault(one.debtor_id, []).append(Request(one, creditor))
     return plan
-
-
-def payment_date(*, cut_off_date: str, due_days: int) -> date:
-    """When money is to move: on the day that it is due by the rules of its window, or the next on which banks settle."""
-    return business_day(date.fromisoformat(cut_off_date) + timedelta(days=due_days))
 
 
 def bank_name(account: BankAccount) -> str:

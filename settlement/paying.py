@@ -6,6 +6,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from gateway.adjusting import check_reason
+from gateway.domain.bank_days import payment_date
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import Adjustment, AdjustmentKind, CarryReason, PaymentEvent
@@ -25,7 +26,6 @@ from gateway.storage.payments import (
 )
 from gateway.storage.rules import adjustment_exists, insert_adjustments, load_rules
 from gateway.storage.windows import load_window
-from settlement.banking import payment_date
 
 BANK_REF_MAX = 64
 

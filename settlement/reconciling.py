@@ -25,6 +25,7 @@ from gateway.storage.directory import load_network, load_terms
 from gateway.storage.engine import reading, writing
 from gateway.storage.intake import record_parts, whole_records
 from gateway.storage.reconciliations import (
+    COUNTS,
     BookedLine,
     Reconciliation,
     booked_lines,
@@ -229,18 +230,19 @@ def _line(booked: BookedLine, zone: ZoneInfo) -> Line:
 def _run(
     partner_id: str, scope: Scope, record_id: str, file: _Read, entries: int, sums: Sums, result_sha256: bytes, at_ms: int
 ) -> Reconciliation:
+    of_class = {match_class.value: its.items for match_class, its in sums.by_class.items()}
+    counted = {"file_lines": file.lines, "entries": entries} | of_class
+    of_run = (partner_id, scope.window_id, scope.business_date, file.sha256, result_sha256)
     return Reconciliation(
-        run_id=run_id(partner_id, scope.window_id, scope.business_date, file.sha256, result_sha256),
+        run_id=run_id(*of_run, (counted[name] for name in COUNTS)),
         partner_id=partner_id,
         window_id=scope.window_id,
         business_date=scope.business_date,
         record_id=record_id,
         file_sha256=file.sha256,
-        file_lines=file.lines,
-        entries=entries,
         result_sha256=result_sha256,
         made_at_ms=at_ms,
-        **{match_class.value: its.items for match_class, its in sums.by_class.items()},
+        **counted,
     )
 
 

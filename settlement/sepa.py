@@ -6,7 +6,6 @@ none becomes a full stop.
 """
 
 import unicodedata
-from datetime import date, timedelta
 
 NAME_MAX = 70
 TEXT_MAX = 140
@@ -36,8 +35,6 @@ _COUNTRIES = """
 """
 SEPA_COUNTRIES = frozenset(_COUNTRIES.split())
 
-_SATURDAY = 5
-
 
 def sepa_text(text: str, *, length_max: int) -> str:
     """The text in SEPA's letters, cut to its length; neither slash nor space at its ends, nor two of them in a row."""
@@ -55,13 +52,6 @@ def is_written(text: str) -> bool:
 def is_within_sepa(iban: str) -> bool:
     """Whether the account is held where SEPA reaches."""
     return iban[:2] in SEPA_COUNTRIES
-
-
-def business_day(day: date) -> date:
-    """The day itself, or the next on which the euro's banks settle: no weekend, and no holiday of T2."""
-    while day.weekday() >= _SATURDAY or _is_holiday(day):
-        day += timedelta(days=1)
-    return day
 
 
 def _nearest(character: str) -> str:
@@ -86,18 +76,3 @@ def _alphabet(name: str, letters: str) -> dict[tuple[str, str], str]:
 
 
 _OTHER_ALPHABETS = _alphabet("GREEK", _GREEK) | _alphabet("CYRILLIC", _CYRILLIC)
-
-
-def _is_holiday(day: date) -> bool:
-    easter = _easter_sunday(day.year)
-    fixed = {(1, 1), (5, 1), (12, 25), (12, 26)}
-    return (day.month, day.day) in fixed or day in (easter - timedelta(days=2), easter + timedelta(days=1))
-
-
-def _easter_sunday(year: int) -> date:
-    """By the anonymous Gregorian computus; its letters are those under which it is found in books."""
-    a, b, c = year % 19, year // 100, year % 100
-    d = (19 * a + b - b // 4 - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
-    e = (32 + 2 * (b % 4) + 2 * (c // 4) - d - c % 4) % 7
-    month, day = divmod(d + e - 7 * ((a + 11 * d + 22 * e) // 451) + 114, 31)
-    return date(year, month, day + 1)

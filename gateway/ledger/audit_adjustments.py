@@ -8,9 +8,12 @@ from gateway.domain.decision import Decision, DecisionKind, DecisionState
 from gateway.domain.documents import read_document
 from gateway.domain.ids import OPERATOR
 from gateway.domain.settlement import AdjustmentKind
+from gateway.domain.window import WindowState
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Failures
+from gateway.storage.audit_reads import table_rows
 from gateway.storage.audit_sums import decided_adjustment_rows
+from gateway.storage.tables_settlement import adjustments
 
 _Content = tuple[str, str, str, str, int, str, str]
 
@@ -23,6 +26,9 @@ def prove_adjustments(connection: Connection, failures: Failures, facts: Facts) 
         for row in decided_adjustment_rows(connection)
     ]
     failures.compare_rows("adjustments", expected, found)
+    closed = {row.window_id for row in facts.windows if row.state != WindowState.OPEN.value}
+    taken = {row.window_id for row in table_rows(connection, adjustments)}
+    failures.compare("adjustments", [("taken in by windows that are not closed", set(), taken - closed - {0})])
 
 
 def _owed_by(decision: Decision) -> Iterator[tuple[str, _Content]]:

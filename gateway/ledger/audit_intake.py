@@ -29,7 +29,7 @@ from gateway.ledger.audit_facts import Facts, local_date
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.storage import audit_intake as stored
 from gateway.storage.directory import load_keys
-from gateway.storage.reconciliations import run_id
+from gateway.storage.reconciliations import COUNTS, run_id
 
 _DEADLINE = "deadline"
 _DECIDED = {DisputeState.UPHELD, DisputeState.CORRECTED, DisputeState.WRITTEN_OFF}
@@ -101,20 +101,22 @@ class _Intake:
         """Each is what its chunks say, and whole only with its hash."""
         if self.read_sent is None:
             return
-        expected = {}
+        expected, last = {}, dict[tuple[str, str], int | None]()
         for named, chunks in self.chunks.items():
             first = chunks[0][0]
             size, times = sum(one.content_bytes for one, _ in chunks), [at_ms for _, at_ms in chunks]
             is_whole = len(chunks) == first.chunks and (size, self.hashes[named].digest()) == (first.total_bytes, first.sha256)
             scope = first.window_id, first.business_date
-            expected[named] = (*scope, first.sha256, first.total_bytes, first.chunks, len(chunks), size, min(times), is_whole)
+            content = *scope, first.sha256, first.total_bytes, first.chunks, len(chunks), size, min(times)
+            expected[named] = *content, True
+            last[named] = max(times) if is_whole else None
         found = [
             (
                 (row.partner_id, row.record_id),
                 (
                     *(row.window_id, row.business_date, row.sha256, row.bytes, row.chunks, row.received, row.received_bytes),
                     row.started_at_ms,
-                    row.completed_at_ms >= max(at_ms for _, at_ms in self.chunks[row.partner_id, row.record_id]),
+                    _may_be_complete(row, last.get((row.partner_id, row.record_id))),
                 ),
             )
             for row in stored.records(self.connection)
@@ -227,6 +229,7 @@ class _Intake:
                 and decision.state is DecisionState.APPLIED
                 and (said["dispute_id"], said["state"], said["amount"]) == (row.dispute_id, step.state, step.amount)
                 and said["reason"] == step.note
+                and step.at_ms == decision.approval.at_ms
                 and step.made_by == f"{decision.proposal.operator_id}, {decision.approval.operator_id}"
             )
         return False
@@ -239,24 +242,36 @@ class _Intake:
             for number, owed in enumerate(owed_at_end(_dispute(row), DisputeState(last.state), last.amount), 1):
                 named = f"{dispute_id}-{number}"
                 kind = "write_off" if (last.state, owed.payer_id) == (DisputeState.WRITTEN_OFF, OPERATOR) else "adjustment"
-                expected[named] = (kind, owed.payer_id, owed.payee_id, row.currency, owed.amount, last.decision_id)
+                reason = last.note if last.decision_id else f"dispute {dispute_id}: {last.state}"
+                expected[named] = (kind, owed.payer_id, owed.payee_id, row.currency, owed.amount, reason, last.decision_id)
                 must |= {named} if last.decision_id else set()
-        found = {
-            row.adjustment_id: (row.kind, row.payer_id, row.payee_id, row.currency, row.amount, row.decision_id)
+        found = [
+            (
+                row.adjustment_id,
+                (row.kind, row.payer_id, row.payee_id, row.currency, row.amount, row.reason, row.decision_id),
+            )
             for row in stored.dispute_adjustments(self.connection)
-        }
-        needed = {name: value for name, value in expected.items() if name in must or name in found}
-        self.failures.compare_rows("adjustments of disputes", needed, found.items())
+        ]
+        must |= {name for name, _ in found}
+        needed = {name: value for name, value in expected.items() if name in must}
+        self.failures.compare_rows("adjustments of disputes", needed, found)
 
     def prove_reconciliations(self) -> None:
         """Each is named by what it is of; entries of a closed window are counted again."""
         whole = {(row.partner_id, row.record_id): row.sha256 for row in stored.records(self.connection)}
-        for row in stored.run_rows(self.connection):
+        rows = stored.run_rows(self.connection)
+        names = {row.run_id for row in rows}
+        self.failures.compare("reconciliations", [("rows that stand twice", len(names), len(rows))])
+        for row in rows:
             self.failures.compare(f"reconciliation {row.run_id}", self._reconciliation(row, whole))
 
     def _reconciliation(self, row: Any, whole: Mapping[tuple[str, str], bytes]) -> Iterator[Difference]:
-        named = run_id(row.partner_id, row.window_id, row.business_date, row.file_sha256, row.result_sha256)
-        yield "id", named, row.run_id
+        counts = [getattr(row, name) for name in COUNTS]
+        yield (
+            "id",
+            run_id(row.partner_id, row.window_id, row.business_date, row.file_sha256, row.result_sha256, counts),
+            row.run_id,
+        )
         yield "a partner of the network", True, row.partner_id in self.facts.zones
         if row.record_id:
             yield "hash of the record", whole.get((row.partner_id, row.record_id)), row.file_sha256
@@ -271,6 +286,16 @@ class _Intake:
 
 
 _FRESH_MS = 10 * 60_000  # what is kept was fresh when it came; clocks of gateways may differ a little
+
+
+def _may_be_complete(row: Any, last_ms: int | None) -> bool:
+    """A record is whole some moments after its last chunk, or never if the gateway was ended between; `last_ms` None: not yet.
+
+    Only what is whole was read, and can have had lines that are wrong.
+    """
+    if row.completed_at_ms == 0:
+        return bool(row.bad_lines == 0)
+    return last_ms is not None and row.completed_at_ms >= last_ms and row.bad_lines >= 0
 
 
 def _dispute(row: Any) -> Dispute:

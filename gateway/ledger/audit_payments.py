@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 
 from gateway.domain.canonical import canonical
 from gateway.domain.ids import OPERATOR
-from gateway.domain.settlement import CarryReason, Form, Netting, Schedule
-from gateway.domain.window import PUBLISHED
+from gateway.domain.settlement import LAST_STEP, CarryReason, Form, Netting, Schedule
+from gateway.domain.window import PUBLISHED, WindowState
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
 from gateway.storage import audit_sums
 from gateway.storage.audit_reads import Rows, table_rows
-from gateway.storage.tables_settlement import carries, instructions, net_positions, payment_runs
+from gateway.storage.tables_settlement import carries, instructions, net_positions, payment_runs, settlement_steps
 
 _PUBLISHED = {state.value for state in PUBLISHED}
 _FORMS = {form.value for form in Form}
@@ -31,11 +31,14 @@ def prove_runs(connection: Connection, failures: Failures, facts: Facts, *, from
     runs = table_rows(connection, payment_runs)
     covered = [window_id for run in runs for window_id in range(run.first_window_id, run.window_id + 1)]
     published = {row.window_id for row in facts.windows if row.state in _PUBLISHED}
+    closed = {row.window_id for row in facts.windows if row.state != WindowState.OPEN.value}
     alone = {row.window_id for row in facts.windows if facts.rules[row.rules_version].schedule is Schedule.WINDOW}
     failures.compare(
         "payment_runs",
         [
             ("windows that are paid twice", [], sorted(window_id for window_id, count in Counter(covered).items() if count > 1)),
+            ("windows that are not closed", [], sorted(set(covered) - closed)),
+            ("confirmed windows whose night did not end", [], sorted(_moving(facts) - _ended(connection))),
             ("windows without their run", [], sorted((published & alone) - set(covered))),
             ("instructions without a run", [], sorted(_named(connection, instructions) - {run.window_id for run in runs})),
             ("carries without a run", [], sorted(_named(connection, carries) - {run.window_id for run in runs})),
@@ -129,6 +132,16 @@ class _Run:
 def _move(sums: Counter[tuple[str, str]], currency: str, debtor_id: str, creditor_id: str, amount: int) -> None:
     sums[currency, debtor_id] -= amount
     sums[currency, creditor_id] += amount
+
+
+def _moving(facts: Facts) -> set[int]:
+    states = {WindowState.CONFIRMED.value, WindowState.SETTLED.value}
+    return {row.window_id for row in facts.windows if row.state in states}
+
+
+def _ended(connection: Connection) -> set[int]:
+    steps = settlement_steps.c
+    return set(connection.execute(select(steps.window_id).where(steps.step == LAST_STEP)).scalars())
 
 
 def _named(connection: Connection, table: Any) -> set[int]:

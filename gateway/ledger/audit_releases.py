@@ -7,7 +7,7 @@ from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Failures
 from gateway.storage import audit_sums
 from gateway.storage.audit_reads import table_rows
-from gateway.storage.tables_settlement import instructions, payment_runs, payments
+from gateway.storage.tables_settlement import instructions, payment_runs, payments, releases
 
 
 def prove_releases(connection: Connection, failures: Failures, facts: Facts, released: set[tuple[int, str]]) -> None:
@@ -36,6 +36,7 @@ def prove_releases(connection: Connection, failures: Failures, facts: Facts, rel
     failures.compare(
         "releases",
         [
+            ("rows that stand twice", len(released), audit_sums.row_count(connection, releases)),
             ("of parties that wait for money", set(), early),
             ("missing in settled windows", set(), late),
             ("settled windows that are not paid", [], unpaid),

@@ -21,6 +21,7 @@ from gateway.domain.window import PUBLISHED
 from gateway.ledger.audit_adjustments import prove_adjustments
 from gateway.ledger.audit_facts import Facts
 from gateway.ledger.audit_failures import Difference, Failures
+from gateway.ledger.audit_paid import prove_payments
 from gateway.ledger.audit_payments import prove_runs
 from gateway.ledger.audit_prices import LineKey, Obligations, WindowPrices, summed
 from gateway.ledger.audit_statements import LinesRead, LinesWorkedOut
@@ -45,6 +46,8 @@ def prove_settlement(
             progress(f"  window {row.window_id}: settlement")
     with failures.reading("payment runs"):
         prove_runs(connection, failures, facts, from_window=from_window)
+    with failures.reading("payments"):
+        prove_payments(connection, failures, facts)
     with failures.reading("adjustments"):
         prove_adjustments(connection, failures, facts)
 

@@ -128,11 +128,38 @@ def _way(row: Any, previous_ms: int, facts: Facts) -> Iterator[Difference]:
     yield "steps that may not be", set(), set(pairwise(states)) - set(steps_between())
     yield "state", states[-1], row.state
     yield "state before", states[-2:-1], [row.previous_state]
+    yield "taken by", [_maker(row, step, facts) for step in way], [step.made_by for step in way]
     yield "times of opening and closing", [previous_ms, row.closed_at_ms][: len(way)], [step.at_ms for step in way[:2]]
     expected = next((rules.version for rules in reversed(facts.rules) if rules.from_window <= row.window_id), None)
     yield "rules", expected, row.rules_version
     for step in way:
         yield f"{step.state}: decided by", _decided(step, facts), (step.made_by, step.at_ms) if step.decision_id else None
+
+
+def _maker(window: Any, step: Any, facts: Facts) -> str:
+    """Who takes a window along such a step. A cut-off may be a night's or a change of lanes, and the next window opens with it.
+
+    Operators are looked for in their decision.
+    """
+    if step.state == WindowState.OPEN.value:
+        before = facts.transitions.get(window.window_id - 1, ())
+        closed_by = [one.made_by for one in before if one.state == WindowState.CLOSED.value]
+        return closed_by[0] if closed_by else "founding"
+    if step.state == WindowState.CLOSED.value:
+        return step.made_by if step.made_by in _CLOSE else _CLOSE[0]
+    if step.state == WindowState.CONFIRMED.value:
+        return str(step.made_by)
+    return _MADE_BY.get((step.previous_state, step.state), "nobody")
+
+
+_CLOSE = ("night", "lanes")
+_MADE_BY = {
+    (WindowState.CLOSED.value, WindowState.NETTED.value): "night",
+    (WindowState.NETTED.value, WindowState.DISPUTED.value): "disputes",
+    (WindowState.CONFIRMED.value, WindowState.DISPUTED.value): "disputes",
+    (WindowState.DISPUTED.value, WindowState.NETTED.value): "disputes",
+    (WindowState.CONFIRMED.value, WindowState.SETTLED.value): "payments",
+}
 
 
 def _decided(step: Any, facts: Facts) -> tuple[str, int] | None:

@@ -1,7 +1,7 @@
 """Reconciliations: what the books have of a partner's, line by line, and the runs that were made. Takes a Connection."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,16 @@ class Reconciliation:
     made_at_ms: int
 
 
-def run_id(partner_id: str, window_id: int, business_date: str, file_sha256: bytes, result_sha256: bytes) -> str:
-    """The same record with the same result is the same run."""
-    parts = ("TS1-RECONCILIATION", partner_id, str(window_id), business_date, file_sha256.hex(), result_sha256.hex())
+COUNTS = ("file_lines", "entries", "matched", "missing_here", "missing_at_partner", "amount_differs", "duplicate", "late")
+"""What a run counted, in the order in which its id knows them."""
+
+
+def run_id(
+    partner_id: str, window_id: int, business_date: str, file_sha256: bytes, result_sha256: bytes, counts: Iterable[int]
+) -> str:
+    """The same record with the same result is the same run; `counts` are those of `COUNTS`, which a row then cannot change."""
+    of_record = ("TS1-RECONCILIATION", partner_id, str(window_id), business_date, file_sha256.hex(), result_sha256.hex())
+    parts = (*of_record, *map(str, counts))
     return "r" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

@@ -11,14 +11,15 @@ import pytest
 import xmlschema
 
 from gateway.domain.bank import BankAccount, Mandate, MandateScheme
+from gateway.domain.bank_days import business_day, payment_date
 from gateway.domain.errors import InvalidValue
 from gateway.domain.ids import OPERATOR
 from settlement.bank_files import bank_files
-from settlement.banking import bank_blockers, payment_date, plan_payments
+from settlement.banking import bank_blockers, plan_payments
 from settlement.instruction import Instruction, instruct
 from settlement.netting import Payment
 from settlement.pain import Order
-from settlement.sepa import business_day, sepa_text
+from settlement.sepa import sepa_text
 from tests.given import IBANS, at
 
 OUTSIDE_SEPA = "TR330006100519786457841326"

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from grpc import StatusCode
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gateway.console import Context
 from gateway.domain.intake import RECORDS_UNDER_WAY_MAX, SignedRequest
 from gateway.domain.signing import load_verifier
 from gateway.storage.directory import load_keys
-from gateway.storage.engine import reading
+from gateway.storage.engine import reading, writing
 from gateway.storage.reconciliations import load_reconciliations
-from gateway.storage.tables_intake import intake
+from gateway.storage.tables_intake import intake, partner_records
 from partners.pos.channel import Signer
 from partners.pos.till import Till
 from settlement.cli import settlement
 from tallystick.v1 import reconciliation_pb2 as pb
 from tests.edge.running import RunningGateway, refusal
 from tests.given import AUDIENCE, KEY_SUFFIX, GivenNetwork, at
-from tests.settlement.office import DEADLINE, Office, line_between, served
+from tests.settlement.office import DEADLINE, Office, line_between, proved, served
 
 RECORD = b"idempotency_key,kind,points,business_date\n1,issue,600,2026-06-01\n"
 
@@ -60,6 +60,18 @@ def test_a_record_is_whole_when_its_last_chunk_has_come_whatever_the_order(alpha
     assert (whole.received_chunks, whole.completed_at_ms > 0) == (2, True)
     assert alpha.chunk(RECORD[:half], 1, RECORD) == whole
     assert list(alpha.records().records) == [whole]
+
+
+def test_a_record_whose_gateway_ended_before_it_was_whole_is_made_whole_by_a_repeat(
+    alpha: Office, gateway: RunningGateway
+) -> None:
+    """All its chunks are there; the books are proved meanwhile."""
+    whole = alpha.upload(RECORD)
+    with writing(gateway.network.engine) as connection:
+        connection.execute(update(partner_records).values(completed_at_ms=0))
+    proved(gateway.network)
+
+    assert alpha.chunk(RECORD[: len(RECORD) // 2], 1, RECORD) == whole
 
 
 def test_settlement_compares_the_records_that_have_come(alpha: Office, gateway: RunningGateway) -> None:
