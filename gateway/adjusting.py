@@ -17,7 +17,7 @@ from gateway.governance import Hand, Ruling, Rulings, propose
 from gateway.storage.payments import Payable, Payment, keep_payment, load_payable, load_payments, settle
 from gateway.storage.rules import insert_adjustments
 from gateway.storage.tables_directory import partners
-from gateway.storage.windows import load_window
+from gateway.storage.windows import load_window, lock_all_heads
 
 REASON_MAX = 300
 
@@ -101,6 +101,7 @@ def _apply_adjustment(connection: Connection, document: Document, decision_id: s
 
 
 def _stale_write_off(connection: Connection, document: Document, _decision_id: str, _at_ms: int) -> str | None:
+    lock_all_heads(connection)  # whoever records a payment of it takes turns with this
     payable = _payable(connection, document["instruction_id"])
     window = load_window(connection, payable.window_id)
     if window is None or window.state is not WindowState.CONFIRMED:

@@ -13,7 +13,15 @@ from gateway.domain.settlement import Schedule
 from gateway.domain.window import Window, WindowState
 from gateway.ending_disputes import adjustments_of
 from gateway.storage.disputed_events import amount_left
-from gateway.storage.disputes import disputed_amounts, held_amounts, load_disputes, load_steps, lock_window, move_dispute
+from gateway.storage.disputes import (
+    disputed_amounts,
+    held_amounts,
+    load_dispute,
+    load_disputes,
+    load_steps,
+    lock_window,
+    move_dispute,
+)
 from gateway.storage.rules import adjustment_exists, insert_adjustments, load_rules
 from gateway.storage.windows import load_window, move_window
 from settlement import store
@@ -42,8 +50,9 @@ def take_disputes(connection: Connection, *, audience: str, network_date: str, n
 
 
 def _accept_by_deadline(connection: Connection, taken: Taken, network_date: str, now_ms: int) -> None:
-    for dispute in load_disputes(connection, is_live=True):
-        if dispute.state is DisputeState.OPEN and dispute.deadline < network_date:
+    for found in load_disputes(connection, is_live=True):
+        dispute = load_dispute(connection, found.dispute_id, for_update=True)  # its opener may withdraw it meanwhile
+        if dispute is not None and dispute.state is DisputeState.OPEN and dispute.deadline < network_date:
             back = amount_left(connection, dispute)
             move_dispute(connection, dispute, DisputeState.ACCEPTED, at_ms=now_ms, made_by=DEADLINE, amount=back)
             taken.accepted.append(dispute.dispute_id)
@@ -72,7 +81,6 @@ def _hold_out(connection: Connection, taken: Taken, audience: str, now_ms: int) 
         differs = differs or has_changed
         if not differs:
             continue
-        lock_window(connection, last.window_id)
         if last.state is WindowState.NETTED and has_changed:
             move_window(connection, last, WindowState.DISPUTED, at_ms=now_ms, made_by=MADE_BY)
         store.make_run(connection, audience=audience, windows=windows)
@@ -83,12 +91,24 @@ def _hold_out(connection: Connection, taken: Taken, audience: str, now_ms: int) 
 
 
 def _changeable_runs(connection: Connection) -> list[Sequence[Window]]:
-    """The windows of each payment run that was made with its window and is not confirmed, oldest first."""
+    """The windows of each payment run that was made with its window and is not confirmed, oldest first.
+
+    They are locked, so that nobody confirms what is made anew.
+    """
     rules = load_rules(connection)
     found: list[Sequence[Window]] = []
     for first, last in store.load_runs(connection):
-        windows = [window for number in range(first, last + 1) if (window := load_window(connection, number)) is not None]
+        windows = _windows(connection, first, last)
         by_window = all(rules[window.rules_version].schedule is Schedule.WINDOW for window in windows)
-        if by_window and all(window.state in _OPEN_TO_CHANGE for window in windows):
+        if not by_window or any(window.state not in _OPEN_TO_CHANGE for window in windows):
+            continue
+        for window in windows:
+            lock_window(connection, window.window_id)
+        windows = _windows(connection, first, last)
+        if all(window.state in _OPEN_TO_CHANGE for window in windows):
             found.append(windows)
     return found
+
+
+def _windows(connection: Connection, first: int, last: int) -> Sequence[Window]:
+    return [window for number in range(first, last + 1) if (window := load_window(connection, number)) is not None]

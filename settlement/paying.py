@@ -1,4 +1,7 @@
-"""What the finance team records of instructions: paid, in part or whole, failed, or left for a later payment run."""
+"""What the finance team records of instructions: paid, in part or whole, failed, or left for a later payment run.
+
+Two who record at the same time take turns: each takes the locks that settling needs before it reads what is left.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -25,7 +28,7 @@ from gateway.storage.payments import (
     settle,
 )
 from gateway.storage.rules import adjustment_exists, insert_adjustments, load_rules
-from gateway.storage.windows import load_window
+from gateway.storage.windows import load_window, lock_all_heads
 
 BANK_REF_MAX = 64
 
@@ -48,6 +51,7 @@ def record_paid(
     """
     if not (0 < len(bank_ref) <= BANK_REF_MAX and bank_ref.isprintable()):
         raise InvalidValue(f"bank reference: must be 1 to {BANK_REF_MAX} printable characters")
+    lock_all_heads(connection)
     payable = _payable(connection, instruction_id)
     events = load_payments(connection, instruction_id)
     same = next((one for one in events if one.event is PaymentEvent.PAID and one.bank_ref == bank_ref), None)
@@ -77,6 +81,7 @@ def record_failed(connection: Connection, instruction_id: str, *, reason: str, n
 
     Raises InvalidValue: unknown, not confirmed, or nothing is left to be paid.
     """
+    lock_all_heads(connection)
     payable = _payable(connection, instruction_id)
     _check_open(connection, payable)
     events = load_payments(connection, instruction_id)
@@ -93,6 +98,7 @@ def carry_on(connection: Connection, instruction_id: str, *, reason: str, now_ms
 
     Raises InvalidValue: unknown, not confirmed, or nothing is left to be paid.
     """
+    lock_all_heads(connection)
     payable = _payable(connection, instruction_id)
     if payable.status == PaymentEvent.CARRIED.value:
         return Recorded(payable, ())

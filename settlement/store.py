@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, tuple_, update
 
 from gateway.domain.decision import DecisionState
 from gateway.domain.derivation import Directory, derive
@@ -19,7 +19,7 @@ from gateway.domain.terms import Terms, parse_date
 from gateway.domain.window import LaneRange, Window, WindowState
 from gateway.storage.decisions import load_decisions
 from gateway.storage.directory import load_network, load_terms
-from gateway.storage.disputes import disputed_amounts
+from gateway.storage.disputes import disputed_amounts, lock_window
 from gateway.storage.engine import upsert
 from gateway.storage.rules import load_rules
 from gateway.storage.tables import entries, head_of, lots, outcomes, postings, totals, windows
@@ -225,6 +225,8 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
 
     To be called only while none of its instructions can have been paid. The caller's transaction must write.
     """
+    for window in windows:
+        lock_window(connection, window.window_id)  # a dispute comes before, and is held out, or is told that it is too late
     last = windows[-1]
     run_id, rules = last.window_id, load_rules(connection)[last.rules_version]
     # What it left or took before: made anew, a run gives the same again.
@@ -237,12 +239,17 @@ def make_run(connection: Connection, *, audience: str, windows: Sequence[Window]
     connection.execute(insert(payment_runs).values(run))
     plan = plan_run(run_id, debts, brought, rules, disputed_debts(connection, run_id))
     made = instruct(audience=audience, window_id=run_id, form=rules.form, payments=plan.payments)
-    taken = carries.c.brought_window_id == 0, carries.c.window_id < run_id
-    connection.execute(update(carries).where(*taken).values(brought_window_id=run_id))
+    for one in brought:  # by name: what somebody leaves meanwhile is in no plan, and waits for the next run
+        connection.execute(update(carries).where(*_is(one)).values(brought_window_id=run_id))
     if plan.carried:
         connection.execute(insert(carries), [plain(carry) for carry in plan.carried])
     save_instructions(connection, run_id, made)
     return made
+
+
+def _is(carry: Carry) -> Sequence[ColumnElement[bool]]:
+    names = (column.name for column in carries.primary_key.columns)
+    return [carries.c[name] == getattr(carry, name) for name in names]
 
 
 def disputed_debts(connection: Connection, run_id: int) -> list[Payment]:
