@@ -18,7 +18,7 @@ from gateway.storage.disputes import load_dispute, load_disputes, load_steps
 from gateway.storage.engine import reading, writing
 from settlement.disputing import take_disputes
 from settlement.faults import faults_named
-from settlement.files import write_window
+from settlement.files import stale_windows, write_window
 from settlement.guard import only_run
 from settlement.sealing import open_sealer
 from settlement.store import existing_window
@@ -106,15 +106,18 @@ def take(context: Context) -> None:
         click.echo(f"{dispute_id}: accepted, since nobody answered by the deadline")
     for adjustment_id in taken.adjustments:
         click.echo(f"{adjustment_id}: a line of the next window")
-    sealer = open_sealer(context.engine, context.config.keys_dir) if taken.windows else None
-    for window_id in taken.windows:
+    out_dir, audience = context.config.statements_dir, network.audience
+    with reading(context.engine) as connection:
+        made_anew = {window_id: existing_window(connection, window_id) for window_id in taken.windows}
+        # As well what was made anew by one that was ended before it wrote.
+        made_anew |= {window.window_id: window for window in stale_windows(connection, out_dir, audience=audience)}
+    sealer = open_sealer(context.engine, context.config.keys_dir) if made_anew else None
+    for window_id, window in sorted(made_anew.items()):
         click.echo(f"window {window_id}: payments made anew; operators sign it again")
-        with reading(context.engine) as connection:
-            window = existing_window(connection, window_id)
         assert sealer is not None, "there are windows"
         with only_run(context.engine), faults_named():
-            write_window(context.engine, context.config.statements_dir, audience=network.audience, window=window, sealer=sealer)
-    if not (taken.accepted or taken.adjustments or taken.windows):
+            write_window(context.engine, out_dir, audience=audience, window=window, sealer=sealer)
+    if not (taken.accepted or taken.adjustments or made_anew):
         click.echo("Nothing to do.")
 
 

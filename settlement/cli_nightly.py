@@ -123,7 +123,7 @@ def _run(night: Night) -> None:
         with reading(night.engine) as connection:
             check_clock(connection, night.clock())
         run_night(night)
-        for folder in make_due_runs(night.engine, night.out_dir, at_ms=night.at_ms):
+        for folder in make_due_runs(night.engine, night.out_dir, at_ms=night.at_ms, progress=night.progress):
             night.progress(f"payment run in {folder}")
 
 

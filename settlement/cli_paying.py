@@ -20,6 +20,7 @@ from gateway.storage.payments import Payable, load_payable, load_payables
 from gateway.storage.rules import load_rules
 from gateway.storage.windows import load_transitions, open_window
 from settlement import store
+from settlement.faults import faults_named
 from settlement.guard import only_run
 from settlement.nightly import make_due_runs
 from settlement.paying import Recorded, carry_on, record_failed, record_paid
@@ -161,7 +162,7 @@ def pay(context: Context) -> None:
 
     Where windows are paid for one by one, the night makes their runs, and there is nothing to do here. Safe to repeat.
     """
-    with only_run(context.engine):
+    with only_run(context.engine), faults_named():
         folders = make_due_runs(context.engine, context.config.statements_dir, at_ms=context.clock())
     for folder in folders:
         click.echo(f"Payment run: {folder}")

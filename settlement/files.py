@@ -1,5 +1,6 @@
 """The files of a window: each whole or absent, and the folder complete when it appears."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -7,11 +8,13 @@ from sqlalchemy import Connection, Engine
 
 from gateway.domain.canonical import Plain
 from gateway.domain.ids import OPERATOR
-from gateway.domain.settlement import CarryReason
+from gateway.domain.settlement import CarryReason, Schedule
 from gateway.domain.statement import LINES_HEADER, line_text
-from gateway.domain.window import Window
+from gateway.domain.window import PUBLISHED, Window, WindowState
 from gateway.storage.engine import reading
+from gateway.storage.rules import load_rules
 from gateway.storage.statements import load_statement, load_statement_lines, load_statement_partners
+from gateway.storage.windows import load_windows
 from settlement.instruction import instructions_document, instructions_text
 from settlement.papers.writing import Papers, open_papers
 from settlement.report import report_text, sheets
@@ -59,6 +62,22 @@ def write_window(engine: Engine, out_dir: Path, *, audience: str, window: Window
     return write_whole(target, _contents(papers), manifest=_MANIFEST, head=head)
 
 
+def stale_windows(connection: Connection, out_dir: Path, *, audience: str) -> list[Window]:
+    """Windows whose folder names other payments than the store has, oldest first: who made them anew was ended before writing.
+
+    Of what is not settled yet, where windows are paid for one by one: payments of all others are what they were.
+    """
+    rules, found = load_rules(connection), []
+    for window in reversed(load_windows(connection)):
+        manifest = window_folder(out_dir, window.window_id) / _MANIFEST
+        by_window = rules[window.rules_version].schedule is Schedule.WINDOW
+        if by_window and window.state in PUBLISHED - {WindowState.SETTLED} and manifest.exists():
+            document = _instructions(connection, audience, window)
+            if hashlib.sha256(document).hexdigest().encode() not in manifest.read_bytes():
+                found.append(window)
+    return found
+
+
 def write_statements(engine: Engine, out_dir: Path, *, audience: str, window: Window, sealer: Sealer) -> Path:
     """Writes what partners are sent of a published window, and answers its folder; otherwise as `write_window`."""
     head: dict[str, Plain] = {"format": "tallystick-manifest-1", "audience": audience, "window_id": window.window_id}
@@ -73,25 +92,39 @@ _MANIFEST = f"{OPERATOR}.manifest.json"
 def _contents(papers: Papers) -> Iterator[tuple[str, Iterable[bytes]]]:
     audience, window = papers.audience, papers.window
     with reading(papers.engine) as connection:
+        # A run that gathers several windows comes later, and has files of its own: those of its last window stay what they are.
+        by_window = load_rules(connection)[window.rules_version].schedule is Schedule.WINDOW
         report = sheets(
             obligations=load_obligations(connection, window.window_id),
             positions=load_positions(connection, window.window_id),
-            instructions=load_instructions(connection, window.window_id),
+            instructions=load_instructions(connection, window.window_id) if by_window else [],
         )
-        paying = list(_instruction_files(connection, audience, window))
+        paying = list(_instruction_files(connection, audience, window, is_paid_for=by_window))
     yield from _partners_contents(papers)
     yield from paying
     yield from papers.of_operator()
     yield f"{OPERATOR}.report.txt", [report_text(audience, window, report).encode()]
 
 
-def _instruction_files(connection: Connection, audience: str, window: Window) -> Iterator[tuple[str, Iterable[bytes]]]:
-    made = load_instructions(connection, window.window_id)
-    left = [one for one in load_carries(connection, left_by=window.window_id) if one.reason is CarryReason.MINIMUM]
-    brought = load_carries(connection, brought_to=window.window_id)
-    document = instructions_document(audience=audience, window=window, instructions=made, carried=left, brought=brought)
-    yield f"{OPERATOR}.instructions.json", [document]
+def _instruction_files(
+    connection: Connection, audience: str, window: Window, *, is_paid_for: bool = True
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    made = load_instructions(connection, window.window_id) if is_paid_for else []
+    yield f"{OPERATOR}.instructions.json", [_instructions(connection, audience, window, is_paid_for=is_paid_for)]
     yield f"{OPERATOR}.instructions.txt", [instructions_text(audience=audience, window=window, instructions=made).encode()]
+
+
+def _instructions(connection: Connection, audience: str, window: Window, *, is_paid_for: bool = True) -> bytes:
+    if not is_paid_for:
+        return instructions_document(audience=audience, window=window, instructions=[], carried=[], brought=[])
+    left = [one for one in load_carries(connection, left_by=window.window_id) if one.reason is CarryReason.MINIMUM]
+    return instructions_document(
+        audience=audience,
+        window=window,
+        instructions=load_instructions(connection, window.window_id),
+        carried=left,
+        brought=load_carries(connection, brought_to=window.window_id),
+    )
 
 
 def _partners_contents(papers: Papers) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -25,7 +25,7 @@ from gateway.storage.windows import close_window, entries_since_cut_off, move_wi
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
 from settlement.disputing import take_disputes
-from settlement.files import payments_folder, write_payments, write_window
+from settlement.files import payments_folder, stale_windows, write_payments, write_window
 from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
 from settlement.payment_run import due_terms
@@ -123,7 +123,9 @@ def expire_overdue(
                 progress(f"  {lots} lots expired")
 
 
-def make_due_runs(engine: Engine, out_dir: Path, *, at_ms: int) -> list[Path]:
+def make_due_runs(
+    engine: Engine, out_dir: Path, *, at_ms: int, progress: Callable[[str], None] = lambda _line: None
+) -> list[Path]:
     """Makes the payment runs of terms that are over and confirmed, where windows are not paid for one by one.
 
     Answers the folders that it wrote, also of runs that were made before and not written. Safe to repeat. Raises OSError.
@@ -136,11 +138,13 @@ def make_due_runs(engine: Engine, out_dir: Path, *, at_ms: int) -> list[Path]:
     with reading(engine) as connection:
         rules = load_rules(connection)
         ends = [store.existing_window(connection, last) for _, last in store.load_runs(connection)]
-    return [
-        write_payments(engine, out_dir, audience=network.audience, window=window)
-        for window in ends
-        if rules[window.rules_version].schedule is not Schedule.WINDOW and not payments_folder(out_dir, window.window_id).exists()
-    ]
+    written = []
+    for window in ends:
+        by_term = rules[window.rules_version].schedule is not Schedule.WINDOW
+        if by_term and not payments_folder(out_dir, window.window_id).exists():
+            progress(f"payment run {window.window_id}: made, writing its files")
+            written.append(write_payments(engine, out_dir, audience=network.audience, window=window))
+    return written
 
 
 def window_obligations(connection: Connection, window_id: int) -> list[Obligation]:
@@ -186,7 +190,9 @@ def _disputes(night: Night, window_id: int, step: str) -> None:
         today = date_at(night.at_ms, network.time_zone).isoformat()
         taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=night.clock())
         store.mark_step(connection, window_id, step, at_ms=night.clock())
-    for made_anew in taken.windows:
+    with reading(night.engine) as connection:  # as well what was made anew by one that was ended before it wrote
+        stale = {window.window_id for window in stale_windows(connection, night.out_dir, audience=network.audience)}
+    for made_anew in sorted(stale | set(taken.windows)):
         night.progress(f"  window {made_anew}: payments made anew")
         write_window(
             night.engine, night.out_dir, audience=network.audience, window=_window(night, made_anew), sealer=night.sealer

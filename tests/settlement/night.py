@@ -50,9 +50,26 @@ def two_nights(engine: Engine, out_dir: Path) -> Engine:
     return engine
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """Starts `tallystick …` on the network in a folder, as a process of its own."""
-    program = "import sys; from gateway.cli import main; main(sys.argv[1:])"
+_PROGRAM = "from gateway.cli import main; main(sys.argv[1:])"
+_DYING = """
+import os, signal
+class Dying:
+    def __init__(self, out):
+        self.out = out
+    def write(self, text):
+        self.out.write(text)
+        if {phrase!r} in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def flush(self):
+        self.out.flush()
+sys.stderr = Dying(sys.stderr)
+"""
+_SMALL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+
+
+def start(folder: Path, *words: str, before: str = "") -> "subprocess.Popen[str]":
+    """Starts `tallystick …` on the network in a folder, as a process of its own; `before` is run in it first."""
+    program = f"import sys\n{before}{_PROGRAM}"
     return subprocess.Popen(
         [sys.executable, "-c", program, "--config", str(folder / "tallystick.toml"), *words],
         stdin=subprocess.PIPE,
@@ -68,6 +85,20 @@ def finish(folder: Path, *words: str) -> tuple[int, str, str]:
     process = start(folder, *words)
     out, err = process.communicate(timeout=patience_s(120))
     return process.returncode, out, err
+
+
+def finish_with_a_full_disk(folder: Path, *words: str, size: int) -> tuple[int, str, str]:
+    """The same, where no file may grow beyond so many bytes. For networks whose database is another program's."""
+    process = start(folder, *words, before=_SMALL.format(size=size))
+    out, err = process.communicate(timeout=patience_s(120))
+    return process.returncode, out, err
+
+
+def kill_when_it_says(folder: Path, phrase: str, *words: str) -> None:
+    """Starts `tallystick …`, which ends by SIGKILL as soon as it says this of its progress."""
+    process = start(folder, *words, before=_DYING.format(phrase=phrase))
+    out, err = process.communicate(timeout=patience_s(120))
+    assert process.returncode == -signal.SIGKILL, (out, err)
 
 
 def kill_after(folder: Path, step: str) -> None:
