@@ -8,17 +8,9 @@ import pytest
 from sqlalchemy import delete, update
 
 from gateway.confirming import confirm
-<<<<<<< HEAD
 from gateway.domain.errors import DecisionRefused
 from gateway.domain.settlement import CarryReason
 from gateway.domain.window import WindowState
-=======
-from gateway.console import Context
-from gateway.domain.errors import DecisionRefused
-from gateway.domain.settlement import CarryReason
-from gateway.domain.window import WindowState
-from gateway.ending_disputes import propose_end
->>>>>>> f7f7c68 (Prove what became of payments, fees for lateness, who took windows on and what runs counted: the audit let each be changed)
 from gateway.ledger.audit import prove
 from gateway.storage.disputes import load_disputes
 from gateway.storage.engine import reading, writing
@@ -28,10 +20,7 @@ from gateway.storage.windows import load_transitions
 from settlement import store
 from tests.edge.running import RunningGateway
 from tests.given import GivenNetwork, at
-<<<<<<< HEAD
 from tests.settlement.dispute_desk import end, paid_now, take
-=======
->>>>>>> f7f7c68 (Prove what became of payments, fees for lateness, who took windows on and what runs counted: the audit let each be changed)
 from tests.settlement.night import run
 from tests.settlement.office import DEADLINE, FORM, Office, line_between, proved, served
 
@@ -48,34 +37,6 @@ def gateway(month_over: GivenNetwork, tmp_path: Path, new_network_url: Callable[
         proved(network)
 
 
-<<<<<<< HEAD
-=======
-def take(network: GivenNetwork, *words: str) -> Result:
-    """`tallystick settlement disputes take`, or another of its commands."""
-    context = Context(network.folder / "tallystick.toml", network.clock)
-    result = CliRunner().invoke(settlement, ["disputes", *(words or ("take",))], obj=context)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def paid_now(network: GivenNetwork, window_id: int = 1) -> dict[str, int]:
-    """What the instructions of a window leave each party with, in cents."""
-    with reading(network.engine) as connection:
-        made = store.load_instructions(connection, window_id)
-    payments = [Payment(one.currency, one.debtor_id, one.creditor_id, one.amount) for one in made]
-    return {one.party_id: one.amount for one in positions_of(payments)}
-
-
-def end(network: GivenNetwork, dispute_id: str, word: str, amount: int = 0) -> None:
-    """Two operators end a dispute."""
-    with writing(network.engine) as connection:
-        decision = propose_end(
-            connection, dispute_id, end=word, amount=amount, reason="seen", hand=network.hands[0], now_ms=network.now_ms
-        )
-    network.approve(decision)
-
-
->>>>>>> f7f7c68 (Prove what became of payments, fees for lateness, who took windows on and what runs counted: the audit let each be changed)
 def test_only_the_disputed_amount_is_held_out_and_carried(gateway: RunningGateway) -> None:
     """The rest is paid; what is held back waits on the operator's carry account, and the window was DISPUTED meanwhile."""
     network, alpha = gateway.network, Office(gateway, "alpha")

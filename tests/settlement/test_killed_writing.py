@@ -18,7 +18,7 @@ from tests.given import GivenNetwork, at
 from tests.postgres import ENGINES
 from tests.settlement.given import Shop, card_hash
 from tests.settlement.night import MIDNIGHT_MS, files_of, finish_with_a_full_disk, kill_when_it_says, run
-from tests.settlement.office import Office, line_between, netted_month
+from tests.settlement.office import Office, line_between, served
 
 NEXT_NIGHT = ("settlement", "nightly", "--at", "2026-07-01T23:59:59+02:00")
 WEEK_LATER = ("settlement", "nightly", "--at", "2026-07-07T23:59:59+02:00")
@@ -27,10 +27,11 @@ Built = dict[str, GivenNetwork]
 
 
 @pytest.fixture(scope="module")
-def built(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(booked_month: GivenNetwork, month_over: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """By name: a month with a dispute, and terms that a night a week later pays for. Only to be copied."""
-    made = {name: booked_month.copy(tmp_path_factory.mktemp(name) / "net") for name in ("disputed", "weekly", "monthly")}
-    with netted_month(made["disputed"]) as gateway:
+    made = {name: booked_month.copy(tmp_path_factory.mktemp(name) / "net") for name in ("weekly", "monthly")}
+    made["disputed"] = month_over.copy(tmp_path_factory.mktemp("disputed") / "net")
+    with served(made["disputed"]) as gateway:
         alpha = Office(gateway, "alpha")
         alpha.dispute(line_between(alpha, "alpha", "bravo").line_number)
     for name in ("weekly", "monthly"):

@@ -43,17 +43,15 @@ from tests.patience import patience_s
 from tests.postgres import ENGINES, PostgresServer
 from tests.settlement.given import Shop, issue, redeem
 from tests.settlement.night import finish, run
-from tests.settlement.office import FIRST_OF_JULY_MS, Office, line_between, netted_month, proved
+from tests.settlement.office import FIRST_OF_JULY_MS, Office, line_between, proved
 
 Work = Callable[[], object]
 
 
 @pytest.fixture(scope="module")
-def netted(booked_month: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
+def netted(month_over: GivenNetwork, tmp_path_factory: pytest.TempPathFactory) -> GivenNetwork:
     """The month's window, netted; ada has signed it. Only to be copied."""
-    network = booked_month.copy(tmp_path_factory.mktemp("netted") / "net")
-    with netted_month(network):
-        pass
+    network = month_over.copy(tmp_path_factory.mktemp("netted") / "net")
     signed(network, 1, network.hands[0])
     network.engine.dispose()
     return network
