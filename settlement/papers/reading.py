@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Engine, func, select
 
+from gateway.domain.bank_days import payment_date
 from gateway.domain.settlement import Schedule
 from gateway.domain.window import Window
 from gateway.storage.directory import load_network, load_terms
@@ -10,7 +11,6 @@ from gateway.storage.rules import load_rules
 from gateway.storage.tables import windows
 from gateway.storage.tables_settlement import net_positions, obligations
 from settlement import store
-from settlement.banking import payment_date
 from settlement.liability_reading import liability_by_expiry_month
 from settlement.papers.report_figures import WindowSum
 from settlement.papers.report_page import ReportFacts

@@ -55,14 +55,12 @@ def _first_disputes(network: GivenNetwork) -> None:
         alpha.dispute(line_between(alpha, "alpha", "charlie").line_number, deadline="2026-08-20")
         withdrawn = alpha.dispute(line_between(alpha, "charlie", "alpha").line_number)
         alpha.dispute(line_between(alpha, "alpha", "bravo").line_number, deadline="2026-07-02")  # nobody answers
-        upheld = alpha.dispute(line_between(alpha, "bravo", "alpha", kind="restoration").line_number)
         command(network, "disputes", "take")
         bravo.answer(accepted.dispute_id, "accept", "we saw it")
         delta.answer(corrected.dispute_id, "contest", "five at most")
         alpha.answer(withdrawn.dispute_id, "withdraw")
     _end(network, corrected.dispute_id, "correct", 5)
     _end(network, written_off.dispute_id, "write-off")
-    _end(network, upheld.dispute_id, "uphold")
     command(network, "disputes", "take")
 
 
