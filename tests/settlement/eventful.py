@@ -49,16 +49,14 @@ def _first_disputes(network: GivenNetwork) -> None:
         command(network, "reconcile-records")
         (network.folder / "day.csv").write_bytes(RECORD)
         command(network, "reconcile", str(network.folder / "day.csv"), "--partner", "alpha", "--date", "2026-06-01")
-        accepted = charlie.dispute(line_between(charlie, "charlie", "bravo").line_number)
         corrected = bravo.dispute(line_between(bravo, "bravo", "delta").line_number)
         written_off = charlie.dispute(line_between(charlie, "charlie", "delta").line_number)
         alpha.dispute(line_between(alpha, "alpha", "charlie").line_number, deadline="2026-08-20")
-        withdrawn = alpha.dispute(line_between(alpha, "charlie", "alpha").line_number)
+        accepted = alpha.dispute(line_between(alpha, "charlie", "alpha").line_number)
         alpha.dispute(line_between(alpha, "alpha", "bravo").line_number, deadline="2026-07-02")  # nobody answers
         command(network, "disputes", "take")
-        bravo.answer(accepted.dispute_id, "accept", "we saw it")
+        charlie.answer(accepted.dispute_id, "accept", "we saw it")
         delta.answer(corrected.dispute_id, "contest", "five at most")
-        alpha.answer(withdrawn.dispute_id, "withdraw")
     _end(network, corrected.dispute_id, "correct", 5)
     _end(network, written_off.dispute_id, "write-off")
     command(network, "disputes", "take")
@@ -68,7 +66,7 @@ def _first_payments(network: GivenNetwork) -> None:
     """One in parts, one that fails and is carried on, one at once."""
     part, fails, whole = payables(network, 1)
     with writing(network.engine) as connection:
-        record_paid(connection, part.instruction_id, bank_ref="A-1", amount=1_00, now_ms=network.now_ms)
+        record_paid(connection, part.instruction_id, bank_ref="A-1", amount=20, now_ms=network.now_ms)
         record_failed(connection, fails.instruction_id, reason="no funds", now_ms=network.now_ms + 1)
         record_paid(connection, part.instruction_id, bank_ref="A-2", amount=None, now_ms=network.now_ms + 2)
         carry_on(connection, fails.instruction_id, reason="pays in July", now_ms=network.now_ms + 3)
@@ -93,7 +91,7 @@ def _second_payments(network: GivenNetwork) -> None:
     late, gone = payables(network, 2)[:2]
     network.now_ms = at("2026-07-20")
     with writing(network.engine) as connection:
-        record_paid(connection, late.instruction_id, bank_ref="B-1", amount=4_00, now_ms=network.now_ms)
+        record_paid(connection, late.instruction_id, bank_ref="B-1", amount=1_00, now_ms=network.now_ms)
         record_paid(connection, late.instruction_id, bank_ref="B-2", amount=50, now_ms=network.now_ms)
         record_failed(connection, gone.instruction_id, reason="account closed", now_ms=network.now_ms)
         decision = propose_write_off(
