@@ -6,7 +6,7 @@ server prepares once. They need a transaction that the caller has opened.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.sql.visitors import cloned_traverse
 
 from gateway.storage.engine import on_driver, pipelined
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 _Write = Insert | Update | Delete
+_New = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]  # the row that would be inserted
 
 
 class Lookup:
@@ -155,17 +158,25 @@ class BulkWrite:
     @classmethod
     def add(cls, table: Table, columns: Sequence[str]) -> "BulkWrite":
         """Inserts whole rows; where the primary key exists, adds to `columns`. No two rows of a call may have the same key."""
+        return cls._insert_or_change(table, lambda new: {name: table.c[name] + new[name] for name in columns})
+
+    @classmethod
+    def put(cls, table: Table) -> "BulkWrite":
+        """Inserts whole rows, in place of those that have their primary keys. No two rows of a call may have the same one."""
+        names = [column.name for column in table.columns if not column.primary_key]
+        return cls._insert_or_change(table, lambda new: {name: new[name] for name in names})
+
+    @classmethod
+    def _insert_or_change(cls, table: Table, change: Callable[[_New], Mapping[str, Any]]) -> "BulkWrite":
         given = [(column.name, column) for column in table.columns]
         keys = list(table.primary_key.columns)
         row = sqlite.insert(table).values({name: bindparam(name) for name, _ in given})
-        on_sqlite = row.on_conflict_do_update(
-            index_elements=keys, set_={name: table.c[name] + row.excluded[name] for name in columns}
-        )
         rows = postgresql.insert(table).from_select(list(table.columns), select(_given(given)))
-        on_postgresql = rows.on_conflict_do_update(
-            index_elements=keys, set_={name: table.c[name] + rows.excluded[name] for name in columns}
+        return cls(
+            row.on_conflict_do_update(index_elements=keys, set_=change(row.excluded)),
+            rows.on_conflict_do_update(index_elements=keys, set_=change(rows.excluded)),
+            given,
         )
-        return cls(on_sqlite, on_postgresql, given)
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Writes the rows, if there are any. A constraint that disagrees raises IntegrityError; if `pipelined`, at the end."""

@@ -1,11 +1,13 @@
 """Published statements: settlement writes them, the gateway serves each partner its own."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from gateway.domain.statement import PublishedStatement, StatementLine
 from gateway.domain.window import PUBLISHED, Window
+from gateway.storage.bulk import BulkWrite
 from gateway.storage.engine import upsert
 from gateway.storage.tables import windows
 from gateway.storage.tables_settlement import statement_lines, statements
@@ -62,11 +64,12 @@ def save_statements(connection: Connection, made: Sequence[PublishedStatement]) 
 
 def save_statement_lines(connection: Connection, window_id: int, lines: Sequence[tuple[str, StatementLine]]) -> None:
     """Stores lines, each with the partner whose statement it stands in. The same ones again change nothing."""
-    rows = [_line_row(window_id, partner_id, line) for partner_id, line in lines]
-    upsert(connection, statement_lines, rows, replace=_LINE_COLUMNS[1:])
+    _PUT_LINES(connection, [(window_id, partner_id, *_line_values(line)) for partner_id, line in lines])
 
 
 _LINE_COLUMNS = tuple(StatementLine.__slots__)
+_line_values = attrgetter(*(column.name for column in statement_lines.columns if column.name not in ("window_id", "partner_id")))
+_PUT_LINES = BulkWrite.put(statement_lines)
 
 
 def _is_published() -> ColumnElement[bool]:
@@ -74,9 +77,5 @@ def _is_published() -> ColumnElement[bool]:
     return and_(windows.c.window_id == statements.c.window_id, windows.c.state.in_(states))
 
 
-def _line_row(window_id: int, partner_id: str, line: StatementLine) -> dict[str, object]:
-    return {"window_id": window_id, "partner_id": partner_id, **_fields(line)}
-
-
-def _fields(value: StatementLine | PublishedStatement) -> dict[str, object]:
+def _fields(value: PublishedStatement) -> dict[str, object]:
     return {name: getattr(value, name) for name in type(value).__slots__}

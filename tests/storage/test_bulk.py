@@ -37,6 +37,7 @@ STICKS = Table(
 INSERT = BulkWrite.insert(STICKS)
 UPDATE = BulkWrite.update(STICKS, ["wood", "notches"])
 ADD = BulkWrite.add(STICKS, ["notches"])
+PUT = BulkWrite.put(STICKS)
 BY_NAME = Lookup(select(STICKS).order_by(STICKS.c.name, STICKS.c.side), STICKS.c.name)
 BY_SIDE = Lookup(select(STICKS.c.side, func.sum(STICKS.c.notches)).group_by(STICKS.c.side), STICKS.c.side)
 MARKED = Lookup(select(STICKS.c.name).where(STICKS.c.notches > 0, STICKS.c.wood != "").order_by(STICKS.c.name), STICKS.c.name)
@@ -64,6 +65,15 @@ def write(engine: Engine, *given: Row, by: BulkWrite = INSERT) -> None:
     """One call in a transaction of its own."""
     with writing(engine) as connection:
         by(connection, given)
+
+
+def test_what_is_put_stands_in_place_of_what_was_there(engine: Engine) -> None:
+    """All of a row but its key; others stay."""
+    with writing(engine) as connection:
+        INSERT(connection, [A, B])
+        PUT(connection, [(*A[:2], 7, "oak", b"x"), ("c", 3, 3, "elm", b"")])
+
+    assert rows(engine) == [(*A[:2], 7, "oak", b"x"), B, ("c", 3, 3, "elm", b"")]
 
 
 def test_many_rows_go_in_by_one_statement(engine: Engine) -> None:
