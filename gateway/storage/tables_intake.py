@@ -48,7 +48,7 @@ partner_records = Table(
     Column("received_bytes", BigInteger, nullable=False),
     Column("started_at_ms", BigInteger, nullable=False),
     Column("completed_at_ms", BigInteger, nullable=False),
-    Column("bad_lines", BigInteger, nullable=False, server_default="0"),  # that a reconciliation could not read
+    Column("bad_lines", BigInteger, nullable=False),  # that a reconciliation could not read
     PrimaryKeyConstraint("partner_id", "record_id"),
     CheckConstraint("(window_id = 0) <> (business_date = '')", name="scope"),
     CheckConstraint("received BETWEEN 0 AND chunks AND received_bytes BETWEEN 0 AND bytes", name="received"),

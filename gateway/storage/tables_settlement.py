@@ -121,7 +121,7 @@ payments = Table(
     Column("reason", chars(300), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("decision_id", chars(20), nullable=False),  # of two operators, where it took them; else empty
-    Column("value_date", chars(10), nullable=False, server_default=""),  # on which the bank booked it; else empty
+    Column("value_date", chars(10), nullable=False),  # on which the bank booked it; else empty
     PrimaryKeyConstraint("instruction_id", "number"),
     CheckConstraint(_one_of("event", PaymentEvent), name="event"),
     CheckConstraint("number >= 1 AND amount >= 0 AND (event = 'failed') = (amount = 0)", name="amount"),

@@ -162,10 +162,17 @@ def test_a_date_of_another_form_is_refused(text: str) -> None:
         parse_date(text)
 
 
-@given(st.dates())
+@given(st.dates(date(1970, 1, 1), date(9000, 12, 31)))
 def test_a_date_is_read_as_it_was_written(day: date) -> None:
-    """Any of the calendar."""
+    """Any from the first to the last year."""
     assert parse_date(day.isoformat()) == day
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31", "9001-01-01", "9999-12-31"])
+def test_a_date_out_of_bounds_is_refused(text: str) -> None:
+    """Whoever reckons with a date must find days before and after it."""
+    with pytest.raises(InvalidValue, match="1970 to 9000"):
+        parse_date(text)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError
 
 from gateway.storage import migrate, tables_directory, tables_settlement, tables_terminals, tables_till
 from gateway.storage.engine import reading, writing
 from gateway.storage.errors import SchemaOutdated
 from gateway.storage.tables import metadata
+from gateway.storage.tables_intake import partner_records
+from gateway.storage.tables_settlement import payments
 
 _ = tables_directory, tables_settlement, tables_terminals, tables_till  # imported for the tables that they add to the metadata
 _POSTGRESQL_SCHEMA = text("""
@@ -136,3 +141,23 @@ def test_upgrading_a_database_from_a_newer_program_is_refused(engine: Engine) ->
 
     with pytest.raises(SchemaOutdated, match="install the newer Tallystick"):
         migrate.upgrade(engine)
+
+
+def test_an_upgrade_keeps_what_was_recorded_of_payments_and_records(engine: Engine) -> None:
+    """Tables that are made anew for a further column lose no row, and their constraints hold as before."""
+    with writing(engine) as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+        command.upgrade(config, "0010")
+        connection.execute(text("INSERT INTO payments VALUES ('i1', 1, 'paid', 275, 'REF-1', '', 7, '')"))
+        connection.execute(
+            text("INSERT INTO partner_records VALUES ('acme', 'p1', 1, '', :sha256, 5, 1, 1, 5, 7, 8)"), {"sha256": bytes(32)}
+        )
+
+    assert migrate.upgrade(engine) == ("0010", migrate.SCHEMA_VERSION)
+    with reading(engine) as connection:
+        paid = connection.execute(select(payments.c.bank_ref, payments.c.amount, payments.c.value_date)).all()
+        kept = connection.execute(select(partner_records.c.record_id, partner_records.c.bad_lines)).all()
+    assert (paid, kept) == ([("REF-1", 275, "")], [("p1", 0)])
+    with writing(engine) as connection, pytest.raises(IntegrityError):
+        connection.execute(text("INSERT INTO payments VALUES ('i1', 2, 'paid', 275, 'REF-1', '', 7, '', '')"))
