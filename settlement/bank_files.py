@@ -37,10 +37,9 @@ def bank_folder(out_dir: Path, run_id: int) -> Path:
 def write_bank_files(connection: Connection, out_dir: Path, window: Window, *, on: date | None) -> Path | None:
     """Writes all of them for the payment run of a confirmed window, and answers their folder; None if nobody is to pay.
 
-    `on`: when money is to move; None: when it is due by the window's rules. Asked for is
-    what is left to be paid; while nothing more is recorded, the same again gives the same bytes, and what is no longer asked for
-    is gone from the folder. Raises InvalidValue, naming whoever has no account; OSError; then a folder that stood before is as
-    it was.
+    `on`: when money is to move; None: when it is due by the window's rules. Asked for is what is left to be paid; while nothing
+    more is recorded, the same again gives the same bytes, and what is no longer asked for is gone from the folder. Raises
+    InvalidValue, naming whoever has no account; OSError; then a folder that stood before is as it was.
     """
     if window.state not in _PAYABLE:
         raise InvalidValue(f"window {window.window_id} is {window.state}: a bank is asked only for what two operators confirmed")

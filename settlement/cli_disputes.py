@@ -16,7 +16,7 @@ from gateway.storage.directory import load_network
 from gateway.storage.disputed_events import gone_back_twice
 from gateway.storage.disputes import load_dispute, load_disputes, load_steps
 from gateway.storage.engine import reading, writing
-from settlement.disputing import take_disputes
+from settlement.disputing import overdue_events, take_disputes
 from settlement.faults import faults_named
 from settlement.files import stale_windows, write_window
 from settlement.guard import only_run
@@ -98,10 +98,14 @@ def take(context: Context) -> None:
     The night does the same by itself, before its cut-off. Safe to repeat. A window whose payments were made anew is
     confirmed anew.
     """
-    with only_run(context.engine), faults_named(), writing(context.engine) as connection:
-        network = load_network(connection)
-        today = date_at(context.clock(), network.time_zone).isoformat()
-        taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=context.clock())
+    with only_run(context.engine), faults_named():
+        with reading(context.engine) as connection:
+            network = load_network(connection)
+            today = date_at(context.clock(), network.time_zone).isoformat()
+            events = overdue_events(connection, today)
+        with writing(context.engine) as connection:
+            now_ms = context.clock()
+            taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=now_ms, events=events)
     for dispute_id in taken.accepted:
         click.echo(f"{dispute_id}: accepted, since nobody answered by the deadline")
     for adjustment_id in taken.adjustments:

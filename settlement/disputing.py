@@ -3,16 +3,17 @@
 All of it in one transaction, safe to repeat: what is done already changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from gateway.domain.dispute import LIVE, DisputeState
+from gateway.domain.dispute import LIVE, Dispute, DisputeState
 from gateway.domain.settlement import Schedule
 from gateway.domain.window import Window, WindowState
 from gateway.ending_disputes import adjustments_of
-from gateway.storage.disputed_events import amount_left
+from gateway.storage.disputed_events import Event, amount_left, event_of
 from gateway.storage.disputes import (
     disputed_amounts,
     held_amounts,
@@ -28,6 +29,7 @@ from settlement import store
 
 MADE_BY = "disputes"
 DEADLINE = "deadline"
+_NONE: Mapping[str, Event] = MappingProxyType({})
 _OPEN_TO_CHANGE = (WindowState.NETTED, WindowState.DISPUTED)
 
 
@@ -40,20 +42,35 @@ class Taken:
     windows: list[int] = field(default_factory=list)
 
 
-def take_disputes(connection: Connection, *, audience: str, network_date: str, now_ms: int) -> Taken:
-    """Takes disputes into the settlement. The caller's transaction must write."""
+def overdue_events(connection: Connection, network_date: str) -> dict[str, Event]:
+    """What the disputes are about that the deadline accepts, by dispute: to be found before anybody is held up by it."""
+    return {
+        one.dispute_id: event_of(connection, one) for one in load_disputes(connection, is_live=True) if _is_due(one, network_date)
+    }
+
+
+def take_disputes(
+    connection: Connection, *, audience: str, network_date: str, now_ms: int, events: Mapping[str, Event] = _NONE
+) -> Taken:
+    """Takes disputes into the settlement. `events`: those that are found already. The caller's transaction must write."""
     taken = Taken()
-    _accept_by_deadline(connection, taken, network_date, now_ms)
+    _accept_by_deadline(connection, taken, network_date, now_ms, events)
     _owe_anew(connection, taken)
     _hold_out(connection, taken, audience, now_ms)
     return taken
 
 
-def _accept_by_deadline(connection: Connection, taken: Taken, network_date: str, now_ms: int) -> None:
+def _is_due(dispute: Dispute, network_date: str) -> bool:
+    return dispute.state is DisputeState.OPEN and dispute.deadline < network_date
+
+
+def _accept_by_deadline(
+    connection: Connection, taken: Taken, network_date: str, now_ms: int, events: Mapping[str, Event]
+) -> None:
     for found in load_disputes(connection, is_live=True):
         dispute = load_dispute(connection, found.dispute_id, for_update=True)  # its opener may withdraw it meanwhile
-        if dispute is not None and dispute.state is DisputeState.OPEN and dispute.deadline < network_date:
-            back = amount_left(connection, dispute)
+        if dispute is not None and _is_due(dispute, network_date):
+            back = amount_left(connection, dispute, events.get(dispute.dispute_id))
             move_dispute(connection, dispute, DisputeState.ACCEPTED, at_ms=now_ms, made_by=DEADLINE, amount=back)
             taken.accepted.append(dispute.dispute_id)
 

@@ -24,7 +24,7 @@ from gateway.storage.rules import load_adjustments, load_rules
 from gateway.storage.windows import close_window, entries_since_cut_off, move_window, open_window
 from settlement import store
 from settlement.compiling import compile_lines, make_statements
-from settlement.disputing import take_disputes
+from settlement.disputing import overdue_events, take_disputes
 from settlement.files import payments_folder, stale_windows, write_payments, write_window
 from settlement.netting import net_positions
 from settlement.obligation import MODELS, Obligation, adjustment_lines, fee_lines, line_key
@@ -185,10 +185,13 @@ def _expire(night: Night, window_id: int, step: str) -> None:
 
 
 def _disputes(night: Night, window_id: int, step: str) -> None:
-    with writing(night.engine) as connection:
+    with reading(night.engine) as connection:
         network = load_network(connection)
         today = date_at(night.at_ms, network.time_zone).isoformat()
-        taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=night.clock())
+        events = overdue_events(connection, today)
+    with writing(night.engine) as connection:
+        now_ms = night.clock()
+        taken = take_disputes(connection, audience=network.audience, network_date=today, now_ms=now_ms, events=events)
         store.mark_step(connection, window_id, step, at_ms=night.clock())
     with reading(night.engine) as connection:  # as well what was made anew by one that was ended before it wrote
         stale = {window.window_id for window in stale_windows(connection, night.out_dir, audience=network.audience)}

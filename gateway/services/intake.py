@@ -33,7 +33,7 @@ from gateway.domain.window import Window, WindowState
 from gateway.services.directory import Directory
 from gateway.services.store_threads import StoreThreads
 from gateway.storage import disputes as kept
-from gateway.storage.disputed_events import Event, amount_left, amount_of, find_event, micros_of, points_left
+from gateway.storage.disputed_events import Event, amount_left, amount_of, event_of, find_event, micros_of, points_left
 from gateway.storage.intake import (
     begin_record,
     change_record,
@@ -108,7 +108,8 @@ class IntakeService:
     ) -> Standing | Refusal:
         """Answers a dispute. DISPUTE_NOT_FOUND, INVALID_FIELDS, DISPUTE_NOT_OPEN."""
         today = self._directory.terms.network_date(now_ms).isoformat()
-        return await self._store.write(lambda connection: _answer(connection, partner_id, sent, signed, now_ms, today))
+        event = await self._store.read(lambda connection: _disputed_event(connection, partner_id, sent))
+        return await self._store.write(lambda connection: _answer(connection, partner_id, sent, signed, event, now_ms, today))
 
     async def disputes(self, partner_id: str, *, before: tuple[int, int] | None, limit: int) -> list[Standing]:
         """Those that a partner has opened or must answer, newest first."""
@@ -283,8 +284,20 @@ def _dispute(partner_id: str, sent: DisputeOpened, event: Event, points: int, am
     )
 
 
+def _disputed_event(connection: Connection, partner_id: str, sent: DisputeAnswered) -> Event | None:
+    """Only of what its respondent accepts: nothing else asks what goes back."""
+    dispute = kept.load_dispute(connection, sent.dispute_id) if sent.state is DisputeState.ACCEPTED else None
+    return None if dispute is None or dispute.respondent_id != partner_id else event_of(connection, dispute)
+
+
 def _answer(
-    connection: Connection, partner_id: str, sent: DisputeAnswered, signed: SignedRequest, now_ms: int, today: str
+    connection: Connection,
+    partner_id: str,
+    sent: DisputeAnswered,
+    signed: SignedRequest,
+    event: Event | None,
+    now_ms: int,
+    today: str,
 ) -> Standing | Refusal:
     dispute = kept.load_dispute(connection, sent.dispute_id, for_update=True)
     if dispute is None or partner_id not in (dispute.opener_id, dispute.respondent_id):
@@ -299,7 +312,7 @@ def _answer(
         return not_open
     if not is_openers and (dispute.state is not DisputeState.OPEN or today > dispute.deadline):
         return not_open
-    amount = amount_left(connection, dispute) if sent.state is DisputeState.ACCEPTED else 0
+    amount = amount_left(connection, dispute, event) if sent.state is DisputeState.ACCEPTED else 0
     keep_request(connection, partner_id, sent, signed, at_ms=now_ms)
     kept.move_dispute(connection, dispute, sent.state, at_ms=now_ms, made_by=signed.key_id, note=sent.note, amount=amount)
     moved = kept.load_dispute(connection, sent.dispute_id)

@@ -109,9 +109,13 @@ def amount_of(connection: Connection, event: Event, points: int) -> int:
     return share(_owed_micros(connection, event), before, micros_of(event, points))
 
 
-def amount_left(connection: Connection, dispute: Dispute) -> int:
-    """What the end of a dispute can still give back: points that were restored since are paid back by their own lines."""
-    event = event_of(connection, dispute)
+def amount_left(connection: Connection, dispute: Dispute, event: Event | None = None) -> int:
+    """What the end of a dispute can still give back: points that were restored since are paid back by their own lines.
+
+    `event`: what it is about, where that was looked for before: it never changes, and to find it takes a while in the largest
+    statements, for which nobody should hold a lock.
+    """
+    event = event or event_of(connection, dispute)
     return amount_of(connection, event, min(dispute.points, points_left(connection, event)))
 
 
