@@ -99,8 +99,8 @@ class KeeperApart:
 def keep_books(pipe: "Connection[Any, Any]") -> None:
     """The other side: until the pipe is closed."""
     from gateway.keeping import make_keeper, make_signer
+    from gateway.process_tuning import spare_the_collector
     from gateway.services.directory import Directory
-    from gateway.spare import spare_the_collector
     from gateway.storage.engine import open_existing, reading
 
     config, now_ms = unpack(pipe.recv_bytes())

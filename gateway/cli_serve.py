@@ -71,10 +71,12 @@ def serve(context: Context, /, **options: object) -> None:
 
 
 def _serve_alone(context: Context, asked: _Asked) -> None:
+    from gateway.process_tuning import let_grpc_poll_itself, spare_the_collector
+
+    let_grpc_poll_itself()
     import uvloop
 
     from gateway.app import App
-    from gateway.spare import spare_the_collector
 
     app = App(
         context.config,
