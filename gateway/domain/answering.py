@@ -20,7 +20,7 @@ _OF_TILLS = PlaceHold | VoidHold | Checkout | Refund | ClaimReceipt
 def booked_receipt(work: WorkingSet, command: Command, drafts: Sequence[Draft], booked: Sequence[Booked]) -> Receipt:
     """Describes the first entry; those that belong to it are its legs."""
     draft, (entry, entry_hash) = drafts[0], booked[0]
-    account = draft.account
+    account, is_of_till = draft.account, isinstance(command, _OF_TILLS)
     hold = work.holds.get(entry.entry_id)
     return Receipt(
         audience=work.terms.audience,
@@ -46,13 +46,13 @@ def booked_receipt(work: WorkingSet, command: Command, drafts: Sequence[Draft], 
         withheld=draft.withheld,
         lots=_movements(entry, draft),
         entry_hash=entry_hash,
-        legs=tuple(_leg(*pair) for pair in zip(drafts[1:], booked[1:], strict=True) if pair[0].head_entry_id),
+        legs=_legs(drafts, booked) if len(drafts) > 1 else (),
         total=draft.total,
         to_pay=draft.to_pay,
         hold_expires_at_ms=hold.expires_at_ms if hold is not None else 0,
-        standing=_standing(work, command, account) if isinstance(command, _OF_TILLS) else None,
-        warnings=_warnings(work, drafts, account) if isinstance(command, _OF_TILLS) else (),
-        language=_language(work, account) if isinstance(command, _OF_TILLS) else "",
+        standing=_standing(work, command, account) if is_of_till else None,
+        warnings=_warnings(work, drafts, account) if is_of_till else (),
+        language=_language(work, account) if is_of_till else "",
     )
 
 
@@ -101,6 +101,10 @@ def _warnings(work: WorkingSet, drafts: Sequence[Draft], account: MemberAccount)
     return tuple(sorted(found))
 
 
+def _legs(drafts: Sequence[Draft], booked: Sequence[Booked]) -> tuple[Leg, ...]:
+    return tuple(_leg(draft, entry) for draft, entry in zip(drafts[1:], booked[1:], strict=True) if draft.head_entry_id)
+
+
 def _leg(draft: Draft, booked: Booked) -> Leg:
     entry, entry_hash = booked
     return Leg(
@@ -123,11 +127,12 @@ def _movements(entry: Entry, draft: Draft) -> tuple[LotMovement, ...]:
     moved: dict[str, int] = {}
     gone: dict[str, int] = {}
     for posting in entry.postings:
-        if posting.lot_id:
-            moved[posting.lot_id] = moved.get(posting.lot_id, 0) + posting.lot_points
+        lot_id = posting.lot_id
+        if lot_id:
+            moved[lot_id] = moved.get(lot_id, 0) + posting.lot_points
             if posting.kind in GONE_AT_ONCE:
-                gone[posting.lot_id] = gone.get(posting.lot_id, 0) + posting.points
+                gone[lot_id] = gone.get(lot_id, 0) + posting.points
+    lots = [(draft.touched[lot_id], points) for lot_id, points in moved.items()]
     return tuple(
-        LotMovement(lot_id, draft.touched[lot_id].issuer_id, points, draft.touched[lot_id].expires_on, gone.get(lot_id, 0))
-        for lot_id, points in moved.items()
+        [LotMovement(lot.lot_id, lot.issuer_id, points, lot.expires_on, gone.get(lot.lot_id, 0)) for lot, points in lots]
     )

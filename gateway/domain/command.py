@@ -366,8 +366,11 @@ def _asked_of(command: Command) -> tuple[str, ...]:
     return names
 
 
+_AS_THEY_ARE = str | int
+
+
 def _plain(value: object) -> Plain:
-    if isinstance(value, str | int):
+    if isinstance(value, _AS_THEY_ARE):
         return value
     if isinstance(value, MemberRef):
         if value.card_hash is not None:

@@ -13,7 +13,7 @@ from gateway.domain.canonical import Plain, canonical
 from gateway.domain.decision import Decision, Operator
 from gateway.domain.errors import InvalidValue
 from gateway.domain.estimate import BreakageEstimate
-from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
+from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits, limits_of
 from gateway.domain.network import ReceiptKey, SettlementModel
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.settlement import Form, Netting, Schedule, SettlementRules
@@ -74,13 +74,8 @@ def rate_card_of(plain: Document) -> RateCard:
 
 
 def limits_plain(limits: Limits) -> dict[str, Plain]:
-    """Limits inside a document: those that there are."""
+    """Limits inside a document: those that there are. `limits_of` is the inverse."""
     return {name: value for name in LIMIT_NAMES if (value := getattr(limits, name))}
-
-
-def limits_of(plain: Document) -> Limits:
-    """The inverse of `limits_plain`. Raises TypeError for a name that is none of a limit."""
-    return Limits(**plain)
 
 
 def partner_limits_plain(own: PartnerLimits) -> dict[str, Plain]:

@@ -16,7 +16,7 @@ from gateway.domain.working import WorkingSet
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """What the entry will say, and its postings so far.
+    """What the entry will say, its postings so far, and by how many points they change the member's balance.
 
     Who asked for it is known from the command, unless it is a further entry of one: those name their partner, or are the
     operator's own.
@@ -41,6 +41,7 @@ class Draft:
     partner_id: str = OPERATOR
     key_id: str = ""
     receipt_number: str = ""
+    points: int = field(default=0, init=False)
     postings: list[Posting] = field(default_factory=list)
     touched: dict[str, Lot] = field(default_factory=dict)
     warnings: set[TillWarning] = field(default_factory=set)
@@ -49,11 +50,6 @@ class Draft:
     def lane(self) -> int:
         """Where the entry will stand."""
         return self.work.lane_of(self.account.bucket)
-
-    @property
-    def points(self) -> int:
-        """Change of the member's balance so far."""
-        return sum(posting.balance_points for posting in self.postings)
 
     def open_lot(self, lot: Lot, kind: PostingKind, *, cause_lot_id: str = "") -> None:
         """Brings a new lot into the account, all of it open, and pays debt from it."""
@@ -101,8 +97,9 @@ class Draft:
             points=points,
             cause_lot_id=cause_lot_id,
         )
+        lane, lot_points = self.lane, posting.lot_points
         self._post(posting)
-        lot.open_points += posting.lot_points
+        lot.open_points += lot_points
         lot.held_points += posting.held_points
         if kind is PostingKind.EXPIRE:
             lot.expired_points += points
@@ -111,8 +108,7 @@ class Draft:
         assert lot.free_points >= 0 <= lot.held_points, f"lot {lot.lot_id}: more taken than is free"
         assert lot.expired_points >= 0, f"lot {lot.lot_id}: more expiry undone than there was"
         self.touched[lot.lot_id] = self.work.changed_lots[lot.lot_id] = lot
-        value_micros = posting.lot_points * lot.price_micros
-        self.work.position(self.lane, lot.issuer_id, lot.currency).open_value_micros += value_micros
+        self.work.position(lane, lot.issuer_id, lot.currency).open_value_micros += lot_points * lot.price_micros
         if kind in (PostingKind.REDEEM, PostingKind.RESTORE):
             self._owe(posting)
 
@@ -238,9 +234,11 @@ class Draft:
         return part
 
     def _post(self, posting: Posting) -> None:
+        lot_points, debt_points = posting.lot_points, posting.debt_points
         self.postings.append(posting)
-        self.account.open_points += posting.lot_points
-        self.account.debt_points += posting.debt_points
+        self.points += lot_points - debt_points
+        self.account.open_points += lot_points
+        self.account.debt_points += debt_points
         self.account.held_points += posting.held_points
         key = (self.lane, posting.issuer_id, posting.counterparty_id, posting.rate_card_version, posting.kind)
         total = self.work.totals.setdefault(key, [0, 0])

@@ -9,7 +9,7 @@ from gateway.domain.lanes import Deferred
 from gateway.domain.limiting import issue_room
 from gateway.domain.lot import Lot, MemberAccount
 from gateway.domain.outcome import Reason, Refusal
-from gateway.domain.partner import PartnerRole, PartnerStatus
+from gateway.domain.partner import Partner, PartnerRole, PartnerStatus
 from gateway.domain.pricing import points_for, split_by_shares
 from gateway.domain.terms import Offer, RateCard
 from gateway.domain.units import BALANCE_POINTS_MAX, INT64_MAX, MICROS
@@ -74,25 +74,24 @@ def issue_limits(
     added: dict[str, int] = {}  # by issuer, in the order of the parts: the same command gets the same answer
     for card, points in parts:
         added[card.partner_id] = added.get(card.partner_id, 0) + points * card.issue_price_micros
-    exposures = {
-        issuer_id: work.exposure_micros(issuer_id, work.terms.partners[issuer_id].settlement_currency) + micros
-        for issuer_id, micros in added.items()
-    }
-    if max(exposures.values()) > INT64_MAX:
+    exposed = [(work.terms.partners[issuer_id], micros) for issuer_id, micros in added.items()]
+    exposures = [work.exposure_micros(issuer.partner_id, issuer.settlement_currency) + micros for issuer, micros in exposed]
+    if max(exposures) > INT64_MAX:
         return Refusal(Reason.BALANCE_LIMIT)
-    for issuer_id, exposure in exposures.items():
-        cap = work.terms.partners[issuer_id].net_debit_cap
+    for (issuer, _), exposure in zip(exposed, exposures, strict=True):
+        cap = issuer.net_debit_cap
         if cap is not None and exposure > cap * MICROS:
-            exceeded = Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer_id})
+            exceeded = Refusal(Reason.NET_DEBIT_CAP_EXCEEDED, {"issuer_id": issuer.partner_id})
             if not work.overrides_cap(exceeded):
                 return exceeded
-    return Deferred() if any(_exceeds_share(work, issuer_id, micros) for issuer_id, micros in added.items()) else None
+    if work.cap_shares and any(_exceeds_share(work, issuer, micros) for issuer, micros in exposed):
+        return Deferred()
+    return None
 
 
 def open_lots(draft: Draft, parts: list[IssuePart], on: date) -> None:
     """A lot for the issuer, and one for each funder of a bonus; what nobody issues has none."""
-    terms = draft.work.terms.network_in_force(on)
-    expires_on, usable_from = terms.expiry_rule.last_day(on).isoformat(), terms.usable_from(on)
+    expires_on, usable_from = draft.work.dates_of_use(on)
     for number, (card, points) in enumerate(parts):
         if points:
             draft.open_lot(_lot(draft, number, card, points, expires_on, usable_from), PostingKind.ISSUE)
@@ -126,12 +125,12 @@ def _bonus(work: WorkingSet, partner_id: str, eligible: AmountAsked, on: date, o
     return parts
 
 
-def _exceeds_share(work: WorkingSet, issuer_id: str, micros: int) -> bool:
+def _exceeds_share(work: WorkingSet, issuer: Partner, micros: int) -> bool:
     """Whether the batch would add more than lanes may side by side."""
-    share = work.cap_shares.get(issuer_id)
+    share = work.cap_shares.get(issuer.partner_id)
     if share is None or micros == 0:
         return False
-    return work.added_micros(issuer_id, work.terms.partners[issuer_id].settlement_currency) + micros > share
+    return work.added_micros(issuer.partner_id, issuer.settlement_currency) + micros > share
 
 
 def _lot(draft: Draft, number: int, card: RateCard, points: int, expires_on: str, usable_from: str) -> Lot:

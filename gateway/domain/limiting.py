@@ -7,6 +7,7 @@ from datetime import date
 from gateway.domain.entry import Entry, PostingKind
 from gateway.domain.limits import (
     ISSUED,
+    NO_LIMITS,
     REDEEMED,
     DayLimit,
     Limits,
@@ -87,6 +88,8 @@ def _today(
     on: date,
 ) -> Room:
     """The room with what is left of the day: of the member's over all partners and at this one, and of the terminal's."""
+    if limits[0] is limits[1] is NO_LIMITS:
+        return room
     (of_network, of_partner), member_day = map(_BY_MEMBER[which], limits), day_of(account.member_id, on.isoformat())
     terminal_max = min((most for most in map(_BY_TERMINAL[which], limits) if most), default=0)
     if not (of_network or of_partner or terminal_max):

@@ -3,7 +3,7 @@
 They bound what is issued and what is redeemed. Nothing here ever stops a reversal, a refund, or the end of a hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from math import lcm
@@ -40,8 +40,16 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+"""The one value without any limit: whoever reads terms takes it, so that it is known without comparing."""
+
 LIMIT_NAMES = tuple(one.name for one in fields(Limits))
 LIMIT_MAX = BALANCE_POINTS_MAX
+
+
+def limits_of(values: Mapping[str, int]) -> Limits:
+    """Limits by name; `NO_LIMITS` itself where there is none. Raises TypeError for a name that is none of a limit."""
+    limits = Limits(**values)
+    return NO_LIMITS if limits == NO_LIMITS else limits
 
 
 def check_limits(limits: Limits) -> Limits:
@@ -143,7 +151,7 @@ FREE, FREE_TO_ISSUE = Room(), Room(minimum=0)
 
 def room_for_redemption(network: Limits, own: Limits) -> Room:
     """What holds for every redemption, whoever's and whenever in the day."""
-    if network == own == NO_LIMITS:
+    if network is own is NO_LIMITS:
         return FREE
     return Room(
         minimum=max(network.minimum_points, own.minimum_points, 1),
@@ -154,7 +162,7 @@ def room_for_redemption(network: Limits, own: Limits) -> Room:
 
 def room_for_issue(network: Limits, own: Limits) -> Room:
     """The same for an issue, which may also be of nothing."""
-    return FREE_TO_ISSUE if network == own == NO_LIMITS else Room(minimum=0, entry_max=_entry_max(network, own))
+    return FREE_TO_ISSUE if network is own is NO_LIMITS else Room(minimum=0, entry_max=_entry_max(network, own))
 
 
 def _entry_max(network: Limits, own: Limits) -> int | None:

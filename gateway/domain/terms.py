@@ -149,7 +149,10 @@ class Terms:
 
     def card_in_force(self, partner_id: str, on: date) -> RateCard | None:
         """The partner's rate card of a business date: the newest version effective by then; None before the first."""
-        return next((card for card in reversed(self.cards.get(partner_id, ())) if card.effective_from <= on), None)
+        for card in reversed(self.cards.get(partner_id, ())):  # a generator would cost three times as much, a few times a command
+            if card.effective_from <= on:
+                return card
+        return None
 
     def card(self, partner_id: str, version: int) -> RateCard:
         """A version that entries were priced by."""
@@ -157,12 +160,17 @@ class Terms:
 
     def network_in_force(self, on: date) -> NetworkTerms:
         """The network's terms of a date; the first version also serves dates before it."""
-        return next((terms for terms in reversed(self.network) if terms.effective_from <= on), self.network[0])
+        for terms in reversed(self.network):
+            if terms.effective_from <= on:
+                return terms
+        return self.network[0]
 
     def limits_in_force(self, partner_id: str, on: date) -> tuple[Limits, Limits]:
         """The network's and the partner's own limits of a business date."""
-        versions = self.partner_limits.get(partner_id, ())
-        own = next((one.limits for one in reversed(versions) if one.effective_from <= on), NO_LIMITS)
+        own = NO_LIMITS
+        for version in self.partner_limits.get(partner_id, ()):
+            if version.effective_from <= on:
+                own = version.limits
         return self.network_in_force(on).limits, own
 
     @property

@@ -78,6 +78,7 @@ class WorkingSet:
     identifiers: dict[str, KnownIdentifier] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
     dates: dict[str, date] = field(default_factory=dict)
+    uses: dict[date, tuple[str, str]] = field(default_factory=dict)
     exposures: dict[tuple[str, str], int] = field(default_factory=dict)
     cap_shares: dict[str, int] = field(default_factory=dict)
     positions: dict[tuple[str, str], dict[int, Position]] = field(default_factory=dict)
@@ -205,6 +206,14 @@ class WorkingSet:
         if today is None:
             today = self.dates[partner_id] = self.terms.business_date(partner_id, self.at_ms)
         return today
+
+    def dates_of_use(self, on: date) -> tuple[str, str]:
+        """The last date on which points of a business date can be spent, and the first one, empty for at once."""
+        uses = self.uses.get(on)
+        if uses is None:
+            terms = self.terms.network_in_force(on)
+            uses = self.uses[on] = terms.expiry_rule.last_day(on).isoformat(), terms.usable_from(on)
+        return uses
 
     def business_date(self, command: Timed) -> date | Refusal:
         """The date of occurrence in the partner's time zone, unless it lies in the future or too far back."""

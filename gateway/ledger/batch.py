@@ -17,6 +17,8 @@ from gateway.storage.books import load_book, lock_heads
 from gateway.storage.engine import writing_on
 from gateway.storage.errors import translate
 
+_NOT_DECIDED = Misrouted | Deferred
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
@@ -85,7 +87,7 @@ def _run(
         raise translate(error) from error
     if settings.watch is not None:
         done_ns = time.perf_counter_ns()
-        decided = sum(not isinstance(result, Misrouted | Deferred) for result in results)
+        decided = sum(not isinstance(result, _NOT_DECIDED) for result in results)
         lock_wait_ns, commit_ns, whole_ns = locked_ns - asked_ns, done_ns - committing_since_ns, done_ns - asked_ns
         settings.watch(
             BatchTimes(lane=min(lanes), commands=decided, lock_wait_ns=lock_wait_ns, commit_ns=commit_ns, whole_ns=whole_ns)

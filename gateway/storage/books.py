@@ -109,6 +109,10 @@ _EXPOSURES = Lookup(
 )
 
 
+# Made once: to write them where they are asked for would make them anew for every command.
+_ISSUING = Issue | Checkout | ClaimReceipt
+_TELLING = Checkout | ClaimReceipt
+_TAKING_NOTHING = Issue | ClaimReceipt
 _CHANGING = AddIdentifier | RemoveIdentifier | Erase | Merge
 _LEADING_ELSEWHERE = AddIdentifier | Merge
 
@@ -163,7 +167,7 @@ def load_book(
         _load_accounts(connection, work, _members_named(work, refs), issuers, is_shared=is_shared)
         _load_present_accounts(connection, work)
         _hold_identifiers(work, _IDENTIFIERS_OF(connection, _members_changing(work, fresh)))
-        tells = any(isinstance(command, Checkout | ClaimReceipt) for command in fresh)
+        tells = any(isinstance(command, _TELLING) for command in fresh)
         _load_lots_and_debts(connection, work, _members_spending(work, fresh), tells=tells)
         load_days(connection, work, fresh)
     return book
@@ -292,7 +296,7 @@ def _hold_lots(work: WorkingSet, rows: Iterable[Row]) -> None:
 
 
 def _issuers(terms: Terms, commands: Sequence[Command]) -> set[str]:
-    issues = [command for command in commands if isinstance(command, Issue | Checkout | ClaimReceipt)]
+    issues = [command for command in commands if isinstance(command, _ISSUING)]
     named = [command.offer_id for command in issues if not isinstance(command, ClaimReceipt)]
     offers = [terms.offers[offer_id] for offer_id in named if offer_id and offer_id in terms.offers]
     return {command.partner_id for command in issues} | {funder_id for offer in offers for funder_id, _ in offer.shares}
@@ -348,7 +352,7 @@ def _members_spending(work: WorkingSet, commands: Sequence[Command]) -> set[str]
 def _takes_points(command: Command) -> bool:
     if isinstance(command, Checkout):
         return command.hold_id is not None or command.points is not None or command.up_to_value is not None
-    return not isinstance(command, Issue | ClaimReceipt)
+    return not isinstance(command, _TAKING_NOTHING)
 
 
 def _entries_of(connection: Connection, rows: Sequence[Row]) -> list[tuple[Entry, bytes]]:

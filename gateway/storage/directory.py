@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.domain.decision import DecisionKind, DecisionState, Operator
 from gateway.domain.errors import BooksBroken
-from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits
+from gateway.domain.limits import LIMIT_NAMES, Limits, PartnerLimits, limits_of
 from gateway.domain.network import Network, ReceiptKey, SettlementModel
 from gateway.domain.partner import KeyScope, Partner, PartnerKey, PartnerRole, PartnerStatus
 from gateway.domain.signing import Algorithm
@@ -240,7 +240,7 @@ def _load_limits(connection: Connection) -> dict[str, tuple[PartnerLimits, ...]]
 
 
 def _limits(row: Any) -> Limits:
-    return Limits(**{name: getattr(row, name) for name in LIMIT_NAMES})
+    return limits_of({name: getattr(row, name) for name in LIMIT_NAMES})
 
 
 def _load_offers(connection: Connection) -> dict[str, Offer]:

@@ -57,3 +57,11 @@ def test_what_has_no_canonical_form_is_refused(value: object) -> None:
     """Loudly, since only a bug brings it here."""
     with pytest.raises((TypeError, ValueError)):
         canonical(value)  # type: ignore[arg-type]  # the types refuse it as well
+
+
+@given(PLAIN | st.text(alphabet='\x7f\x1fé\u2028\ud800"\\a'))
+def test_the_quick_way_makes_the_bytes_of_the_standard_library(value: Plain) -> None:
+    """Which defines the form: also beyond 64 bits, beyond ASCII, and for half a character."""
+    by_the_book = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    assert canonical(value) == by_the_book.encode("ascii")

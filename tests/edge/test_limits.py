@@ -123,13 +123,12 @@ def test_a_rate_limit_remembers_a_bounded_number_of_callers() -> None:
     assert not limit.allows("busy", 5.0)
 
 
-@pytest.mark.parametrize("timeout", [0, -1])
-def test_a_call_whose_deadline_has_passed_books_nothing(acme: Caller, timeout: int) -> None:
-    """The client's own library may answer it, or the gateway: the word is the same."""
-    member_id = acme.enrol(f"LATE-{timeout}")
-    request = issue_request(member_id, 500, f"late{timeout}")
+def test_a_call_whose_deadline_has_passed_books_nothing(acme: Caller) -> None:
+    """The client's own library may answer it, or the gateway: the word is the same. 0 s may arrive as 1 ms, which is enough."""
+    member_id = acme.enrol("LATE")
+    request = issue_request(member_id, 500, "late")
 
-    got = refusal(lambda: acme.call(ISSUE, request, timeout=timeout))
+    got = refusal(lambda: acme.call(ISSUE, request, timeout=-1))
 
     assert got.code is StatusCode.DEADLINE_EXCEEDED
     assert acme.balance(member_id) == 0
