@@ -5,6 +5,7 @@ purpose proves nothing in another. docs/protocol.md shows them byte by byte.
 """
 
 import enum
+import functools
 import hashlib
 import re
 from collections.abc import Callable
@@ -24,6 +25,7 @@ OUT_OF_WINDOW = "ms before the gateway's clock"  # stands in the cause of each s
 SIGNATURE_BYTES = 64
 ED25519_KEY_BYTES = 32
 P256_KEY_BYTES = 65
+VERIFIERS_KEPT = 4_096  # to look at a key costs twice what a signature costs
 
 _CREATED = re.compile(r"[0-9]{13}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes as base64url without padding: the last 4 bits are zero
@@ -116,6 +118,7 @@ def check_fresh(created: str, *, now_ms: int) -> None:
         raise SignatureError(f"created {age_ms} {OUT_OF_WINDOW}")
 
 
+@functools.lru_cache(maxsize=VERIFIERS_KEPT)
 def load_verifier(algorithm: Algorithm, public_key: bytes) -> Verify:
     """A function that verifies under the key. Raises InvalidValue if the bytes are no key of the algorithm, or a weak one.
 

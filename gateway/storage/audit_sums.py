@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.dialects import sqlite
 
 from gateway.domain.entry import EntryKind, PostingKind
 from gateway.domain.ids import OPERATOR
@@ -47,7 +48,7 @@ _STREAM_ROWS = 5_000
 def mistyped_columns(connection: Connection, table: Table) -> Iterator[tuple[str, int]]:
     """Columns with values of another type, and how many: SQLite keeps whatever it is given."""
     if connection.dialect.name == "sqlite":
-        for name, count in connection.execute(_count_of_mistyped(table)).one()._asdict().items():
+        for name, count in connection.exec_driver_sql(_count_of_mistyped(table)).one()._asdict().items():
             if count:
                 yield name, count
 
@@ -252,11 +253,12 @@ def _stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
 
 
 @cache
-def _count_of_mistyped(table: Table) -> Select[Any]:
+def _count_of_mistyped(table: Table) -> str:
+    """As SQLite reads it: a small network's audit spent most of its time on making these texts anew."""
     counts = (
         func.sum(case((func.typeof(column).in_(_types(column)), 0), else_=1)).label(column.name) for column in table.columns
     )
-    return select(*counts)
+    return str(select(*counts).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 def _types(column: ColumnElement[Any]) -> tuple[str, ...]:
