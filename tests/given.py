@@ -13,13 +13,13 @@ import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from gateway.config import FILE_NAME
 from gateway.domain.decision import Decision
@@ -28,7 +28,7 @@ from gateway.domain.documents import consent_string
 from gateway.domain.limits import Limits, PartnerLimits
 from gateway.domain.network import SettlementModel
 from gateway.domain.signing import PrivateKey
-from gateway.domain.terms import ExpiryRule, Offer, parse_date
+from gateway.domain.terms import ExpiryRule, Offer, Terms, parse_date
 from gateway.domain.units import Rate, parse_micros
 from gateway.founding import NetworkPlan, found_network
 from gateway.governance import Hand, approve
@@ -36,7 +36,7 @@ from gateway.key_file import new_key, save_secret
 from gateway.network_terms import DEFAULT_TERMS, TermsChange, next_terms, propose_network_terms
 from gateway.settlement_rules import RulesChange, propose_rules
 from gateway.storage import tables_directory, tables_settlement, tables_terminals, tables_till
-from gateway.storage.directory import load_terms
+from gateway.storage.directory import directory_version, load_terms
 from gateway.storage.engine import open_engine, reading, writing
 from gateway.storage.tables import entries, metadata
 from partners.application import Application, read_application
@@ -378,3 +378,16 @@ def _key_in(file: Path) -> PrivateKey:
     key, pem = new_key()
     save_secret(pem, file)
     return key
+
+
+def terms_as_of() -> Callable[[Connection], Terms]:
+    """What a batch reads terms with: as the gateway's directory, anew only when their version has grown."""
+    known: dict[int, Terms] = {}
+
+    def read(connection: Connection) -> Terms:
+        version = directory_version(connection)
+        if version not in known:
+            known[version] = load_terms(connection)
+        return known[version]
+
+    return read

@@ -59,14 +59,16 @@ class Routes:
             self._remember(dict.fromkeys(_names(command), given_back.lanes[0]))
 
     def answered(self, command: Command, result: Result) -> None:
-        """A command was answered: what it named and a reversal of it lead from now on to where it was booked, if it was.
+        """A command was answered: what it named leads from now on to where it was booked, if it was.
 
-        Any lane knows what was answered before, that a member is not known, and that somebody else has a card.
+        Any lane knows what was answered before, that a member is not known, and that somebody else has a card. The entry itself
+        is not remembered: few are ever reversed, and to name each of them would cost all others more than a second trip.
         """
         if self.lanes == 1 or not isinstance(result, Answer) or len(result.lanes) != 1:
             return
         if result.refusal is None and not result.is_replayed:
-            self._remember(dict.fromkeys((command.entry_id, *_names(command)), result.lanes[0]))
+            (lane,) = result.lanes
+            self._remember({name: lane for name in _names(command) if self._found.get(name) != lane})
 
     def unknown(self, commands: Sequence[Command]) -> list[str]:
         """The identifiers (by hash) and entries that the commands name, as far as nobody knows where they are."""

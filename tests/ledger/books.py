@@ -46,10 +46,9 @@ from gateway.ledger.audit import audit
 from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.ledger.batch import BatchSettings, run_batch
 from gateway.ledger.expiry import expire_lots
-from gateway.storage.directory import load_terms
 from gateway.storage.engine import reading
 from gateway.storage.tables import lots, member_identifiers, members, metadata
-from tests.given import GivenNetwork, at
+from tests.given import GivenNetwork, at, terms_as_of
 
 NOON = at("2026-06-05")
 
@@ -76,7 +75,7 @@ class Books:
         self.now_ms = now_ms
         self.receipts = Receipts()
         self.connection: Connection = network.engine.connect()
-        self.settings = BatchSettings(load_terms, self.receipts.encode, lambda _now_ms: "r1")
+        self.settings = BatchSettings(terms_as_of(), self.receipts.encode, lambda _now_ms: "r1")
         self._numbers = itertools.count(1)
 
     def run(self, *commands: Command) -> list[Result]:
@@ -198,7 +197,7 @@ class Books:
         columns = (lots.c.expires_on, lots.c.member_id, lots.c.lot_id)
         overdue = select(*columns).where(lots.c.expires_on < day, lots.c.open_points > 0).order_by(*columns)
         groups = together((row.expires_on, row.member_id, row.lot_id) for row in self.rows(overdue))
-        return expire_lots(self.connection, groups, now_ms=self.now_ms, load_terms=load_terms)
+        return expire_lots(self.connection, groups, now_ms=self.now_ms, load_terms=self.settings.load_terms)
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """What a query finds."""

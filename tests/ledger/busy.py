@@ -22,13 +22,12 @@ from gateway.ledger.batch import BatchSettings
 from gateway.ledger.lane_map import change_lanes
 from gateway.network_terms import TermsChange
 from gateway.settlement_rules import RulesChange
-from gateway.storage.directory import load_terms
 from gateway.storage.engine import writing
 from partners.onboarding import onboard
 from partners.proposals import add_operator, change_status, propose_cap, retire_key, revoke_key
 from settlement.nightly import Night, run_night
 from settlement.sealing import open_sealer
-from tests.given import GivenNetwork, application, at, keys_dir, month
+from tests.given import GivenNetwork, application, at, keys_dir, month, terms_as_of
 from tests.ledger.books import Books, card, refusal_of
 
 LAST_NOON = at("2026-07-04")
@@ -40,7 +39,7 @@ class BusyBooks(Books):
     def __init__(self, network: GivenNetwork) -> None:
         """From 1 June on."""
         super().__init__(network, now_ms=at("2026-06-01"))
-        self.settings = BatchSettings(load_terms, encode_receipt, lambda _now_ms: "r1")
+        self.settings = BatchSettings(terms_as_of(), encode_receipt, lambda _now_ms: "r1")
 
     def do(self, day: str, *commands: Command) -> None:
         """Books commands in one batch, at noon of a day."""

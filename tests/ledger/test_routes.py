@@ -92,12 +92,12 @@ def test_what_was_given_back_is_found_from_then_on(routes: Routes, lane: int) ->
     assert routes.guess(replace(reverse("sale"), idempotency_key="other"), {}) == (lane,)
 
 
-def test_what_was_answered_leads_its_reversal(routes: Routes) -> None:
-    """And its card."""
+def test_what_was_answered_leads_its_card_and_not_its_reversal(routes: Routes) -> None:
+    """Few entries are reversed: to remember each of them would cost all the others more than a second trip of those few."""
     routes.answered(redeem(by_card("card"), "sale"), booked(3))
 
-    assert routes.guess(reverse("sale"), {}) == (3,)
     assert routes.guess(redeem(by_card("card")), {}) == (3,)
+    assert routes.unknown([redeem(by_card("card")), reverse("sale")]) == [entry_id("alpha", "sale")]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_no_more_is_remembered_than_a_limit_and_the_oldest_goes_first(routes: Ro
     """A gateway that runs for years must not grow."""
     routes.found({f"card-{number}": 0 for number in range(REMEMBERED_MAX)})
     assert routes.unknown([redeem(by_card("card-0"))]) == []
-    routes.answered(redeem(by_card("card")), booked(1))  # an entry, and a card
+    routes.answered(redeem(by_card("card")), booked(1))
 
-    assert routes.unknown([redeem(by_card(f"card-{number}")) for number in range(3)]) == ["card-0", "card-1"]
+    assert routes.unknown([redeem(by_card(f"card-{number}")) for number in range(3)]) == ["card-0"]
     assert routes.guess(redeem(by_card("card")), {}) == (1,)

@@ -14,8 +14,7 @@ from gateway.edge.receipts import decode_receipt, encode_receipt
 from gateway.ledger.audit import audit
 from gateway.ledger.audit_receipts import ReceiptForm
 from gateway.ledger.batch import BatchSettings
-from gateway.storage.directory import load_terms
-from tests.given import GivenNetwork, at
+from tests.given import GivenNetwork, at, terms_as_of
 from tests.ledger.books import Books
 
 MEMBERS = ("ann", "ben", "cleo", "dora")
@@ -28,7 +27,7 @@ class WireBooks(Books):
     def __init__(self, network: GivenNetwork) -> None:
         """On 3 June at noon, the day of the month's offer."""
         super().__init__(network, now_ms=at("2026-06-03"))
-        self.settings = BatchSettings(load_terms, encode_receipt, lambda _now_ms: "r1")
+        self.settings = BatchSettings(terms_as_of(), encode_receipt, lambda _now_ms: "r1")
 
     def try_to(self, command: Command) -> Receipt | Reason:
         """What the receipt of a booking says, or why there is none."""

@@ -15,9 +15,8 @@ from gateway.domain.ids import entry_id
 from gateway.domain.receipt import Answer, Receipt
 from gateway.domain.units import MICROS
 from gateway.ledger.batch import BatchSettings
-from gateway.storage.directory import load_terms
 from gateway.storage.engine import open_engine
-from tests.given import at
+from tests.given import at, terms_as_of
 from tests.ledger.books import run_everywhere
 
 _ORACLE = Path(__file__).parents[1] / "oracle" / "coalition_month.json"
@@ -37,7 +36,7 @@ class Shop:
 
     engine: Engine
     booked: int = 0
-    settings: BatchSettings = field(default_factory=lambda: BatchSettings(load_terms, encode, lambda _now_ms: "r1"))
+    settings: BatchSettings = field(default_factory=lambda: BatchSettings(terms_as_of(), encode, lambda _now_ms: "r1"))
 
     def book(self, command: Command, *, now_ms: int) -> None:
         """Books one command; refused is a bug of the test."""

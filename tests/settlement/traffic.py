@@ -13,8 +13,7 @@ from gateway.domain.receipt import Answer, Receipt
 from gateway.ledger.batch import BatchSettings
 from gateway.ledger.keeper import Keeper
 from gateway.ledger.writer import Writer
-from gateway.storage.directory import load_terms
-from tests.given import at
+from tests.given import at, terms_as_of
 from tests.settlement.given import Shop, card_hash, encode, issue, network_engine, redeem
 
 ISSUES_PER_S = 200
@@ -55,7 +54,7 @@ class _Seller:
 
     async def sell(self, started: Event, stop: Event) -> Sold:
         engine = network_engine(self.folder)
-        settings = BatchSettings(load_terms, self._encode, lambda _now_ms: "r1")
+        settings = BatchSettings(terms_as_of(), self._encode, lambda _now_ms: "r1")
         began = time.monotonic()
 
         def now_ms() -> int:
