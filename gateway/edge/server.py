@@ -54,6 +54,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.max_connection_idle_ms", 5 * 60_000),
     ("grpc.server_handshake_timeout_ms", 3_000),
+    # A read begins with 256 bytes by default; what a signed call sends is a kilobyte.
+    ("grpc.experimental.tcp_min_read_chunk_size", 8 * 1024),
     ("grpc.so_reuseport", 0),  # two gateways on one port by mistake would share its calls at random
 )
 
