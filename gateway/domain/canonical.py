@@ -14,7 +14,10 @@ _QUICK = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PA
 
 
 def canonical(value: Plain) -> bytes:
-    """The bytes to hash, sign or publish. The same value gives the same bytes in every language."""
+    """The bytes to hash, sign or publish. The same value gives the same bytes in every language.
+
+    Raises TypeError or ValueError for most of what is not plain; fractions, of which the types know nothing, have no form.
+    """
     try:
         text = orjson.dumps(value, option=_QUICK)
     except orjson.JSONEncodeError:  # more than 64 bits, half a character, or a bug of ours

@@ -25,7 +25,7 @@ OUT_OF_WINDOW = "ms before the gateway's clock"  # stands in the cause of each s
 SIGNATURE_BYTES = 64
 ED25519_KEY_BYTES = 32
 P256_KEY_BYTES = 65
-VERIFIERS_KEPT = 4_096  # to look at a key costs twice what a signature costs
+VERIFIERS_KEPT = 65_536  # more than a network has keys; to look at one costs twice what a signature costs
 
 _CREATED = re.compile(r"[0-9]{13}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes as base64url without padding: the last 4 bits are zero

@@ -5,9 +5,9 @@ A member's id gives its bucket. Identifiers and original entries do not: where t
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from gateway.domain.command import Command, Enrol, MemberRef, entry_named, identifier_claimed, member_refs
+from gateway.domain.command import Command, Enrol, MemberRef, PlaceHold, entry_named, identifier_claimed, member_refs
 from gateway.domain.ids import bucket_of, member_id
 from gateway.domain.lanes import Misrouted, lane_of
 from gateway.domain.receipt import Answer, Result
@@ -58,17 +58,21 @@ class Routes:
         if len(given_back.lanes) == 1:
             self._remember(dict.fromkeys(_names(command), given_back.lanes[0]))
 
-    def answered(self, command: Command, result: Result) -> None:
+    def answered(self, command: Command, result: Result, *, awaited: Collection[str] = ()) -> None:
         """A command was answered: what it named leads from now on to where it was booked, if it was.
 
-        Any lane knows what was answered before, that a member is not known, and that somebody else has a card. The entry itself
-        is not remembered: few are ever reversed, and to name each of them would cost all others more than a second trip.
+        Any lane knows what was answered before, that a member is not known, and that somebody else has a card. `awaited`: the
+        entries that commands of the same call are about, which must not overtake this one. Other entries are not remembered,
+        but for holds: few are ever reversed, and to name each of them would cost all others more than a second trip.
         """
         if self.lanes == 1 or not isinstance(result, Answer) or len(result.lanes) != 1:
             return
         if result.refusal is None and not result.is_replayed:
             (lane,) = result.lanes
-            self._remember({name: lane for name in _names(command) if self._found.get(name) != lane})
+            names = [name for name in _names(command) if self._found.get(name) != lane]
+            if isinstance(command, PlaceHold) or (awaited and command.entry_id in awaited):
+                names.append(command.entry_id)
+            self._remember(dict.fromkeys(names, lane))
 
     def unknown(self, commands: Sequence[Command]) -> list[str]:
         """The identifiers (by hash) and entries that the commands name, as far as nobody knows where they are."""

@@ -5,13 +5,13 @@ member lives elsewhere or the number of lanes has changed, goes to the lane that
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from gateway.domain.command import ON_TWO_MEMBERS, Command
+from gateway.domain.command import ON_TWO_MEMBERS, Command, entry_named
 from gateway.domain.lanes import Misrouted
 from gateway.domain.outcome import Reason, Refusal
 from gateway.domain.receipt import Result
@@ -122,12 +122,13 @@ class Writer:
             except StoreError:
                 return [Refusal(Reason.STORE_UNAVAILABLE)] * len(commands)
         results: list[Result] = [Refusal(Reason.REQUEST_IN_PROGRESS)] * len(commands)
+        awaited = {entry for command in commands if (entry := entry_named(command)) is not None}
         for stage in _stages(commands) if self._routes.lanes > 1 else (range(len(commands)),):
             waiting: dict[int, tuple[int, ...]] = dict.fromkeys(stage, ())
             in_vain = 0
             while waiting and in_vain < TRIPS_MAX:
                 before = len(waiting)
-                waiting = await self._trip(commands, waiting, results, deadline)
+                waiting = await self._trip(commands, waiting, results, deadline, awaited)
                 in_vain = in_vain + 1 if len(waiting) == before else 0
         return results
 
@@ -137,10 +138,12 @@ class Writer:
         waiting: Mapping[int, tuple[int, ...]],
         results: list[Result],
         deadline: float | None,
+        awaited: Collection[str],
     ) -> dict[int, tuple[int, ...]]:
         """Takes the commands that wait, by their index, to the lanes that were named for them, or else that are guessed.
 
-        Answers which of them were given back, and what lanes were named; and those that must follow one of them.
+        Answers which of them were given back, and what lanes were named; and those that must follow one of them. `awaited`: the
+        entries that commands of the call are about.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
         near: dict[str, int] = {}
@@ -160,7 +163,7 @@ class Writer:
                     self._routes.learn(commands[index], answer)
                     given_back[index] = answer.lanes
                 else:
-                    self._routes.answered(commands[index], answer)
+                    self._routes.answered(commands[index], answer, awaited=awaited)
                     results[index] = answer
         return dict(sorted(given_back.items()))
 

@@ -285,9 +285,11 @@ def _dispute(partner_id: str, sent: DisputeOpened, event: Event, points: int, am
 
 
 def _disputed_event(connection: Connection, partner_id: str, sent: DisputeAnswered) -> Event | None:
-    """Only of what its respondent accepts: nothing else asks what goes back."""
+    """Only of what its respondent accepts while it may: nothing else asks what goes back."""
     dispute = kept.load_dispute(connection, sent.dispute_id) if sent.state is DisputeState.ACCEPTED else None
-    return None if dispute is None or dispute.respondent_id != partner_id else event_of(connection, dispute)
+    if dispute is None or dispute.respondent_id != partner_id or dispute.state is not DisputeState.OPEN:
+        return None
+    return event_of(connection, dispute)
 
 
 def _answer(

@@ -100,6 +100,13 @@ def test_what_was_answered_leads_its_card_and_not_its_reversal(routes: Routes) -
     assert routes.unknown([redeem(by_card("card")), reverse("sale")]) == [entry_id("alpha", "sale")]
 
 
+def test_what_a_call_is_about_leads_to_where_that_call_booked_it(routes: Routes) -> None:
+    """Else the reversal would be overtaken by what follows it."""
+    routes.answered(redeem(by_card("card"), "sale"), booked(3), awaited={entry_id("alpha", "sale")})
+
+    assert routes.guess(reverse("sale"), {}) == (3,)
+
+
 @pytest.mark.parametrize(
     "result",
     [
