@@ -5,7 +5,6 @@ All of it in one transaction, safe to repeat: what is done already changes nothi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -29,7 +28,6 @@ from settlement import store
 
 MADE_BY = "disputes"
 DEADLINE = "deadline"
-_NONE: Mapping[str, Event] = MappingProxyType({})
 _OPEN_TO_CHANGE = (WindowState.NETTED, WindowState.DISPUTED)
 
 
@@ -49,9 +47,7 @@ def overdue_events(connection: Connection, network_date: str) -> dict[str, Event
     }
 
 
-def take_disputes(
-    connection: Connection, *, audience: str, network_date: str, now_ms: int, events: Mapping[str, Event] = _NONE
-) -> Taken:
+def take_disputes(connection: Connection, *, audience: str, network_date: str, now_ms: int, events: Mapping[str, Event]) -> Taken:
     """Takes disputes into the settlement. `events`: those that are found already. The caller's transaction must write."""
     taken = Taken()
     _accept_by_deadline(connection, taken, network_date, now_ms, events)

@@ -339,7 +339,7 @@ class Book:
                 drafts.append(draft)
                 booked.append(self.enter(draft))
         receipt = self.encode(booked_receipt(self.work, command, drafts, booked))
-        lanes = (entry.lane,) if len(booked) == 1 else tuple(sorted({one.lane for one, _ in booked}))
+        lanes = tuple(sorted({entry.lane for entry, _hash in booked}))
         answer = Answer(receipt, self.receipt_key_id, lanes=lanes)
         self.known[entry.entry_id] = KnownAnswer(fingerprint, answer)
         self.new_answers.append((entry, receipt))

@@ -34,20 +34,20 @@ def encode_receipt(receipt: Receipt) -> bytes:
         balance_points=receipt.balance_points,
         lots=_lot_messages(receipt.lots),
         entry_hash=receipt.entry_hash,
-        # What few receipts have: nothing and None are the same bytes, but None is not even looked at.
         refused=errors_pb2.ErrorReason.ValueType(receipt.refused.value if receipt.refused is not None else 0),
         original_entry_id=receipt.original_entry_id,
         receipt_number=receipt.receipt_number,
         debt_points=receipt.debt_points,
+        hold_expires_at_ms=receipt.hold_expires_at_ms,
+        language=receipt.language,
+        # What few receipts have: an empty list or map is the same bytes as None, which is not even looked at.
         details=receipt.details or None,
         cash_to_withhold=_amount(receipt.withheld),
         legs=[_leg_message(leg) for leg in receipt.legs] if receipt.legs else None,
         total=_amount(receipt.total),
         to_pay=_amount(receipt.to_pay),
-        hold_expires_at_ms=receipt.hold_expires_at_ms,
         standing=standing_message(receipt.standing) if receipt.standing is not None else None,
         warnings=[types_pb2.Warning.ValueType(warning.value) for warning in receipt.warnings] if receipt.warnings else None,
-        language=receipt.language,
     )
     return message.SerializeToString(deterministic=True)
 

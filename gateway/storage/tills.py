@@ -48,11 +48,15 @@ _INSERT_CLAIMS = BulkWrite.insert(sales)
 _NOTE_SALES = BulkWrite.insert(sales, or_leave=True)
 
 
+_NAMING_A_HOLD = VoidHold | Checkout
+_OF_SALES = Checkout | ClaimReceipt
+
+
 def load_named(connection: Connection, work: WorkingSet, commands: Sequence[Command]) -> list[str]:
     """What the commands name of holds, checkouts, parked refunds and receipts. Answers the entries that are needed with them."""
-    asked_holds = {command.hold_id for command in commands if isinstance(command, VoidHold | Checkout) and command.hold_id}
+    asked_holds = {command.hold_id for command in commands if isinstance(command, _NAMING_A_HOLD) and command.hold_id}
     asked_checkouts = {command.checkout_id for command in commands if isinstance(command, Refund)}
-    new_checkouts = {command.entry_id for command in commands if isinstance(command, Checkout | ClaimReceipt)}
+    new_checkouts = {command.entry_id for command in commands if isinstance(command, _OF_SALES)}
     found_holds, found, waiting, claimed = look_up(
         connection,
         (_HOLDS, asked_holds),
@@ -125,7 +129,7 @@ def save_till(connection: Connection, work: WorkingSet) -> None:
 def _sales_named(work: WorkingSet, commands: Sequence[Command]) -> set[str]:
     named = set()
     for command in commands:
-        if isinstance(command, Checkout | ClaimReceipt) and command.receipt_number:
+        if isinstance(command, _OF_SALES) and command.receipt_number:
             on = work.business_date(command) if command.partner_id in work.terms.partners else None
             if on is not None and not isinstance(on, Refusal):
                 named.add(sale_id(command.partner_id, on.isoformat(), command.receipt_number))

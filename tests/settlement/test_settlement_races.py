@@ -136,7 +136,7 @@ def state_of(network: GivenNetwork, window_id: int = 1) -> WindowState:
 def take(network: GivenNetwork, *, on: str = "2026-07-02") -> Taken:
     """Takes disputes into the settlement."""
     with writing(network.engine) as connection:
-        return take_disputes(connection, audience=AUDIENCE, network_date=on, now_ms=network.now_ms)
+        return take_disputes(connection, audience=AUDIENCE, network_date=on, now_ms=network.now_ms, events={})
 
 
 def confirmed_as_signed(network: GivenNetwork) -> None:
